@@ -1,0 +1,191 @@
+//! The graph as plain data: nodes are vectors, links say how much of one goes into another.
+
+use crate::lens::Reading;
+
+/// How the numbers of a graph were made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// Exact: every fan-in adds up, directions on the right axis, rotation undone, signs kept.
+    #[default]
+    Exact,
+    /// As VISIT published it, its mistakes included, for comparison with the paper's tool.
+    Visit,
+}
+
+/// A token whose fate the graph follows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Token id.
+    pub id: u32,
+    /// The token as text.
+    pub text: String,
+}
+
+/// What a graph was made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Meta {
+    /// Name of the model.
+    pub model: String,
+    /// Family, e.g. `llama`.
+    pub family: String,
+    /// How the numbers were made.
+    pub method: Method,
+    /// The prompt.
+    pub line: String,
+    /// The run's tokens, as text.
+    pub tokens: Vec<String>,
+    /// The position that the graph is about.
+    pub position: usize,
+    /// The tokens whose rank colours the nodes; the first one leads.
+    pub targets: Vec<Target>,
+    /// Node colours with their meaning, best rank first: what the legend shows. Empty without a target.
+    pub rank_colors: Vec<(String, String)>,
+    /// Link colours with their meaning.
+    pub link_colors: Vec<(String, String)>,
+    /// What the width of a link says.
+    pub width_means: String,
+}
+
+/// What a node stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NodeKind {
+    /// The residual stream before, inside or after a block.
+    Resid,
+    /// Output of a norm: what attention or the MLP reads.
+    Normed,
+    /// Queries, keys and values before the split into heads (VISIT's form).
+    Qkv,
+    /// A head's query, as a direction of the stream.
+    Query,
+    /// A memory key: an earlier position as this head sees it.
+    Key,
+    /// A memory value: what that position would write.
+    Value,
+    /// What a head writes.
+    Head,
+    /// The heads side by side before the output matrix (VISIT's form).
+    Concat,
+    /// A row of the output matrix (VISIT's form).
+    OutputRow,
+    /// What attention writes.
+    AttnOut,
+    /// A neuron's row of the first matrix: what it looks for.
+    NeuronKey,
+    /// A neuron's row of the gate.
+    NeuronGate,
+    /// A neuron's row of the second matrix: what it writes.
+    NeuronValue,
+    /// What the MLP writes.
+    MlpOut,
+    /// A bias.
+    Bias,
+    /// The rest of a sum of which only the largest terms are shown.
+    Remainder,
+}
+
+/// A vector of the model's width and how it reads as words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Unique in its graph and stable from run to run, e.g. `blocks.3.attn.head.7.query`.
+    pub id: String,
+    /// What the node stands for.
+    pub kind: NodeKind,
+    /// The layer it belongs to.
+    pub layer: usize,
+    /// The head, for parts of a head.
+    pub head: Option<usize>,
+    /// The position that a memory comes from.
+    pub source_position: Option<usize>,
+    /// The neuron.
+    pub neuron: Option<usize>,
+    /// Column from left to right: the order of the computation.
+    pub column: usize,
+    /// Short text beside the node: its first word.
+    pub label: String,
+    /// CSS colour.
+    pub color: String,
+    /// Lines of the hover text, raw: whoever draws them escapes them.
+    pub hover: Vec<String>,
+    /// Euclidean length of the vector.
+    pub norm: f64,
+    /// The vector read as words.
+    pub reading: Option<Reading>,
+}
+
+/// What a link says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LinkKind {
+    /// Through a norm.
+    Norm,
+    /// Past a sub-block, unchanged.
+    Residual,
+    /// How strongly a query meets a key: an attention probability.
+    Score,
+    /// An activation that promotes what it writes.
+    Promote,
+    /// An activation that suppresses what it writes.
+    Suppress,
+    /// A vector added into a sum.
+    Add,
+    /// A bias added into a sum.
+    Bias,
+    /// Layers that were left out between two shown ones.
+    Skip,
+    /// Drawn for the order only, carries nothing.
+    Invisible,
+}
+
+/// How one node goes into another.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Link {
+    /// Index of the node it leaves.
+    pub source: usize,
+    /// Index of the node it enters.
+    pub target: usize,
+    /// What the link says.
+    pub kind: LinkKind,
+    /// Drawn width, never negative.
+    pub weight: f64,
+    /// The exact number behind the width, with its sign.
+    pub value: f64,
+    /// CSS colour.
+    pub color: String,
+    /// Hover text, raw.
+    pub hover: String,
+}
+
+/// One connected graph: a layer, or a chain of layers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Graph {
+    /// The layers that are shown.
+    pub layers: Vec<usize>,
+    /// The vectors.
+    pub nodes: Vec<Node>,
+    /// How they go into one another.
+    pub links: Vec<Link>,
+}
+
+/// A flow graph: one [`Graph`] for each layer asked for, or one for the whole chain.
+///
+/// Shows itself in a notebook; [`nodes`](FlowGraph::nodes) and [`links`](FlowGraph::links) give the numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlowGraph {
+    /// What it was made from.
+    pub meta: Meta,
+    /// The graphs.
+    pub graphs: Vec<Graph>,
+}
+
+impl FlowGraph {
+    /// The vectors of all graphs, graph by graph.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.graphs.iter().flat_map(|graph| &graph.nodes)
+    }
+
+    /// The links of all graphs, graph by graph; indices count within the link's own graph.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.graphs.iter().flat_map(|graph| &graph.links)
+    }
+}

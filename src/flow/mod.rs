@@ -1,0 +1,6 @@
+//! The VISIT flow graph: what attention heads, memories and neurons write into the residual stream, each vector
+//! read as vocabulary words.
+
+mod graph;
+
+pub use graph::{FlowGraph, Graph, Link, LinkKind, Meta, Method, Node, NodeKind, Target};

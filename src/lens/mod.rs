@@ -1,0 +1,38 @@
+//! Vectors of the residual stream read as vocabulary words.
+
+/// One vocabulary entry and how strongly a vector points to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenScore {
+    /// Token id.
+    pub id: u32,
+    /// Logit, after scale and soft cap where the model has them.
+    pub logit: f32,
+    /// Probability among the whole vocabulary.
+    pub prob: f32,
+}
+
+/// How a vector stands to one asked-for token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TargetScore {
+    /// Token id.
+    pub id: u32,
+    /// Logit of the token.
+    pub logit: f32,
+    /// Probability of the token.
+    pub prob: f32,
+    /// 1 + the number of tokens with a larger logit: 1 is the best, V the worst.
+    pub rank: usize,
+}
+
+/// A vector read through the final norm and the head: what it would say if the model ended here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// The best tokens, best first; ties by id.
+    pub top: Vec<TokenScore>,
+    /// The worst tokens, worst first; ties by id.
+    pub bottom: Vec<TokenScore>,
+    /// Entropy of the whole distribution, in bits.
+    pub entropy: f32,
+    /// One entry for every target that was asked for, in that order.
+    pub targets: Vec<TargetScore>,
+}

@@ -1,0 +1,5 @@
+//! A watched run: the sites, what to keep of them, what to change.
+
+mod site;
+
+pub use site::Site;
