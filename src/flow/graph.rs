@@ -111,6 +111,9 @@ pub struct Node {
     pub norm: f64,
     /// The vector read as words.
     pub reading: Option<Reading>,
+    /// What this node, as it is added, puts directly onto the logit of each target (the final norm's scale frozen,
+    /// before a soft cap). Empty where the node is not a term of the residual stream, or without a target.
+    pub contributions: Vec<f64>,
 }
 
 /// What a link says.

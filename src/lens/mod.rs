@@ -5,6 +5,8 @@
 pub struct TokenScore {
     /// Token id.
     pub id: u32,
+    /// The token decoded by itself, raw: leading blanks kept, nothing escaped.
+    pub text: String,
     /// Logit, after scale and soft cap where the model has them.
     pub logit: f32,
     /// Probability among the whole vocabulary.
@@ -16,6 +18,8 @@ pub struct TokenScore {
 pub struct TargetScore {
     /// Token id.
     pub id: u32,
+    /// The token decoded by itself, raw.
+    pub text: String,
     /// Logit of the token.
     pub logit: f32,
     /// Probability of the token.
