@@ -50,10 +50,8 @@ impl Array {
     pub fn row(&self, index: usize) -> Option<Array> {
         let (&rows, rest) = self.shape.split_first()?;
         let length: usize = rest.iter().product();
-        (index < rows).then(|| Array {
-            shape: rest.to_vec(),
-            data: self.data[index * length..(index + 1) * length].to_vec(),
-        })
+        (index < rows)
+            .then(|| Array { shape: rest.to_vec(), data: self.data[index * length..(index + 1) * length].to_vec() })
     }
 
     /// A copy as an `ndarray` array.

@@ -29,10 +29,8 @@ impl FromStr for Device {
 
     /// Reads `cpu`, `cuda` and `cuda:1`.
     fn from_str(text: &str) -> Result<Device> {
-        let unknown = || Error::Device {
-            device: text.to_owned(),
-            problem: "not a device; write cpu, cuda or cuda:0".to_owned(),
-        };
+        let unknown =
+            || Error::Device { device: text.to_owned(), problem: "not a device; write cpu, cuda or cuda:0".to_owned() };
         match text.split_once(':') {
             None if text == "cpu" => Ok(Device::Cpu),
             None if text == "cuda" => Ok(Device::Cuda(0)),
@@ -99,7 +97,10 @@ impl FromStr for DType {
             "float32" | "f32" | "float" => Ok(DType::F32),
             "float16" | "f16" | "half" => Ok(DType::F16),
             "bfloat16" | "bf16" => Ok(DType::BF16),
-            _ => Err(Error::config("dtype", format!("{text:?} is not a number type; write float32, float16 or bfloat16"))),
+            _ => Err(Error::config(
+                "dtype",
+                format!("{text:?} is not a number type; write float32, float16 or bfloat16"),
+            )),
         }
     }
 }

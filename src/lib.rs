@@ -7,6 +7,7 @@ mod device;
 mod error;
 pub mod flow;
 pub mod lens;
+pub mod text;
 pub mod trace;
 
 pub use array::Array;

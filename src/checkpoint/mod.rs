@@ -1,1 +1,236 @@
 //! Files to named tensors.
+//!
+//! A checkpoint is a folder as the Hugging Face Hub lays it out (`config.json`, weights, tokenizer) or one GGUF file.
+//! Opening it reads headers only; each tensor is read when it is asked for. A file is hostile until checked: sizes,
+//! offsets and counts are bounded before memory is taken, and no pickle is ever executed.
+
+mod mapped;
+mod safetensors;
+mod stored;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use tch::Tensor;
+
+use crate::{DType, Device, Error, Result};
+use mapped::Mapped;
+use stored::Entry;
+pub use stored::Stored;
+
+/// A config or an index larger than this is no config.
+const LARGEST_JSON: u64 = 64 << 20;
+
+/// The weights, the configuration and the tokenizer of a model, on disk.
+///
+/// Tensors are named as in the files; those of a GGUF file get the names that the Hugging Face checkpoint of the same
+/// model has.
+pub struct Checkpoint {
+    path: PathBuf,
+    config: Map<String, Value>,
+    files: Vec<Mapped>,
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Checkpoint {
+    /// Opens a folder that holds `config.json` and weights, or a `.gguf` file.
+    ///
+    /// Of several kinds of weights the first of these is taken: `model.safetensors`, `model.safetensors.index.json`,
+    /// `pytorch_model.bin`, `pytorch_model.bin.index.json`.
+    ///
+    /// # Errors
+    /// When nothing usable is there, or a file is truncated, corrupted or hostile.
+    pub fn open(path: &Path) -> Result<Checkpoint> {
+        let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
+        if metadata.is_dir() {
+            return Checkpoint::open_folder(path);
+        }
+        Err(Error::file(
+            path,
+            "not a checkpoint that can be opened; give the folder that holds config.json and the weights, or a .gguf file",
+        ))
+    }
+
+    fn open_folder(folder: &Path) -> Result<Checkpoint> {
+        let config_path = folder.join("config.json");
+        if !config_path.exists() {
+            return Err(Error::file(
+                folder,
+                "this folder has no config.json, so it is not a model; give the folder that has it, or a .gguf file",
+            ));
+        }
+        let config = read_object(&config_path)?;
+        let mut checkpoint =
+            Checkpoint { path: folder.to_owned(), config, files: Vec::new(), entries: BTreeMap::new() };
+        let has = |name: &str| folder.join(name).exists();
+        if has("model.safetensors") {
+            checkpoint.add_file(&folder.join("model.safetensors"), safetensors::entries, |_| true)?;
+        } else if has("model.safetensors.index.json") {
+            checkpoint.add_shards("model.safetensors.index.json", safetensors::entries)?;
+        } else {
+            return Err(Error::file(
+                folder,
+                "no weights found: expected model.safetensors, model.safetensors.index.json, pytorch_model.bin or pytorch_model.bin.index.json",
+            ));
+        }
+        Ok(checkpoint)
+    }
+
+    /// Maps one weight file and takes those of its tensors that `wanted` names.
+    fn add_file(
+        &mut self,
+        path: &Path,
+        read: fn(&Mapped, usize) -> Result<Vec<(String, Entry)>>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<()> {
+        let file = Mapped::open(path)?;
+        let entries = read(&file, self.files.len())?;
+        self.entries.extend(entries.into_iter().filter(|(name, _)| wanted(name)));
+        self.files.push(file);
+        Ok(())
+    }
+
+    /// Reads an index (`{"weight_map": {tensor: file}}`) and every file that it names.
+    fn add_shards(&mut self, index: &str, read: fn(&Mapped, usize) -> Result<Vec<(String, Entry)>>) -> Result<()> {
+        let index_path = self.path.join(index);
+        let object = read_object(&index_path)?;
+        let map = object.get("weight_map").and_then(Value::as_object).ok_or_else(|| {
+            Error::file(&index_path, "the index has no \"weight_map\" object; it is not an index of shards")
+        })?;
+        let mut shards: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (tensor, file) in map {
+            let file = file.as_str().filter(|file| is_plain_name(file)).ok_or_else(|| {
+                Error::file(
+                    &index_path,
+                    format!("tensor {tensor:?} is said to lie in {file}; a shard must be a file of the same folder"),
+                )
+            })?;
+            shards.entry(file).or_default().push(tensor);
+        }
+        for (file, tensors) in shards {
+            let path = self.path.join(file);
+            // A tensor that the index gives to another shard is that shard's.
+            self.add_file(&path, read, |name| map.get(name).is_none_or(|owner| owner == file))?;
+            if let Some(missing) = tensors.iter().find(|name| !self.entries.contains_key(**name)) {
+                return Err(Error::file(
+                    &path,
+                    format!("the index promises tensor {missing:?} here, but the file lacks it; download it again"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder or file that was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `config.json`, or the same made from GGUF metadata.
+    pub fn config(&self) -> &Map<String, Value> {
+        &self.config
+    }
+
+    /// Names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// Whether there is a tensor of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// The shape of a tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|entry| entry.shape.as_slice())
+    }
+
+    /// How a tensor's numbers are stored.
+    pub fn dtype(&self, name: &str) -> Option<Stored> {
+        self.entries.get(name).map(|entry| entry.stored)
+    }
+
+    /// Bytes that all tensors take in the files.
+    pub fn bytes(&self) -> u64 {
+        self.entries.values().map(|entry| entry.bytes.len() as u64).sum()
+    }
+
+    /// A tensor, in the number type and on the device asked for.
+    ///
+    /// A float32 tensor for the CPU is the mapped file itself: nothing is copied, and writing to it changes memory,
+    /// never the file. Everything else is converted.
+    ///
+    /// # Errors
+    /// When there is no such tensor, or its numbers are not floats.
+    pub fn tensor(&self, name: &str, dtype: DType, device: Device) -> Result<Tensor> {
+        let entry = self.entries.get(name).ok_or_else(|| Error::tensor(name, self.missing(name)))?;
+        stored::read(&self.files[entry.file], name, entry, dtype, device)
+    }
+
+    fn missing(&self, name: &str) -> String {
+        let (found, ending) = (self.entries.len(), name.rsplit('.').take(2).collect::<Vec<_>>());
+        let like = self.names().find(|other| other.rsplit('.').take(2).eq(ending.iter().copied()));
+        let hint = like.map(|like| format!(", among them {like}")).unwrap_or_default();
+        format!("not in {}, which has {found} tensors{hint}", self.path.display())
+    }
+
+    /// The tokenizer, or `None` when the checkpoint has none.
+    ///
+    /// # Errors
+    /// When there is one that cannot be read.
+    pub fn tokenizer(&self) -> Result<Option<tokenizers::Tokenizer>> {
+        let path = self.path.join("tokenizer.json");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, source))?;
+        tokenizers::Tokenizer::from_bytes(bytes)
+            .map(Some)
+            .map_err(|error| Error::Tokenizer(format!("{}: {error}", path.display())))
+    }
+}
+
+impl std::fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checkpoint").field("path", &self.path).field("tensors", &self.entries.len()).finish()
+    }
+}
+
+/// Whether a name from an index is a bare file name, so that it cannot lead out of the folder.
+fn is_plain_name(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(part)), None) if part == name)
+        && !name.contains('\\')
+}
+
+/// Reads a JSON file whose top level is an object.
+pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>> {
+    let size = std::fs::metadata(path).map_err(|source| Error::io(path, source))?.len();
+    if size > LARGEST_JSON {
+        return Err(Error::file(
+            path,
+            format!("{size} bytes is too large for a JSON file of settings; the file is not what its name says"),
+        ));
+    }
+    let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Error::file(path, "expected a JSON object {..}; the file holds something else")),
+        Err(error) => Err(Error::file(path, format!("not valid JSON ({error}); download it again"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_name_cannot_leave_the_folder() {
+        assert!(is_plain_name("model-00001-of-00002.safetensors"));
+        for name in ["../x", "/etc/passwd", "a/b", "..", ".", "", "a\\b", "./x", "x/"] {
+            assert!(!is_plain_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Text to token ids and back, and how a piece is shown to a person.
+
+mod visible;
+
+use crate::{Error, Result};
+
+pub use visible::visible;
+
+/// A model's tokenizer.
+#[derive(Clone)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+}
+
+impl Tokenizer {
+    /// Wraps a tokenizer as it was loaded. Truncation and padding that a `tokenizer.json` may ask for are switched
+    /// off: they belong to training batches, and a run must see the whole text and nothing else.
+    ///
+    /// # Errors
+    /// When the tokenizer contradicts itself.
+    pub fn new(mut inner: tokenizers::Tokenizer) -> Result<Tokenizer> {
+        inner.with_truncation(None).map_err(|error| Error::Tokenizer(error.to_string()))?;
+        inner.with_padding(None);
+        Ok(Tokenizer { inner })
+    }
+
+    /// Ids of a text; with `add_special` also those that the tokenizer puts around a text (`[CLS]`, `<s>`, ..).
+    ///
+    /// # Errors
+    /// When the tokenizer has no way to write a part of the text.
+    pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>> {
+        let encoding = self.inner.encode_fast(text, add_special).map_err(|error| cannot_encode(text, error))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Ids of a pair of texts, as BERT reads them, and to which of the two each id belongs (0 or 1).
+    ///
+    /// # Errors
+    /// As [`encode`](Tokenizer::encode).
+    pub fn encode_pair(&self, first: &str, second: &str, add_special: bool) -> Result<(Vec<u32>, Vec<u32>)> {
+        let encoding =
+            self.inner.encode_fast((first, second), add_special).map_err(|error| cannot_encode(first, error))?;
+        Ok((encoding.get_ids().to_vec(), encoding.get_type_ids().to_vec()))
+    }
+
+    /// The text of ids; `skip_special` leaves out special tokens. Bytes that are no whole character become `�`.
+    ///
+    /// # Errors
+    /// When the tokenizer's decoder fails.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        self.inner
+            .decode(ids, skip_special)
+            .map_err(|error| Error::Tokenizer(format!("cannot decode {ids:?}: {error}")))
+    }
+
+    /// One id decoded by itself, raw; empty for ids that the tokenizer does not know, as models with padded
+    /// vocabularies have them.
+    pub fn piece(&self, id: u32) -> String {
+        self.inner.decode(&[id], false).unwrap_or_default()
+    }
+
+    /// One id as it is shown to a person: [`visible`] text, or bytes (`<E6 97>`) where the token is only a part of a
+    /// character.
+    pub fn shown(&self, id: u32) -> String {
+        let piece = self.piece(id);
+        if piece.contains('\u{fffd}') {
+            if let Some(bytes) = self.inner.id_to_token(id).as_deref().and_then(visible::byte_level) {
+                let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+                return format!("<{}>", bytes.join(" "));
+            }
+        }
+        visible(&piece)
+    }
+
+    /// Number of ids, added tokens included. A model's own vocabulary may be larger (padding).
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The id of a token by its exact name in the vocabulary, e.g. `<|endoftext|>`.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// Whether an id stands for a special token such as `<|endoftext|>` or `[CLS]`.
+    pub fn is_special(&self, id: u32) -> bool {
+        self.inner.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special)
+    }
+}
+
+fn cannot_encode(text: &str, error: tokenizers::Error) -> Error {
+    let start: String = text.chars().take(40).collect();
+    Error::Tokenizer(format!("cannot encode {:?}: {error}", visible(&start)))
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tokenizer with {} ids", self.vocab_size())
+    }
+}
