@@ -1,0 +1,398 @@
+//! The lens itself: final norm and head, applied to a batch of vectors at once.
+
+use std::collections::HashMap;
+
+use tch::{Kind, Tensor};
+
+use super::scan::scan_rows;
+use super::{Reading, TargetScore, TokenScore};
+use crate::text::Tokenizer;
+use crate::{Array, Error, Result};
+
+/// Logits held at one time: 64 MB of float32, so that a long batch over a large vocabulary stays small.
+const CHUNK: usize = 16 << 20;
+
+/// The norm before the head, as plain weights.
+#[derive(Debug)]
+pub(crate) struct FinalNorm {
+    /// Whether the mean is taken out (LayerNorm) or not (RMSNorm).
+    pub centred: bool,
+    /// Gain (D), any constant offset already added.
+    pub gain: Option<Tensor>,
+    /// Bias (D).
+    pub bias: Option<Tensor>,
+    /// Added under the root.
+    pub eps: f64,
+}
+
+/// What stands between the stream and the logits, as plain weights.
+#[derive(Debug)]
+pub(crate) struct Readout {
+    /// The final norm; `None` where the model has none.
+    pub norm: Option<FinalNorm>,
+    /// The head (V,D).
+    pub head: Tensor,
+    /// Bias of the head (V).
+    pub bias: Option<Tensor>,
+    /// What logits are multiplied with.
+    pub scale: f64,
+    /// `cap * tanh(logit / cap)`.
+    pub soft_cap: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Through {
+    /// The final norm as the model applies it.
+    Norm,
+    /// No norm: the vector meets the head as it is.
+    Head,
+    /// The final norm with its root taken from another vector: linear, so that parts add up.
+    Frozen { root: f64 },
+}
+
+/// Reads vectors of the model's width as vocabulary words: through the final norm and the head.
+///
+/// All vectors of a call go to the vocabulary together; equal ones are projected once. Everything is float32,
+/// whatever the model's own type. Ranks are taken on logits, ties go to the smaller id.
+///
+/// ```ignore
+/// # fn main() -> flowlens::Result<()> {
+/// use flowlens::{Model, Site};
+/// let model = Model::load("smollm2-135m")?;
+/// let trace = model.run("The capital of Japan is the city of")?;
+/// let stream = trace.get(Site::ResidPost(20))?;              // positions x width
+/// for reading in model.lens().top(3).read(&stream)? {
+///     println!("{:?}", reading.top[0].text);
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Lens {
+    readout: Readout,
+    words: Option<Tokenizer>,
+    through: Through,
+    top: usize,
+    bottom: usize,
+    targets: Vec<u32>,
+}
+
+impl Lens {
+    pub(crate) fn new(readout: Readout, words: Option<Tokenizer>) -> Lens {
+        Lens { readout, words, through: Through::Norm, top: 5, bottom: 5, targets: Vec::new() }
+    }
+
+    /// How many of the best tokens a reading lists; 5 unless told.
+    pub fn top(mut self, count: usize) -> Lens {
+        self.top = count;
+        self
+    }
+
+    /// How many of the worst tokens a reading lists; 5 unless told.
+    pub fn bottom(mut self, count: usize) -> Lens {
+        self.bottom = count;
+        self
+    }
+
+    /// Tokens whose logit, probability and rank every reading gives.
+    pub fn targets(mut self, ids: impl IntoIterator<Item = u32>) -> Lens {
+        self.targets = ids.into_iter().collect();
+        self
+    }
+
+    /// Leaves the final norm out: the vector meets the head as it is.
+    pub fn without_norm(mut self) -> Lens {
+        self.through = Through::Head;
+        self
+    }
+
+    /// Takes the final norm's root from `stream` (one vector of the model's width, usually the last residual stream)
+    /// and leaves all biases and the soft cap out: logits become linear, so that those of parts add up to that of
+    /// their sum. Known as direct logit attribution.
+    ///
+    /// # Errors
+    /// When `stream` is not one vector of the model's width.
+    pub fn frozen(mut self, stream: &Array) -> Result<Lens> {
+        let stream = self.batch(&stream.to_tensor())?;
+        if stream.size()[0] != 1 {
+            return Err(Error::Input(format!("the lens freezes its scale at one vector, got {}", stream.size()[0])));
+        }
+        self.through = Through::Frozen { root: self.root(&stream)? };
+        Ok(self)
+    }
+
+    /// Entries of the vocabulary.
+    pub fn vocabulary(&self) -> usize {
+        self.readout.head.size()[0] as usize
+    }
+
+    /// Width of the vectors that it reads.
+    pub fn width(&self) -> usize {
+        self.readout.head.size()[1] as usize
+    }
+
+    /// Reads `vectors`, (N,D) or one (D): a reading for each.
+    ///
+    /// # Errors
+    /// When the last axis is not the model's width, or a target is outside the vocabulary.
+    pub fn read(&self, vectors: &Array) -> Result<Vec<Reading>> {
+        self.read_tensor(&vectors.to_tensor())
+    }
+
+    /// [`read`](Lens::read) for a tensor on any device.
+    pub(crate) fn read_tensor(&self, vectors: &Tensor) -> Result<Vec<Reading>> {
+        let _guard = tch::no_grad_guard();
+        let vectors = self.batch(vectors)?;
+        if let Some(id) = self.targets.iter().find(|&&id| id as usize >= self.vocabulary()) {
+            return Err(Error::Input(format!("target {id} is outside the vocabulary of {} tokens", self.vocabulary())));
+        }
+        let (distinct, place) = distinct_rows(&vectors)?;
+        let head = self.readout.head.f_to_kind(Kind::Float)?;
+        let mut words = HashMap::new();
+        let mut readings = Vec::new();
+        let chunk = (CHUNK / self.vocabulary().max(1)).max(1) as i64;
+        let rows = distinct.size()[0];
+        for start in (0..rows).step_by(chunk as usize) {
+            let part = distinct.f_narrow(0, start, chunk.min(rows - start))?;
+            readings.extend(self.chunk(&part, &head, &mut words)?);
+        }
+        Ok(place.into_iter().map(|index| readings[index].clone()).collect())
+    }
+
+    /// Logits (N,V) of a batch (N,D), float32.
+    pub(crate) fn logits(&self, vectors: &Tensor) -> Result<Tensor> {
+        let _guard = tch::no_grad_guard();
+        self.project(&self.batch(vectors)?, &self.readout.head.f_to_kind(Kind::Float)?)
+    }
+
+    /// The direction (D) whose dot product with a part of the stream is what that part puts onto the logit of `id`
+    /// with the norm frozen at `stream` (D).
+    pub(crate) fn attribution(&self, id: u32, stream: &Tensor) -> Result<Tensor> {
+        let _guard = tch::no_grad_guard();
+        if id as usize >= self.vocabulary() {
+            return Err(Error::Input(format!("target {id} is outside the vocabulary of {} tokens", self.vocabulary())));
+        }
+        let mut direction = self.readout.head.f_get(i64::from(id))?.f_to_kind(Kind::Float)?;
+        if let Some(norm) = &self.readout.norm {
+            let root = self.root(&self.batch(stream)?)?;
+            if let Some(gain) = &norm.gain {
+                direction = direction.f_mul(&gain.f_to_kind(Kind::Float)?)?;
+            }
+            if norm.centred {
+                direction = direction.f_sub(&direction.f_mean(Kind::Float)?)?;
+            }
+            direction = direction.f_div_scalar(root)?;
+        }
+        Ok(direction.f_mul_scalar(self.readout.scale)?)
+    }
+
+    /// Brings vectors to (N,D), float32, on the head's device.
+    fn batch(&self, vectors: &Tensor) -> Result<Tensor> {
+        let shape = vectors.size();
+        let width = self.width() as i64;
+        if shape.is_empty() || shape[shape.len() - 1] != width {
+            return Err(Error::Input(format!(
+                "the lens reads vectors of width {width}, got an array of shape {shape:?}"
+            )));
+        }
+        let rows: i64 = shape[..shape.len() - 1].iter().product();
+        Ok(vectors.f_to_device(self.readout.head.device())?.f_to_kind(Kind::Float)?.f_reshape([rows, width])?)
+    }
+
+    fn chunk(&self, vectors: &Tensor, head: &Tensor, words: &mut HashMap<u32, String>) -> Result<Vec<Reading>> {
+        let logits = self.project(vectors, head)?;
+        let log_probs = logits.f_log_softmax(-1, Kind::Float)?;
+        let bits = log_probs.f_exp()?.f_mul(&log_probs)?.f_sum_dim_intlist(-1, false, Kind::Float)?;
+        let entropies = Array::from_tensor(&bits.f_div_scalar(-std::f64::consts::LN_2)?)?;
+        // Shifted by the largest logit first: logits near -100 would lose digits against one log-sum.
+        let largest = Array::from_tensor(&logits.f_amax([-1i64].as_slice(), false)?)?;
+        let best_log_prob = Array::from_tensor(&log_probs.f_amax([-1i64].as_slice(), false)?)?;
+        let logits = Array::from_tensor(&logits)?;
+        let width = self.vocabulary();
+        let found = scan_rows(logits.data(), width, self.top, self.bottom, &self.targets);
+        let mut readings = Vec::with_capacity(found.len());
+        for (row, found) in found.into_iter().enumerate() {
+            let logit = |id: usize| logits.data()[row * width + id];
+            let prob = |id: usize| (logit(id) - largest.data()[row] + best_log_prob.data()[row]).exp();
+            let mut token = |id: usize| -> TokenScore {
+                TokenScore { id: id as u32, text: self.word(id as u32, words), logit: logit(id), prob: prob(id) }
+            };
+            let top = found.top.iter().map(|&id| token(id)).collect();
+            let bottom = found.bottom.iter().map(|&id| token(id)).collect();
+            let targets = self.targets.iter().zip(found.ranks);
+            let targets = targets
+                .map(|(&id, rank)| {
+                    let TokenScore { id, text, logit, prob } = token(id as usize);
+                    TargetScore { id, text, logit, prob, rank }
+                })
+                .collect();
+            readings.push(Reading { top, bottom, entropy: entropies.data()[row].max(0.), targets });
+        }
+        Ok(readings)
+    }
+
+    fn word(&self, id: u32, words: &mut HashMap<u32, String>) -> String {
+        let Some(tokenizer) = &self.words else { return format!("[{id}]") };
+        words.entry(id).or_insert_with(|| tokenizer.piece(id)).clone()
+    }
+
+    /// The root that the norm divides one vector (1,D) by.
+    fn root(&self, vector: &Tensor) -> Result<f64> {
+        let Some(norm) = &self.readout.norm else { return Ok(1.) };
+        let centred = if norm.centred { vector.f_sub(&vector.f_mean(Kind::Float)?)? } else { vector.shallow_clone() };
+        Ok((centred.f_square()?.f_mean(Kind::Float)?.f_double_value(&[])? + norm.eps).sqrt())
+    }
+
+    /// Logits of a batch (N,D), `head` being the head in float32.
+    fn project(&self, vectors: &Tensor, head: &Tensor) -> Result<Tensor> {
+        let normed = match (&self.readout.norm, self.through) {
+            (Some(norm), Through::Norm) => norm.apply(vectors)?,
+            (Some(norm), Through::Frozen { root }) => norm.scale(&norm.centre(vectors)?.f_div_scalar(root)?)?,
+            (_, Through::Head) | (None, _) => vectors.shallow_clone(),
+        };
+        let linear = matches!(self.through, Through::Frozen { .. });
+        let mut logits = normed.f_matmul(&head.f_tr()?)?;
+        if let (Some(bias), false) = (&self.readout.bias, linear) {
+            logits = logits.f_add(&bias.f_to_kind(Kind::Float)?)?;
+        }
+        if self.readout.scale != 1. {
+            logits = logits.f_mul_scalar(self.readout.scale)?;
+        }
+        if let (Some(cap), false) = (self.readout.soft_cap, linear) {
+            logits = logits.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?;
+        }
+        Ok(logits)
+    }
+}
+
+impl FinalNorm {
+    fn apply(&self, vectors: &Tensor) -> Result<Tensor> {
+        let centred = self.centre(vectors)?;
+        let mean_square = centred.f_square()?.f_mean_dim([-1i64].as_slice(), true, Kind::Float)?;
+        let normed = self.scale(&centred.f_div(&mean_square.f_add_scalar(self.eps)?.f_sqrt()?)?)?;
+        Ok(match &self.bias {
+            Some(bias) => normed.f_add(&bias.f_to_kind(Kind::Float)?)?,
+            None => normed,
+        })
+    }
+
+    fn centre(&self, vectors: &Tensor) -> Result<Tensor> {
+        Ok(match self.centred {
+            true => vectors.f_sub(&vectors.f_mean_dim([-1i64].as_slice(), true, Kind::Float)?)?,
+            false => vectors.shallow_clone(),
+        })
+    }
+
+    fn scale(&self, vectors: &Tensor) -> Result<Tensor> {
+        Ok(match &self.gain {
+            Some(gain) => vectors.f_mul(&gain.f_to_kind(Kind::Float)?)?,
+            None => vectors.shallow_clone(),
+        })
+    }
+}
+
+/// The different rows of (N,D), and for each of the N its place among them. Equal means equal to the bit.
+fn distinct_rows(vectors: &Tensor) -> Result<(Tensor, Vec<usize>)> {
+    let numbers = Array::from_tensor(vectors)?;
+    let width = numbers.shape()[1].max(1);
+    let bits: Vec<u32> = numbers.data().iter().map(|x| x.to_bits()).collect();
+    let mut seen: HashMap<&[u32], usize> = HashMap::new();
+    let mut first = Vec::new();
+    let place = bits
+        .chunks_exact(width)
+        .enumerate()
+        .map(|(row, bits)| {
+            *seen.entry(bits).or_insert_with(|| {
+                first.push(row as i64);
+                first.len() - 1
+            })
+        })
+        .collect();
+    let index = Tensor::f_from_slice(&first)?.f_to_device(vectors.device())?;
+    Ok((vectors.f_index_select(0, &index)?, place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lens(centred: bool, soft_cap: Option<f64>) -> Lens {
+        tch::manual_seed(3);
+        let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, tch::Device::Cpu));
+        let norm =
+            FinalNorm { centred, gain: Some(random(&[8]).abs() + 0.5), bias: centred.then(|| random(&[8])), eps: 1e-5 };
+        let readout =
+            Readout { norm: Some(norm), head: random(&[40, 8]), bias: Some(random(&[40])), scale: 0.5, soft_cap };
+        Lens::new(readout, None)
+    }
+
+    fn vectors(rows: i64) -> Tensor {
+        Tensor::randn([rows, 8], (Kind::Float, tch::Device::Cpu)) * 3.
+    }
+
+    #[test]
+    fn reads_what_the_plain_formula_gives() {
+        for (centred, cap) in [(true, None), (false, Some(2.))] {
+            let lens = lens(centred, cap).targets([7, 0]);
+            let vectors = vectors(6);
+            let logits = Array::from_tensor(&lens.logits(&vectors).unwrap()).unwrap();
+            let readings = lens.read_tensor(&vectors).unwrap();
+            for (row, reading) in readings.iter().enumerate() {
+                let logits = logits.row(row).unwrap();
+                let sum: f64 = logits.data().iter().map(|&x| f64::from(x).exp()).sum();
+                let probs: Vec<f64> = logits.data().iter().map(|&x| f64::from(x).exp() / sum).collect();
+                let entropy: f64 = -probs.iter().map(|p| p * p.log2()).sum::<f64>();
+                assert!((f64::from(reading.entropy) - entropy).abs() < 1e-5, "{} {entropy}", reading.entropy);
+                let mut order: Vec<usize> = (0..40).collect();
+                order.sort_by(|&a, &b| probs[b].total_cmp(&probs[a]));
+                let ids = |list: &[TokenScore]| list.iter().map(|t| t.id as usize).collect::<Vec<_>>();
+                assert_eq!(ids(&reading.top), order[..5]);
+                assert_eq!(ids(&reading.bottom), order.iter().rev().take(5).copied().collect::<Vec<_>>());
+                assert!((f64::from(reading.top[0].prob) - probs[order[0]]).abs() < 1e-6);
+                let rank = 1 + order.iter().position(|&id| id == 7).unwrap();
+                assert_eq!(reading.targets[0].rank, rank);
+                assert_eq!(reading.targets[1].id, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn equal_vectors_give_equal_readings_in_their_places() {
+        let lens = lens(true, None);
+        let two = vectors(2);
+        let (a, b) = (two.get(0), two.get(1));
+        let readings = lens.read_tensor(&Tensor::stack(&[&a, &b, &a, &a, &b], 0)).unwrap();
+        assert_eq!(readings[0], readings[2]);
+        assert_eq!(readings[0], readings[3]);
+        assert_eq!(readings[1], readings[4]);
+        assert_ne!(readings[0], readings[1]);
+    }
+
+    #[test]
+    fn frozen_logits_of_parts_add_up_and_agree_with_the_attribution() {
+        for centred in [true, false] {
+            let whole = vectors(1);
+            let parts = vectors(3);
+            let rest = &whole - parts.sum_dim_intlist(0, true, Kind::Float);
+            let attribution = lens(centred, Some(1.)).attribution(5, &whole.get(0)).unwrap();
+            let frozen = lens(centred, Some(1.)).frozen(&Array::from_tensor(&whole).unwrap()).unwrap();
+            let all = frozen.logits(&Tensor::cat(&[&parts, &rest], 0)).unwrap();
+            let sum = all.sum_dim_intlist(0, true, Kind::Float);
+            let difference = (sum - frozen.logits(&whole).unwrap()).abs().max().double_value(&[]);
+            assert!(difference < 1e-4, "{difference}");
+            let by_direction = parts.matmul(&attribution);
+            let by_lens = all.narrow(0, 0, 3).select(1, 5);
+            assert!((by_direction - by_lens).abs().max().double_value(&[]) < 1e-4);
+        }
+    }
+
+    #[test]
+    fn refuses_what_does_not_fit() {
+        let short = Array::new(&[2, 7], vec![0.; 14]).unwrap();
+        assert!(lens(true, None).read(&short).unwrap_err().to_string().contains("width 8"));
+        let good = Array::new(&[8], vec![1.; 8]).unwrap();
+        assert!(lens(true, None).targets([40]).read(&good).unwrap_err().to_string().contains("40 tokens"));
+        assert_eq!(lens(true, None).read(&good).unwrap().len(), 1);
+        assert!(lens(true, None).frozen(&Array::new(&[2, 8], vec![1.; 16]).unwrap()).is_err());
+    }
+}

@@ -1,0 +1,92 @@
+//! One row of logits, scanned: the best and worst entries and the ranks of given ones.
+
+/// What a row of logits says.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Scanned {
+    /// Indices of the largest entries, largest first; ties by index.
+    pub top: Vec<usize>,
+    /// Indices of the smallest entries, smallest first; ties by index.
+    pub bottom: Vec<usize>,
+    /// For each target: 1 + the number of larger entries.
+    pub ranks: Vec<usize>,
+}
+
+/// Scans one row. `targets` must lie inside the row.
+pub(super) fn scan(row: &[f32], top: usize, bottom: usize, targets: &[u32]) -> Scanned {
+    let ranks = targets
+        .iter()
+        .map(|&target| {
+            let own = row[target as usize];
+            1 + row.iter().filter(|&&logit| logit > own).count()
+        })
+        .collect();
+    Scanned { top: best(row, top, |a, b| a > b), bottom: best(row, bottom, |a, b| a < b), ranks }
+}
+
+/// The first `count` indices in the order of `before`. Scanning upwards and asking for strictly better keeps the
+/// smaller index among equals.
+fn best(row: &[f32], count: usize, before: impl Fn(f32, f32) -> bool) -> Vec<usize> {
+    let mut kept: Vec<usize> = Vec::with_capacity(count + 1);
+    if count == 0 {
+        return kept;
+    }
+    for (index, &value) in row.iter().enumerate() {
+        if value.is_nan() {
+            continue;
+        }
+        if let Some(&last) = kept.last() {
+            if kept.len() == count && !before(value, row[last]) {
+                continue;
+            }
+        }
+        let place = kept.partition_point(|&other| !before(value, row[other]));
+        kept.insert(place, index);
+        kept.truncate(count);
+    }
+    kept
+}
+
+/// Scans all rows of a (rows, width) block, on as many threads as the machine has.
+pub(super) fn scan_rows(block: &[f32], width: usize, top: usize, bottom: usize, targets: &[u32]) -> Vec<Scanned> {
+    let rows: Vec<&[f32]> = block.chunks_exact(width.max(1)).collect();
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(rows.len()).max(1);
+    let share = rows.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = rows
+            .chunks(share)
+            .map(|part| scope.spawn(move || part.iter().map(|row| scan(row, top, bottom, targets)).collect::<Vec<_>>()))
+            .collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_go_to_the_smaller_id_and_share_the_best_rank() {
+        let row = [1., 3., 3., 0., 3., 0.];
+        let found = scan(&row, 2, 3, &[4, 0, 3]);
+        assert_eq!(found.top, [1, 2]);
+        assert_eq!(found.bottom, [3, 5, 0]);
+        assert_eq!(found.ranks, [1, 4, 5]);
+    }
+
+    #[test]
+    fn asks_for_more_than_there_is_and_meets_nan() {
+        let found = scan(&[2., f32::NAN, 1.], 5, 0, &[0]);
+        assert_eq!(found.top, [0, 2]);
+        assert!(found.bottom.is_empty());
+    }
+
+    #[test]
+    fn threads_keep_the_order_of_the_rows() {
+        let block: Vec<f32> = (0..70).map(|i| ((i * 37) % 70) as f32).collect();
+        let found = scan_rows(&block, 7, 1, 1, &[0]);
+        assert_eq!(found.len(), 10);
+        for (row, found) in block.chunks(7).zip(&found) {
+            assert_eq!(*found, scan(row, 1, 1, &[0]));
+        }
+    }
+}
