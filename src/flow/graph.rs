@@ -1,6 +1,7 @@
 //! The graph as plain data: nodes are vectors, links say how much of one goes into another.
 
 use crate::lens::Reading;
+use crate::{Error, Result};
 
 /// How the numbers of a graph were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -10,6 +11,28 @@ pub enum Method {
     Exact,
     /// As VISIT published it, its mistakes included, for comparison with the paper's tool.
     Visit,
+}
+
+impl std::fmt::Display for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Method::Exact => "exact",
+            Method::Visit => "visit",
+        })
+    }
+}
+
+impl std::str::FromStr for Method {
+    type Err = Error;
+
+    /// Reads `exact` and `visit`.
+    fn from_str(text: &str) -> Result<Method> {
+        match text {
+            "exact" => Ok(Method::Exact),
+            "visit" => Ok(Method::Visit),
+            _ => Err(Error::FlowGraph(format!("{text:?} is no method; write exact or visit"))),
+        }
+    }
 }
 
 /// A token whose fate the graph follows.

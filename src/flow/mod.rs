@@ -1,6 +1,11 @@
 //! The VISIT flow graph: what attention heads, memories and neurons write into the residual stream, each vector
 //! read as vocabulary words.
 
+mod colors;
+mod config;
 mod graph;
+mod palette;
+mod python;
 
 pub use graph::{FlowGraph, Graph, Link, LinkKind, Meta, Method, Node, NodeKind, Target};
+pub use palette::Palette;

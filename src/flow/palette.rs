@@ -1,0 +1,190 @@
+//! Colours of the exact graph: the target's rank on nodes, the kind of flow on links.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::colors::{Color, ColorMap};
+use super::config::Config;
+use super::graph::LinkKind;
+use crate::{Error, Result};
+
+/// A set of colours for a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Palette {
+    /// Green over grey to red, readable on light and on dark ground.
+    #[default]
+    Standard,
+    /// The same, darker, for light ground.
+    Light,
+    /// The same, brighter, for dark ground.
+    Dark,
+    /// Blue over grey to orange, told apart also by eyes that do not see green and red as different.
+    ColorBlind,
+}
+
+impl fmt::Display for Palette {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Palette::Standard => "standard",
+            Palette::Light => "light",
+            Palette::Dark => "dark",
+            Palette::ColorBlind => "color_blind",
+        })
+    }
+}
+
+impl FromStr for Palette {
+    type Err = Error;
+
+    /// Reads `standard`, `light`, `dark`, `color_blind` (also spelt with `colour` or hyphens).
+    fn from_str(text: &str) -> Result<Palette> {
+        match text.to_ascii_lowercase().replace('-', "_").replace("colour", "color").as_str() {
+            "standard" => Ok(Palette::Standard),
+            "light" => Ok(Palette::Light),
+            "dark" => Ok(Palette::Dark),
+            "color_blind" => Ok(Palette::ColorBlind),
+            _ => Err(Error::FlowGraph(format!("{text:?} is no palette; write standard, light, dark or color_blind"))),
+        }
+    }
+}
+
+/// Link kinds in the order of the legend, with what they mean.
+const MEANINGS: [(LinkKind, &str); 8] = [
+    (LinkKind::Residual, "past a sub-block, unchanged"),
+    (LinkKind::Norm, "read through a norm"),
+    (LinkKind::Score, "attention"),
+    (LinkKind::Add, "added into a sum"),
+    (LinkKind::Promote, "neuron writes along its row"),
+    (LinkKind::Suppress, "neuron writes against its row"),
+    (LinkKind::Bias, "bias"),
+    (LinkKind::Skip, "layers left out"),
+];
+
+/// The colours of one graph, a configuration's own taken in.
+#[derive(Debug, Clone)]
+pub(super) struct Scheme {
+    rank: ColorMap,
+    links: Vec<(LinkKind, String)>,
+    /// Nodes without a target.
+    pub plain: String,
+    /// Nodes of biases.
+    pub bias: String,
+}
+
+impl Scheme {
+    pub fn new(palette: Palette, config: &Config) -> Result<Scheme> {
+        let (stops, plain, alpha) = match palette {
+            Palette::Standard => (["#1f9d55", "#9a9fa6", "#d64545"], "#8a8f98", 0.45),
+            Palette::Light => (["#137333", "#8c959f", "#b3261e"], "#57606a", 0.40),
+            Palette::Dark => (["#3ddc84", "#7d8590", "#ff6b6b"], "#b1bac4", 0.50),
+            Palette::ColorBlind => (["#0072b2", "#9a9fa6", "#d55e00"], "#8a8f98", 0.45),
+        };
+        let rank = match config.sets("rank_colors") {
+            true => ColorMap::new(&config.rank_colors)?,
+            false => ColorMap::new(&stops)?,
+        };
+        let own = |field: &str, color: &str, kind: LinkKind, standard: &str| -> Result<(LinkKind, String)> {
+            let text = if config.sets(field) { color } else { standard };
+            let mut parsed = Color::parse(text).ok_or_else(|| {
+                Error::FlowGraph(format!("{field}: {text:?} is not a colour; write a CSS name or #rrggbb"))
+            })?;
+            if parsed.alpha == 1. {
+                // Links cross: what lies below must stay visible.
+                parsed.alpha = alpha;
+            }
+            Ok((kind, parsed.css()))
+        };
+        let links = vec![
+            own("attn_residual_color", &config.attn_residual_color, LinkKind::Residual, "#7b8794")?,
+            own("norm_color", &config.norm_color, LinkKind::Norm, "#8e6bbf")?,
+            own("", "", LinkKind::Score, "#c9a227")?,
+            own("", "", LinkKind::Add, "#4f9d9d")?,
+            own("promote_color", &config.promote_color, LinkKind::Promote, "#0072b2")?,
+            own("suppress_color", &config.suppress_color, LinkKind::Suppress, "#d55e00")?,
+            own("bias_color", &config.bias_color, LinkKind::Bias, "#cc79a7")?,
+            own("", "", LinkKind::Skip, "#5b6470")?,
+            (LinkKind::Invisible, "rgba(0, 0, 0, 0.0)".to_owned()),
+        ];
+        let plain = if config.sets("default_color") { config.default_color.clone() } else { plain.to_owned() };
+        let bias = if config.sets("bias_color") { config.bias_color.clone() } else { "#cc79a7".to_owned() };
+        Ok(Scheme { rank, links, plain, bias })
+    }
+
+    /// The colour of a rank among `vocabulary` tokens, on a scale that is logarithmic from both ends: rank 1 and the
+    /// last rank stand at the ends, half-way down the list is the middle.
+    pub fn rank(&self, rank: usize, vocabulary: usize) -> String {
+        self.rank.at(rank_place(rank, vocabulary)).css()
+    }
+
+    /// The colour of a kind of link.
+    pub fn link(&self, kind: LinkKind) -> String {
+        self.links.iter().find(|(known, _)| *known == kind).map(|(_, color)| color.clone()).unwrap_or_default()
+    }
+
+    /// The node colours with their meaning, best rank first.
+    pub fn rank_legend(&self, vocabulary: usize) -> Vec<(String, String)> {
+        let mut legend = Vec::new();
+        let mut rank = 1;
+        while rank <= vocabulary / 4 {
+            legend.push((self.rank(rank, vocabulary), format!("rank {rank}")));
+            rank *= 10;
+        }
+        legend.push((self.rank(vocabulary.div_ceil(2), vocabulary), "middle".to_owned()));
+        legend.push((self.rank(vocabulary, vocabulary), format!("last ({vocabulary})")));
+        legend
+    }
+
+    /// The colours of the kinds that occur in a graph, with their meaning.
+    pub fn link_legend(&self, occurs: impl Fn(LinkKind) -> bool) -> Vec<(String, String)> {
+        MEANINGS
+            .iter()
+            .filter(|(kind, _)| occurs(*kind))
+            .map(|(kind, meaning)| (self.link(*kind), (*meaning).to_owned()))
+            .collect()
+    }
+}
+
+/// 0 for rank 1, 0.5 for the middle, 1 for the last rank.
+fn rank_place(rank: usize, vocabulary: usize) -> f64 {
+    let half = (vocabulary as f64 + 1.) / 2.;
+    let rank = (rank as f64).clamp(1., vocabulary.max(1) as f64);
+    if half <= 1. {
+        return 0.5;
+    }
+    let good = |rank: f64| 0.5 * rank.ln() / half.ln();
+    if rank <= half { good(rank) } else { 1. - good(vocabulary as f64 + 1. - rank) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_run_from_best_over_the_middle_to_last_and_mirror() {
+        assert_eq!(rank_place(1, 999), 0.);
+        assert_eq!(rank_place(500, 999), 0.5);
+        assert_eq!(rank_place(999, 999), 1.);
+        assert!((rank_place(10, 999) + rank_place(990, 999) - 1.).abs() < 1e-12);
+        let places: Vec<f64> = (1..=999).map(|rank| rank_place(rank, 999)).collect();
+        assert!(places.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(rank_place(1, 1), 0.5);
+    }
+
+    #[test]
+    fn a_configuration_brings_its_own_colours() {
+        let plain = Scheme::new(Palette::ColorBlind, &Config::default()).unwrap();
+        assert_eq!(plain.rank(1, 100), "rgba(0, 114, 178, 1.0)");
+        assert_eq!(plain.rank_legend(5000).len(), 6);
+        let path = std::path::Path::new("flow_graph_configs/flow_graph_config_basic_color_palette2.json");
+        let own = Scheme::new(Palette::Standard, &Config::read(path).unwrap()).unwrap();
+        assert_eq!(own.rank(1, 100), "rgba(128, 0, 128, 1.0)");
+        assert_eq!(own.link(LinkKind::Promote), "rgba(0, 128, 0, 0.45)");
+    }
+
+    #[test]
+    fn every_kind_but_the_invisible_one_has_a_place_in_the_legend() {
+        let scheme = Scheme::new(Palette::Light, &Config::default()).unwrap();
+        assert_eq!(scheme.link_legend(|_| true).len(), 8);
+        assert_eq!(scheme.link_legend(|kind| kind == LinkKind::Skip).len(), 1);
+    }
+}
