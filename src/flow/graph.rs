@@ -67,6 +67,8 @@ pub struct Meta {
     pub link_colors: Vec<(String, String)>,
     /// What the width of a link says.
     pub width_means: String,
+    /// What a reader should know beside the picture, e.g. that a target is more than one token.
+    pub notes: Vec<String>,
 }
 
 /// What a node stands for.

@@ -4,6 +4,7 @@
 mod colors;
 mod config;
 mod graph;
+mod json;
 mod palette;
 mod python;
 
