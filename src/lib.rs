@@ -5,15 +5,19 @@ mod array;
 pub mod checkpoint;
 mod device;
 mod error;
+mod files;
 pub mod flow;
+pub mod hub;
 pub mod lens;
+pub mod model;
 pub mod text;
 pub mod trace;
 
 pub use array::Array;
 pub use device::{DType, Device};
 pub use error::{Error, Result};
-pub use trace::Site;
+pub use model::{Input, Model};
+pub use trace::{Change, Estimate, Site, Trace};
 
 pub use ndarray;
 pub use tch;

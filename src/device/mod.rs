@@ -1,5 +1,7 @@
 //! Where a model computes and in which number type.
 
+mod cuda;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -41,6 +43,14 @@ impl FromStr for Device {
 }
 
 impl Device {
+    /// Makes the device usable, or says what is missing.
+    pub(crate) fn prepare(self) -> Result<()> {
+        match self {
+            Device::Cpu => Ok(()),
+            Device::Cuda(index) => cuda::prepare(index),
+        }
+    }
+
     pub(crate) fn torch(self) -> tch::Device {
         match self {
             Device::Cpu => tch::Device::Cpu,

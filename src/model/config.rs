@@ -1,0 +1,194 @@
+//! `config.json`, read with care: sizes are bounded, and an option nobody reads cannot pass unnoticed.
+
+use serde_json::{Map, Value};
+
+use super::architecture::Activation;
+use crate::{Error, Result};
+
+/// Sizes above this are a broken or hostile file: the largest published models stay a thousand times below.
+const LARGEST: usize = 1 << 24;
+/// Deeper than any published model.
+const DEEPEST: usize = 2048;
+
+/// The keys of one `config.json`.
+pub(crate) struct Config<'a> {
+    keys: &'a Map<String, Value>,
+}
+
+impl<'a> Config<'a> {
+    pub(crate) fn new(keys: &'a Map<String, Value>) -> Config<'a> {
+        Config { keys }
+    }
+
+    /// The value of the first of `names` that is there and not null.
+    fn find(&self, names: &[&'static str]) -> Option<(&'static str, &'a Value)> {
+        names.iter().find_map(|&name| self.keys.get(name).filter(|value| !value.is_null()).map(|value| (name, value)))
+    }
+
+    /// A size from 1 to 2^24 under one of its `names`, if any is there.
+    pub(crate) fn optional_size(&self, names: &[&'static str]) -> Result<Option<usize>> {
+        let Some((name, value)) = self.find(names) else { return Ok(None) };
+        match value.as_u64() {
+            Some(size) if (1..=LARGEST as u64).contains(&size) => Ok(Some(size as usize)),
+            _ => Err(Error::config(name, format!("found {value}, expected a whole number from 1 to {LARGEST}"))),
+        }
+    }
+
+    /// A size that must be there.
+    pub(crate) fn size(&self, names: &[&'static str]) -> Result<usize> {
+        self.optional_size(names)?.ok_or_else(|| {
+            Error::config(
+                names[0],
+                "missing; expected a whole number. Is this the config.json that belongs to the model?",
+            )
+        })
+    }
+
+    /// The number of layers: bounded more tightly, since each takes memory before any tensor is looked at.
+    pub(crate) fn layers(&self, names: &[&'static str]) -> Result<usize> {
+        let layers = self.size(names)?;
+        if layers > DEEPEST {
+            return Err(Error::config(names[0], format!("found {layers}, expected at most {DEEPEST} layers")));
+        }
+        Ok(layers)
+    }
+
+    /// A finite number above 0, or `default`.
+    pub(crate) fn positive(&self, names: &[&'static str], default: f64) -> Result<f64> {
+        let Some((name, value)) = self.find(names) else { return Ok(default) };
+        match value.as_f64() {
+            Some(number) if number > 0.0 && number.is_finite() => Ok(number),
+            _ => Err(Error::config(name, format!("found {value}, expected a number above 0"))),
+        }
+    }
+
+    /// A truth value, or `default`.
+    pub(crate) fn flag(&self, name: &'static str, default: bool) -> Result<bool> {
+        match self.find(&[name]) {
+            None => Ok(default),
+            Some((_, Value::Bool(flag))) => Ok(*flag),
+            Some((_, other)) => Err(Error::config(name, format!("found {other}, expected true or false"))),
+        }
+    }
+
+    /// A text, or `default`.
+    pub(crate) fn text(&self, name: &'static str, default: &'a str) -> Result<&'a str> {
+        match self.find(&[name]) {
+            None => Ok(default),
+            Some((_, Value::String(text))) => Ok(text),
+            Some((_, other)) => Err(Error::config(name, format!("found {other}, expected a text"))),
+        }
+    }
+
+    /// Whether the key is there at all, null or not.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.keys.contains_key(name)
+    }
+
+    /// Whatever stands under `name`, unless it is absent or null.
+    pub(crate) fn value(&self, name: &'static str) -> Option<&'a Value> {
+        self.find(&[name]).map(|(_, value)| value)
+    }
+
+    /// An object under `name`.
+    pub(crate) fn object(&self, name: &'static str) -> Result<Option<Config<'a>>> {
+        match self.find(&[name]) {
+            None => Ok(None),
+            Some((_, Value::Object(keys))) => Ok(Some(Config { keys })),
+            Some((_, other)) => Err(Error::config(name, format!("found {other}, expected an object"))),
+        }
+    }
+
+    /// A list of texts under `name`, which must have one entry for each layer.
+    pub(crate) fn per_layer(&self, name: &'static str, layers: usize) -> Result<Option<Vec<&'a str>>> {
+        let Some((_, value)) = self.find(&[name]) else { return Ok(None) };
+        let list: Option<Vec<&str>> = value.as_array().and_then(|list| list.iter().map(Value::as_str).collect());
+        match list {
+            Some(list) if list.len() == layers => Ok(Some(list)),
+            Some(list) => Err(Error::config(
+                name,
+                format!("found {} entries, expected one for each of {layers} layers", list.len()),
+            )),
+            None => Err(Error::config(name, format!("found {value}, expected a list of names"))),
+        }
+    }
+
+    /// Refuses the model when `name` is switched on: what it asks for changes numbers and is not done here.
+    pub(crate) fn refuse(&self, name: &'static str) -> Result<()> {
+        match self.find(&[name]) {
+            None | Some((_, Value::Bool(false))) => Ok(()),
+            Some((_, value)) => Err(Error::config(
+                name,
+                format!("found {value}: Flowlens does not compute this option, so its numbers would be wrong"),
+            )),
+        }
+    }
+
+    /// The non-linearity under one of `names`.
+    pub(crate) fn activation(&self, name: &'static str, default: &'a str) -> Result<Activation> {
+        Ok(match self.text(name, default)? {
+            "gelu" | "gelu_python" => Activation::Gelu,
+            "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_accurate" => {
+                Activation::GeluTanh
+            }
+            "quick_gelu" => Activation::QuickGelu,
+            "relu" => Activation::Relu,
+            "relu2" => Activation::Relu2,
+            "silu" | "swish" => Activation::Silu,
+            "tanh" => Activation::Tanh,
+            "sigmoid" => Activation::Sigmoid,
+            "linear" => Activation::Identity,
+            other => {
+                return Err(Error::config(
+                    name,
+                    format!(
+                        "activation {other:?} is not known; known are gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, \
+                         quick_gelu, relu, relu2, silu, swish, tanh, sigmoid, linear"
+                    ),
+                ));
+            }
+        })
+    }
+}
+
+/// `part` of `whole`, which must divide evenly.
+pub(crate) fn divide(whole: (&str, usize), part: (&str, usize)) -> Result<usize> {
+    if whole.1 % part.1 != 0 {
+        return Err(Error::config(part.0, format!("{} does not divide {} ({})", part.1, whole.0, whole.1)));
+    }
+    Ok(whole.1 / part.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(text: &str) -> Map<String, Value> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn absurd_and_missing_numbers_are_named() {
+        let keys = keys(r#"{"n_embd": 0, "n_head": -3, "n_layer": 1000000, "eps": "x", "null": null}"#);
+        let config = Config::new(&keys);
+        for (result, name) in [
+            (config.size(&["n_embd"]), "n_embd"),
+            (config.size(&["n_head"]), "n_head"),
+            (config.layers(&["n_layer"]), "n_layer"),
+            (config.size(&["null"]), "null"),
+        ] {
+            let text = result.unwrap_err().to_string();
+            assert!(text.contains(name) && text.contains("expected"), "{text}");
+        }
+        assert!(config.positive(&["eps"], 1.0).is_err());
+        assert_eq!(config.optional_size(&["null"]).unwrap(), None);
+    }
+
+    #[test]
+    fn an_option_that_is_not_computed_is_refused_only_when_on() {
+        let keys = keys(r#"{"off": false, "on": true}"#);
+        let config = Config::new(&keys);
+        assert!(config.refuse("off").is_ok() && config.refuse("absent").is_ok());
+        assert!(config.refuse("on").unwrap_err().to_string().contains("on"));
+    }
+}

@@ -1,0 +1,99 @@
+//! Llama 1 to 3, SmolLM2, and the block that Mistral and Qwen share with them.
+
+use super::{head, layer_name, linear, rope};
+use crate::Result;
+use crate::model::architecture::*;
+use crate::model::config::{Config, divide};
+
+/// Where the families of this block differ.
+pub(super) struct Variant {
+    pub family: &'static str,
+    pub query_key_value_bias: bool,
+    pub output_bias: bool,
+    pub mlp_bias: bool,
+    pub head_norms: bool,
+    /// Head width when the config does not give one; model width / heads when absent.
+    pub head_dim: Option<usize>,
+    /// The longest prompt when the config does not give one.
+    pub context: usize,
+}
+
+pub(super) fn read(config: &Config) -> Result<Architecture> {
+    let attention_bias = config.flag("attention_bias", false)?;
+    let variant = Variant {
+        family: "llama",
+        query_key_value_bias: attention_bias,
+        output_bias: attention_bias,
+        mlp_bias: config.flag("mlp_bias", false)?,
+        head_norms: false,
+        head_dim: None,
+        context: 2048,
+    };
+    build(config, variant, |_| None)
+}
+
+/// The architecture, with the attention window of each layer.
+pub(super) fn build(
+    config: &Config,
+    variant: Variant,
+    window: impl Fn(usize) -> Option<usize>,
+) -> Result<Architecture> {
+    let width = config.size(&["hidden_size"])?;
+    let heads = config.size(&["num_attention_heads"])?;
+    let kv_heads = config.optional_size(&["num_key_value_heads"])?.unwrap_or(heads);
+    divide(("num_attention_heads", heads), ("num_key_value_heads", kv_heads))?;
+    let head_dim = match config.optional_size(&["head_dim"])?.or(variant.head_dim) {
+        Some(head_dim) => head_dim,
+        None => divide(("hidden_size", width), ("num_attention_heads", heads))?,
+    };
+    let inner = config.size(&["intermediate_size"])?;
+    let context = config.optional_size(&["max_position_embeddings"])?.unwrap_or(variant.context);
+    let rms = NormKind::Rms { eps: config.positive(&["rms_norm_eps"], 1e-6)? };
+    let activation = config.activation("hidden_act", "silu")?;
+    let rotary = rope::rotary(config, &rope::LLAMA, head_dim, context)?;
+    let norm = |name: String| Norm { name, kind: rms };
+    let block = |layer: usize| {
+        let name = |part: &str| layer_name("layers", layer, part);
+        let (queries, keys) = (heads * head_dim, kv_heads * head_dim);
+        Block {
+            order: Order::Sequential,
+            attn_norm: norm(name("input_layernorm")),
+            attention: Attention {
+                projection: Projection::Separate {
+                    query: linear(name("self_attn.q_proj"), width, queries, variant.query_key_value_bias),
+                    key: linear(name("self_attn.k_proj"), width, keys, variant.query_key_value_bias),
+                    value: linear(name("self_attn.v_proj"), width, keys, variant.query_key_value_bias),
+                },
+                output: linear(name("self_attn.o_proj"), queries, width, variant.output_bias),
+                heads,
+                kv_heads,
+                head_dim,
+                scale: (head_dim as f64).powf(-0.5),
+                rotary: Some(rotary.clone()),
+                head_norms: variant
+                    .head_norms
+                    .then(|| HeadNorms { query: norm(name("self_attn.q_norm")), key: norm(name("self_attn.k_norm")) }),
+                window: window(layer),
+            },
+            mlp_norm: norm(name("post_attention_layernorm")),
+            mlp: Mlp {
+                up: linear(name("mlp.up_proj"), width, inner, variant.mlp_bias),
+                gate: Some(linear(name("mlp.gate_proj"), width, inner, variant.mlp_bias)),
+                down: linear(name("mlp.down_proj"), inner, width, variant.mlp_bias),
+                activation,
+            },
+        }
+    };
+    let vocab = config.size(&["vocab_size"])?;
+    Ok(Architecture {
+        family: variant.family,
+        prefix: "model.",
+        width,
+        vocab,
+        context,
+        embedding: Embedding { tokens: "embed_tokens".into(), positions: None, segments: Segments::None },
+        blocks: (0..config.layers(&["num_hidden_layers"])?).map(block).collect(),
+        final_norm: norm("norm".into()),
+        head: head(config, "lm_head", width, vocab, false)?,
+    })
+}

@@ -1,0 +1,125 @@
+//! Letting a model go on with a text, token by token.
+
+use std::fmt;
+
+use tch::{Kind, Tensor};
+
+use super::{Input, Model};
+use crate::trace::{Trace, Watch};
+use crate::{Change, Error, Result, Site};
+
+/// How to go on with a text; [`run`](Generate::run) does it. Made by [`Model::generate`].
+///
+/// Greedy unless a temperature is set. Every step runs the whole text again: exact, and slow for long texts.
+#[must_use = "nothing is written before run()"]
+#[derive(Debug, Clone)]
+pub struct Generate {
+    model: Model,
+    input: Input,
+    max_tokens: usize,
+    temperature: f64,
+    seed: i64,
+    keep: Option<Vec<Site>>,
+    changes: Vec<Change>,
+}
+
+/// A text that a model went on with.
+#[derive(Debug)]
+pub struct Generation {
+    /// The new text, special tokens left out; empty when the checkpoint has no tokenizer.
+    pub text: String,
+    /// The new token ids, the one that ended the text included.
+    pub ids: Vec<u32>,
+    /// The run behind each new token, when asked for.
+    pub traces: Vec<Trace>,
+}
+
+impl Generate {
+    pub(crate) fn new(model: Model, input: Input) -> Generate {
+        Generate { model, input, max_tokens: 20, temperature: 0.0, seed: 0, keep: None, changes: Vec::new() }
+    }
+
+    /// The most tokens to add; 20 unless set.
+    pub fn max_tokens(mut self, count: usize) -> Generate {
+        self.max_tokens = count;
+        self
+    }
+
+    /// Draws from the probabilities at this temperature instead of taking the best; 0 is greedy.
+    pub fn temperature(mut self, temperature: f64) -> Generate {
+        self.temperature = temperature;
+        self
+    }
+
+    /// Makes drawing repeatable: the same seed gives the same text; 0 unless set.
+    pub fn seed(mut self, seed: i64) -> Generate {
+        self.seed = seed;
+        self
+    }
+
+    /// Keeps these sites of the run behind each new token.
+    pub fn keep(mut self, sites: impl IntoIterator<Item = Site>) -> Generate {
+        self.keep.get_or_insert_default().extend(sites);
+        self
+    }
+
+    /// Makes a change in every step.
+    pub fn change(mut self, change: Change) -> Generate {
+        self.changes.push(change);
+        self
+    }
+
+    /// Writes until the text ends, the count is reached, or the context is full.
+    ///
+    /// # Errors
+    /// When the input does not fit the model, or the temperature is negative or not a number.
+    pub fn run(self) -> Result<Generation> {
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            return Err(Error::Input(format!("temperature {} is not a number from 0 up", self.temperature)));
+        }
+        if self.temperature > 0.0 {
+            tch::manual_seed(self.seed);
+        }
+        let mut generation = Generation { text: String::new(), ids: Vec::new(), traces: Vec::new() };
+        let mut input = self.input.clone();
+        for _ in 0..self.max_tokens {
+            let trace = self.step(input)?;
+            let next = self.choose(&trace.last_logits()?)?;
+            let mut ids = trace.tokens().ids.clone();
+            ids.push(i64::from(next));
+            generation.ids.push(next);
+            if self.keep.is_some() {
+                generation.traces.push(trace);
+            }
+            if self.model.stop_ids().contains(&next) || ids.len() > self.model.architecture().context {
+                break;
+            }
+            input = ids.into();
+        }
+        if let Some(tokenizer) = self.model.tokenizer() {
+            generation.text = tokenizer.decode(&generation.ids, true)?;
+        }
+        Ok(generation)
+    }
+
+    fn step(&self, input: Input) -> Result<Trace> {
+        let watch = self.model.watch(input).keep(self.keep.iter().flatten().copied());
+        self.changes.iter().cloned().fold(watch, Watch::change).run()
+    }
+
+    fn choose(&self, logits: &Tensor) -> Result<u32> {
+        let chosen = if self.temperature == 0.0 {
+            logits.f_argmax(0, false)?
+        } else {
+            let probs = logits.f_div_scalar(self.temperature)?.f_softmax(-1, Kind::Float)?;
+            probs.f_multinomial(1, true)?.f_squeeze()?
+        };
+        Ok(chosen.f_int64_value(&[])? as u32)
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

@@ -1,0 +1,61 @@
+//! The feed-forward part of a block, neurons in the open.
+
+use tch::Tensor;
+
+use super::Linear;
+use crate::Result;
+use crate::model::architecture::{self, Activation};
+use crate::model::weights::Weights;
+use crate::trace::{Site, Watcher};
+
+/// Neurons between two matrices.
+#[derive(Debug)]
+pub(crate) struct Mlp {
+    /// (I,D): row i is what neuron i looks for.
+    pub up: Linear,
+    /// (I,D) in gated MLPs.
+    pub gate: Option<Linear>,
+    /// (D,I): column i is what neuron i writes.
+    pub down: Linear,
+    pub activation: Activation,
+}
+
+impl Mlp {
+    pub(crate) fn load(plan: &architecture::Mlp, weights: &Weights) -> Result<Mlp> {
+        Ok(Mlp {
+            up: Linear::load(&plan.up, weights)?,
+            gate: plan.gate.as_ref().map(|gate| Linear::load(gate, weights)).transpose()?,
+            down: Linear::load(&plan.down, weights)?,
+            activation: plan.activation,
+        })
+    }
+
+    /// What the MLP of `layer` adds to the stream, from normed rows `x` (T,D).
+    pub(crate) fn forward(&self, layer: usize, x: &Tensor, watcher: &mut dyn Watcher) -> Result<Tensor> {
+        let pre = watcher.at(Site::MlpPre(layer), self.up.forward(x)?)?;
+        let neurons = match &self.gate {
+            Some(gate) => {
+                let gate = watcher.at(Site::MlpGate(layer), gate.forward(x)?)?;
+                activate(self.activation, &gate)?.f_mul(&pre)?
+            }
+            None => activate(self.activation, &pre)?,
+        };
+        let neurons = watcher.at(Site::Neurons(layer), neurons)?;
+        watcher.at(Site::MlpOut(layer), self.down.forward(&neurons)?)
+    }
+}
+
+/// `activation` of every number of `x`.
+pub(crate) fn activate(activation: Activation, x: &Tensor) -> Result<Tensor> {
+    Ok(match activation {
+        Activation::Gelu => x.f_gelu("none")?,
+        Activation::GeluTanh => x.f_gelu("tanh")?,
+        Activation::QuickGelu => x.f_mul(&x.f_mul_scalar(1.702)?.f_sigmoid()?)?,
+        Activation::Relu => x.f_relu()?,
+        Activation::Relu2 => x.f_relu()?.f_square()?,
+        Activation::Silu => x.f_silu()?,
+        Activation::Tanh => x.f_tanh()?,
+        Activation::Sigmoid => x.f_sigmoid()?,
+        Activation::Identity => x.shallow_clone(),
+    })
+}

@@ -1,0 +1,17 @@
+//! The maths, each piece once, driven by [`architecture`](super::architecture).
+//!
+//! Tensors have no batch axis: a stream is (T,D), heads stand first (H,T,d).
+
+mod attention;
+mod block;
+mod linear;
+mod mlp;
+mod norm;
+mod rotary;
+
+pub(crate) use attention::{Attention, Positions, Role};
+pub(crate) use block::Block;
+pub(crate) use linear::Linear;
+pub(crate) use mlp::{Mlp, activate};
+pub(crate) use norm::Norm;
+pub(crate) use rotary::{Angles, Rotary};

@@ -1,0 +1,78 @@
+//! Norms over the last axis, always computed in float32.
+
+use tch::{Kind, Tensor};
+
+use crate::Result;
+use crate::model::architecture::{self, NormKind};
+use crate::model::weights::Weights;
+
+/// Gain, bias and kind of one norm.
+#[derive(Debug)]
+pub(crate) struct Norm {
+    pub kind: NormKind,
+    /// (width)
+    pub gain: Tensor,
+    /// (width); layer norms only.
+    pub bias: Option<Tensor>,
+}
+
+impl Norm {
+    pub(crate) fn load(plan: &architecture::Norm, width: usize, weights: &Weights) -> Result<Norm> {
+        let gain = weights.tensor(&format!("{}.weight", plan.name), &[width])?;
+        let bias = match plan.kind {
+            NormKind::Layer { .. } => Some(weights.tensor(&format!("{}.bias", plan.name), &[width])?),
+            NormKind::Rms { .. } => None,
+        };
+        Ok(Norm { kind: plan.kind, gain, bias })
+    }
+
+    /// Normed rows of `x` (..,width), in the type of `x`.
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let kind = x.kind();
+        if kind == Kind::Float {
+            return self.forward_float(x, &self.gain, self.bias.as_ref());
+        }
+        let bias = self.bias.as_ref().map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
+        let normed =
+            self.forward_float(&x.f_to_kind(Kind::Float)?, &self.gain.f_to_kind(Kind::Float)?, bias.as_ref())?;
+        Ok(normed.f_to_kind(kind)?)
+    }
+
+    fn forward_float(&self, x: &Tensor, gain: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let width = gain.size();
+        Ok(match self.kind {
+            NormKind::Layer { eps } => x.f_layer_norm(width, Some(gain), bias, eps, false)?,
+            NormKind::Rms { eps } => x.f_rms_norm(width, Some(gain), eps)?,
+        })
+    }
+
+    /// What rows of `x` (..,width) are divided by: with it held fixed the norm is linear in its input, so that the
+    /// parts of a sum can be followed through it.
+    pub(crate) fn divisor(&self, x: &Tensor) -> Result<Tensor> {
+        let x = x.f_to_kind(Kind::Float)?;
+        let (centred, eps) = match self.kind {
+            NormKind::Layer { eps } => (&x - x.f_mean_dim(-1i64, true, None)?, eps),
+            NormKind::Rms { eps } => (x, eps),
+        };
+        Ok(centred.f_square()?.f_mean_dim(-1i64, true, None)?.f_add_scalar(eps)?.f_sqrt()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dividing_by_the_divisor_is_the_norm() {
+        let x = Tensor::from_slice(&[1f32, -2., 4., 0.5]).reshape([1, 4]);
+        let gain = Tensor::from_slice(&[1f32, 2., 3., 4.]);
+        let rms = Norm { kind: NormKind::Rms { eps: 1e-3 }, gain: gain.shallow_clone(), bias: None };
+        let by_hand = &x / rms.divisor(&x).unwrap() * &gain;
+        assert!((rms.forward(&x).unwrap() - by_hand).abs().max().double_value(&[]) < 1e-6);
+        let bias = Tensor::from_slice(&[0.5f32, 0., 0., 1.]);
+        let layer =
+            Norm { kind: NormKind::Layer { eps: 1e-3 }, gain: gain.shallow_clone(), bias: Some(bias.shallow_clone()) };
+        let by_hand = (&x - x.mean(tch::Kind::Float)) / layer.divisor(&x).unwrap() * &gain + bias;
+        assert!((layer.forward(&x).unwrap() - by_hand).abs().max().double_value(&[]) < 1e-6);
+    }
+}

@@ -1,0 +1,185 @@
+//! The model: load it, run it, let it write.
+
+pub mod architecture;
+mod config;
+mod families;
+mod generate;
+pub(crate) mod layers;
+mod options;
+mod sites;
+mod stack;
+mod tokens;
+mod weights;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use architecture::Architecture;
+pub use families::{Family, families};
+pub use generate::{Generate, Generation};
+pub use options::ModelOptions;
+pub use tokens::Input;
+
+pub(crate) use stack::Stack;
+pub(crate) use tokens::Tokens;
+
+use crate::text::Tokenizer;
+use crate::trace::{Trace, Watch};
+use crate::{DType, Device, Estimate, Result};
+
+/// A transformer language model, loaded and ready to run.
+///
+/// Cheap to clone: clones share the weights. Shows itself as a card: family, sizes, number type, device, memory.
+///
+/// ```no_run
+/// # fn main() -> flowlens::Result<()> {
+/// let model = flowlens::Model::load("smollm2-135m")?;
+/// let trace = model.run("The capital of Japan is the city of")?;
+/// assert_eq!(trace.next_tokens(1)?[0].token, " Tokyo");
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Model {
+    loaded: Arc<Loaded>,
+}
+
+struct Loaded {
+    name: String,
+    path: PathBuf,
+    architecture: Architecture,
+    stack: Stack,
+    tokenizer: Option<Tokenizer>,
+    /// Ids that end a text.
+    stop_ids: Vec<u32>,
+}
+
+// SAFETY: libtorch tensors may be read from several threads at once; a loaded model is never written to.
+unsafe impl Sync for Loaded {}
+
+impl Model {
+    /// Loads a model by name with default options: a folder, a `.gguf` file, a starter model (`flowlens models`
+    /// lists them), or an id on the Hugging Face Hub, tried in that order.
+    ///
+    /// # Errors
+    /// When the model cannot be found, read or understood.
+    pub fn load(name: impl AsRef<str>) -> Result<Model> {
+        Model::options(name).load()
+    }
+
+    /// Options for loading: revision, device, number type, offline, cache folder.
+    pub fn options(name: impl AsRef<str>) -> ModelOptions {
+        ModelOptions::new(name.as_ref())
+    }
+
+    /// Runs an input and keeps every site but [`Site::HeadOutput`](crate::Site::HeadOutput).
+    ///
+    /// # Errors
+    /// When the input does not fit the model, or would keep more than 4 GB.
+    pub fn run(&self, input: impl Into<Input>) -> Result<Trace> {
+        self.watch(input).run()
+    }
+
+    /// Prepares a run: what to keep, what to change, how much memory it may take.
+    pub fn watch(&self, input: impl Into<Input>) -> Watch {
+        Watch::new(self.clone(), input.into())
+    }
+
+    /// Bytes that [`run`](Model::run) would keep, site by site.
+    ///
+    /// # Errors
+    /// When the input does not fit the model.
+    pub fn estimate(&self, input: impl Into<Input>) -> Result<Estimate> {
+        self.watch(input).estimate()
+    }
+
+    /// Lets the model go on with a text.
+    pub fn generate(&self, input: impl Into<Input>) -> Generate {
+        Generate::new(self.clone(), input.into())
+    }
+
+    /// The name it was loaded by.
+    pub fn name(&self) -> &str {
+        &self.loaded.name
+    }
+
+    /// The folder or file that it was loaded from.
+    pub fn path(&self) -> &Path {
+        &self.loaded.path
+    }
+
+    /// What it is made of.
+    pub fn architecture(&self) -> &Architecture {
+        &self.loaded.architecture
+    }
+
+    /// The number type that it computes in.
+    pub fn dtype(&self) -> DType {
+        self.loaded.stack.dtype
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        self.loaded.stack.device
+    }
+
+    /// Number of layers.
+    pub fn layers(&self) -> usize {
+        self.loaded.architecture.blocks.len()
+    }
+
+    /// Its tokenizer; `None` when the checkpoint has none.
+    pub fn tokenizer(&self) -> Option<&Tokenizer> {
+        self.loaded.tokenizer.as_ref()
+    }
+
+    /// The single token as text; `#id` when the checkpoint has no tokenizer.
+    pub(crate) fn piece(&self, id: u32) -> String {
+        self.tokenizer().map_or_else(|| format!("#{id}"), |tokenizer| tokenizer.piece(id))
+    }
+
+    pub(crate) fn stack(&self) -> &Stack {
+        &self.loaded.stack
+    }
+
+    pub(crate) fn stop_ids(&self) -> &[u32] {
+        &self.loaded.stop_ids
+    }
+
+    /// Bytes of the weights in the run's number type, a tied head counted once.
+    pub fn weight_bytes(&self) -> u64 {
+        self.architecture().parameters() * self.dtype().bytes() as u64
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = self.architecture();
+        writeln!(f, "{} ({})", self.name(), plan.family)?;
+        let Some(first) = plan.blocks.first() else { return Ok(()) };
+        let attention = &first.attention;
+        writeln!(
+            f,
+            "  {:.1} M parameters, {} layers, width {}, {} heads of {}{}, {} neurons a layer",
+            plan.parameters() as f64 / 1e6,
+            self.layers(),
+            plan.width,
+            attention.heads,
+            attention.head_dim,
+            if attention.kv_heads == attention.heads {
+                String::new()
+            } else {
+                format!(" on {} key heads", attention.kv_heads)
+            },
+            first.mlp.up.outputs,
+        )?;
+        writeln!(f, "  vocabulary {}, context {} tokens", plan.vocab, plan.context)?;
+        write!(f, "  {} on {}, weights {:.0} MB", self.dtype(), self.device(), self.weight_bytes() as f64 / 1e6)
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

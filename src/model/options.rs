@@ -1,0 +1,103 @@
+//! Loading a model.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Architecture, Loaded, Model, Stack, families};
+use crate::checkpoint::{Checkpoint, Stored};
+use crate::text::Tokenizer;
+use crate::{DType, Device, Error, Result, hub};
+
+/// How to load a model; [`load`](ModelOptions::load) does it. Made by [`Model::options`].
+#[must_use = "nothing is loaded before load()"]
+#[derive(Debug, Clone)]
+pub struct ModelOptions {
+    name: String,
+    hub: hub::Options,
+    device: Device,
+    dtype: Option<DType>,
+}
+
+impl ModelOptions {
+    pub(crate) fn new(name: &str) -> ModelOptions {
+        ModelOptions { name: name.to_owned(), hub: hub::Options::default(), device: Device::Cpu, dtype: None }
+    }
+
+    /// Branch, tag or commit on the Hub; `main` unless set.
+    pub fn revision(mut self, revision: impl Into<String>) -> ModelOptions {
+        self.hub.revision = revision.into();
+        self
+    }
+
+    /// Where to compute; the CPU unless set.
+    pub fn device(mut self, device: Device) -> ModelOptions {
+        self.device = device;
+        self
+    }
+
+    /// The number type to compute in. Unless set: float32 on the CPU, the checkpoint's own type on CUDA.
+    pub fn dtype(mut self, dtype: DType) -> ModelOptions {
+        self.dtype = Some(dtype);
+        self
+    }
+
+    /// Takes only what is on this machine already.
+    pub fn offline(mut self, offline: bool) -> ModelOptions {
+        self.hub.offline = offline;
+        self
+    }
+
+    /// The folder of the Hub cache; Python's unless set.
+    pub fn cache(mut self, folder: impl AsRef<Path>) -> ModelOptions {
+        self.hub.cache = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// Loads the model.
+    ///
+    /// # Errors
+    /// When it cannot be found, read or understood, or the device is not there.
+    pub fn load(self) -> Result<Model> {
+        self.device.prepare()?;
+        let path: PathBuf = hub::find(&self.name, &self.hub)?;
+        let checkpoint = Checkpoint::open(&path)?;
+        let architecture = families::read(checkpoint.config())?;
+        let dtype = self.run_dtype(&checkpoint, &architecture)?;
+        let stack = Stack::load(&architecture, &checkpoint, dtype, self.device)?;
+        let tokenizer = checkpoint.tokenizer()?.map(Tokenizer::new).transpose()?;
+        let stop_ids = stop_ids(checkpoint.config().get("eos_token_id"));
+        let loaded = Loaded { name: self.name, path, architecture, stack, tokenizer, stop_ids };
+        Ok(Model { loaded: Arc::new(loaded) })
+    }
+
+    fn run_dtype(&self, checkpoint: &Checkpoint, plan: &Architecture) -> Result<DType> {
+        match (self.device, self.dtype) {
+            (Device::Cpu, None | Some(DType::F32)) => Ok(DType::F32),
+            (Device::Cpu, Some(other)) => Err(Error::Device {
+                device: "cpu".into(),
+                problem: format!("computes in float32 only, {other} was asked for; leave dtype out, or use cuda:0"),
+            }),
+            (Device::Cuda(_), Some(dtype)) => Ok(dtype),
+            (Device::Cuda(_), None) => Ok(stored_dtype(checkpoint, plan)),
+        }
+    }
+}
+
+/// The type that the file holds its token table in, which stands for all weights. What no run
+/// computes in (quantised numbers, float64) becomes float32.
+fn stored_dtype(checkpoint: &Checkpoint, plan: &Architecture) -> DType {
+    let name = format!("{}{}.weight", plan.prefix, plan.embedding.tokens);
+    checkpoint.dtype(&name).map_or(DType::F32, Stored::own)
+}
+
+/// `eos_token_id` is a number, a list of numbers, or absent.
+fn stop_ids(value: Option<&Value>) -> Vec<u32> {
+    let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    match value {
+        Some(Value::Array(list)) => list.iter().filter_map(id).collect(),
+        Some(value) => id(value).into_iter().collect(),
+        None => Vec::new(),
+    }
+}

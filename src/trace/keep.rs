@@ -1,0 +1,70 @@
+//! What to keep of a run, and what that takes.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::Site;
+
+/// What to keep of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Keep {
+    /// Every site but [`Site::HeadOutput`], which takes H times the memory and can be had from
+    /// [`Site::HeadMix`] afterwards.
+    #[default]
+    Usual,
+    /// These sites.
+    Sites(BTreeSet<Site>),
+}
+
+impl Keep {
+    pub(crate) fn includes(&self, site: Site) -> bool {
+        match self {
+            Keep::Usual => !matches!(site, Site::HeadOutput(_)),
+            Keep::Sites(sites) => sites.contains(&site),
+        }
+    }
+}
+
+/// What a run would keep, in bytes, site by site.
+///
+/// Shows itself as a table of kinds of sites, largest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Estimate {
+    /// Every site that would be kept and its bytes, in the order of the computation.
+    pub sites: Vec<(Site, u64)>,
+}
+
+impl Estimate {
+    /// All sites together.
+    pub fn bytes(&self) -> u64 {
+        self.sites.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Kinds of sites (the name without its layer) and their bytes over all layers, largest first.
+    pub fn by_kind(&self) -> Vec<(String, u64)> {
+        let mut kinds: Vec<(String, u64)> = Vec::new();
+        for (site, bytes) in &self.sites {
+            let name = site.to_string();
+            let kind = match site.layer() {
+                Some(layer) => name.replacen(&format!("blocks.{layer}."), "blocks.*.", 1),
+                None => name,
+            };
+            match kinds.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, sum)) => *sum += bytes,
+                None => kinds.push((kind, *bytes)),
+            }
+        }
+        kinds.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+        kinds
+    }
+}
+
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:>12.3} MB in all", self.bytes() as f64 / 1e6)?;
+        for (kind, bytes) in self.by_kind() {
+            writeln!(f, "{:>12.3} MB  {kind}", bytes as f64 / 1e6)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! A run before it starts: what to keep, what to change, how much memory it may take.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::watcher::Recorder;
+use super::{Change, Estimate, Keep, Site, Trace, Unwatched};
+use crate::model::{Input, Model, Tokens};
+use crate::{Error, Result};
+
+/// Megabytes that a run may keep unless told otherwise.
+const MEMORY_LIMIT_MB: u64 = 4_000;
+
+/// A run in preparation; [`run`](Watch::run) starts it. Made by [`Model::watch`].
+#[must_use = "nothing runs before run()"]
+#[derive(Debug, Clone)]
+pub struct Watch {
+    model: Model,
+    input: Input,
+    keep: Keep,
+    changes: Vec<Change>,
+    memory_limit_mb: u64,
+}
+
+impl Watch {
+    pub(crate) fn new(model: Model, input: Input) -> Watch {
+        Watch { model, input, keep: Keep::default(), changes: Vec::new(), memory_limit_mb: MEMORY_LIMIT_MB }
+    }
+
+    /// Keeps these sites only. Without it a run keeps every site but [`Site::HeadOutput`].
+    pub fn keep(mut self, sites: impl IntoIterator<Item = Site>) -> Watch {
+        let mut all = match self.keep {
+            Keep::Sites(sites) => sites,
+            Keep::Usual => BTreeSet::new(),
+        };
+        all.extend(sites);
+        self.keep = Keep::Sites(all);
+        self
+    }
+
+    /// Makes a change while the model runs; several may be given and are made in this order.
+    pub fn change(mut self, change: Change) -> Watch {
+        self.changes.push(change);
+        self
+    }
+
+    /// Megabytes (10^6 bytes) that the run may keep; 4000 unless set.
+    pub fn memory_limit_mb(mut self, megabytes: u64) -> Watch {
+        self.memory_limit_mb = megabytes;
+        self
+    }
+
+    /// What the run would keep, without running.
+    ///
+    /// # Errors
+    /// When the input cannot be read or a site does not exist in this model.
+    pub fn estimate(&self) -> Result<Estimate> {
+        self.estimate_for(&self.read_tokens()?)
+    }
+
+    /// Runs the model.
+    ///
+    /// # Errors
+    /// When the input, a site or a change does not fit the model, or more would be kept than the limit allows.
+    pub fn run(self) -> Result<Trace> {
+        let tokens = self.read_tokens()?;
+        let estimate = self.estimate_for(&tokens)?;
+        if estimate.bytes() > self.memory_limit_mb * 1_000_000 {
+            return Err(too_much(&estimate, self.memory_limit_mb));
+        }
+        for change in &self.changes {
+            self.model.check_site(change.site())?;
+            change.check(&self.model.site_shape(change.site(), tokens.len()))?;
+        }
+        let stack = self.model.stack();
+        let (kept, logits) = match &self.keep {
+            Keep::Sites(sites) if sites.is_empty() && self.changes.is_empty() => {
+                (BTreeMap::new(), stack.forward(&tokens, &mut Unwatched)?)
+            }
+            keep => {
+                let mut recorder = Recorder { keep, changes: &self.changes, kept: BTreeMap::new() };
+                let logits = stack.forward(&tokens, &mut recorder)?;
+                (recorder.kept, logits)
+            }
+        };
+        // A view would hold on to the logits of all positions.
+        let logits = match kept.contains_key(&Site::Logits) {
+            true => logits,
+            false => logits.f_narrow(0, tokens.len() as i64 - 1, 1)?.f_detach_copy()?,
+        };
+        Ok(Trace::new(self.model, tokens, kept, logits))
+    }
+
+    fn read_tokens(&self) -> Result<Tokens> {
+        Tokens::read(self.input.clone(), self.model.tokenizer(), self.model.architecture())
+    }
+
+    fn estimate_for(&self, tokens: &Tokens) -> Result<Estimate> {
+        if let Keep::Sites(sites) = &self.keep {
+            sites.iter().try_for_each(|&site| self.model.check_site(site))?;
+        }
+        let size = self.model.dtype().bytes() as u64;
+        let bytes = |site| self.model.site_shape(site, tokens.len()).iter().map(|&n| n as u64).product::<u64>() * size;
+        let kept = self.model.sites().into_iter().filter(|&site| self.keep.includes(site));
+        Ok(Estimate { sites: kept.map(|site| (site, bytes(site))).collect() })
+    }
+}
+
+fn too_much(estimate: &Estimate, limit: u64) -> Error {
+    let largest: Vec<String> = estimate
+        .by_kind()
+        .into_iter()
+        .take(3)
+        .map(|(kind, bytes)| format!("{kind} ({} MB)", bytes / 1_000_000))
+        .collect();
+    Error::Memory {
+        needed: estimate.bytes().div_ceil(1_000_000),
+        limit,
+        way_out: format!(
+            "keep fewer sites with keep(..) (the largest are {}), shorten the prompt, or raise memory_limit_mb(..)",
+            largest.join(", ")
+        ),
+    }
+}
