@@ -4,6 +4,7 @@
 //! Opening it reads headers only; each tensor is read when it is asked for. A file is hostile until checked: sizes,
 //! offsets and counts are bounded before memory is taken, and no pickle is ever executed.
 
+mod gguf;
 mod mapped;
 mod safetensors;
 mod stored;
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 use tch::Tensor;
 
 use crate::{DType, Device, Error, Result};
+pub use gguf::Quant;
 use mapped::Mapped;
 use stored::Entry;
 pub use stored::Stored;
@@ -31,7 +33,11 @@ pub struct Checkpoint {
     config: Map<String, Value>,
     files: Vec<Mapped>,
     entries: BTreeMap<String, Entry>,
+    /// Of a GGUF file.
+    metadata: Option<gguf::Metadata>,
 }
+
+type ReadEntries = fn(&Mapped, usize) -> Result<Vec<(String, Entry)>>;
 
 impl Checkpoint {
     /// Opens a folder that holds `config.json` and weights, or a `.gguf` file.
@@ -46,10 +52,23 @@ impl Checkpoint {
         if metadata.is_dir() {
             return Checkpoint::open_folder(path);
         }
-        Err(Error::file(
-            path,
-            "not a checkpoint that can be opened; give the folder that holds config.json and the weights, or a .gguf file",
-        ))
+        let gguf = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
+        let file = Mapped::open(path)?;
+        if gguf || file.bytes().starts_with(b"GGUF") {
+            return Checkpoint::open_gguf(file);
+        }
+        Err(Error::file(path, "not a model; give the folder that holds config.json and the weights, or a .gguf file"))
+    }
+
+    fn open_gguf(file: Mapped) -> Result<Checkpoint> {
+        let contents = gguf::contents(&file)?;
+        Ok(Checkpoint {
+            path: file.path.clone(),
+            config: contents.config,
+            files: vec![file],
+            entries: contents.entries.into_iter().collect(),
+            metadata: Some(contents.metadata),
+        })
     }
 
     fn open_folder(folder: &Path) -> Result<Checkpoint> {
@@ -62,7 +81,7 @@ impl Checkpoint {
         }
         let config = read_object(&config_path)?;
         let mut checkpoint =
-            Checkpoint { path: folder.to_owned(), config, files: Vec::new(), entries: BTreeMap::new() };
+            Checkpoint { path: folder.to_owned(), config, files: Vec::new(), entries: BTreeMap::new(), metadata: None };
         let has = |name: &str| folder.join(name).exists();
         if has("model.safetensors") {
             checkpoint.add_file(&folder.join("model.safetensors"), safetensors::entries, |_| true)?;
@@ -78,12 +97,7 @@ impl Checkpoint {
     }
 
     /// Maps one weight file and takes those of its tensors that `wanted` names.
-    fn add_file(
-        &mut self,
-        path: &Path,
-        read: fn(&Mapped, usize) -> Result<Vec<(String, Entry)>>,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<()> {
+    fn add_file(&mut self, path: &Path, read: ReadEntries, wanted: impl Fn(&str) -> bool) -> Result<()> {
         let file = Mapped::open(path)?;
         let entries = read(&file, self.files.len())?;
         self.entries.extend(entries.into_iter().filter(|(name, _)| wanted(name)));
@@ -92,7 +106,7 @@ impl Checkpoint {
     }
 
     /// Reads an index (`{"weight_map": {tensor: file}}`) and every file that it names.
-    fn add_shards(&mut self, index: &str, read: fn(&Mapped, usize) -> Result<Vec<(String, Entry)>>) -> Result<()> {
+    fn add_shards(&mut self, index: &str, read: ReadEntries) -> Result<()> {
         let index_path = self.path.join(index);
         let object = read_object(&index_path)?;
         let map = object.get("weight_map").and_then(Value::as_object).ok_or_else(|| {
@@ -181,6 +195,9 @@ impl Checkpoint {
     /// # Errors
     /// When there is one that cannot be read.
     pub fn tokenizer(&self) -> Result<Option<tokenizers::Tokenizer>> {
+        if let Some(metadata) = &self.metadata {
+            return gguf::tokenizer(metadata);
+        }
         let path = self.path.join("tokenizer.json");
         if !path.exists() {
             return Ok(None);

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
+use super::gguf::{Quant, unpack_bf16, unpack_f16, unpack_f32};
 use super::mapped::Mapped;
 use crate::{DType, Device, Error, Result};
 
@@ -20,6 +21,8 @@ pub enum Stored {
     BF16,
     /// 64-bit floats.
     F64,
+    /// Few-bit integers in blocks, as GGUF files have them.
+    Quantised(Quant),
     /// Integers and other types that no weight of ours is made of.
     Other(&'static str),
 }
@@ -31,6 +34,7 @@ impl fmt::Display for Stored {
             Stored::F16 => "float16",
             Stored::BF16 => "bfloat16",
             Stored::F64 => "float64",
+            Stored::Quantised(quant) => return quant.fmt(f),
             Stored::Other(name) => name,
         })
     }
@@ -52,7 +56,17 @@ impl Stored {
             Stored::F16 => Some(Kind::Half),
             Stored::BF16 => Some(Kind::BFloat16),
             Stored::F64 => Some(Kind::Double),
-            Stored::Other(_) => None,
+            Stored::Quantised(_) | Stored::Other(_) => None,
+        }
+    }
+
+    /// Numbers and bytes of the smallest whole unit.
+    pub(super) fn block(self) -> (usize, usize) {
+        match self {
+            Stored::Quantised(quant) => quant.block(),
+            Stored::F16 | Stored::BF16 => (1, 2),
+            Stored::F64 => (1, 8),
+            Stored::F32 | Stored::Other(_) => (1, 4),
         }
     }
 }
@@ -62,6 +76,42 @@ impl Stored {
 pub(super) enum Layout {
     /// Row by row.
     Rows,
+    /// Rows of the transposed matrix; the entry's shape is the one that is given out.
+    Transposed,
+    /// Within each head row `i` and row `i + half` were brought together, for a rotation of neighbours.
+    RotaryPairs { heads: usize },
+    /// All queries, then all keys, then all values, where each head should have its own three together.
+    Gathered { heads: usize },
+    /// A view into a longer storage, as `torch.save` keeps them: numbers between neighbours of each axis.
+    Strided(Vec<usize>),
+}
+
+impl Layout {
+    /// The file's row that becomes row `row` of `rows`.
+    fn source_row(&self, row: usize, rows: usize) -> usize {
+        match *self {
+            Layout::RotaryPairs { heads } => {
+                let width = rows / heads;
+                let (head, within, half) = (row / width, row % width, width / 2);
+                head * width + within % half * 2 + within / half
+            }
+            Layout::Gathered { heads } => {
+                let width = rows / (3 * heads);
+                let (head, part, within) = (row / (3 * width), row / width % 3, row % width);
+                (part * heads + head) * width + within
+            }
+            _ => row,
+        }
+    }
+
+    /// What the number of rows must be a multiple of.
+    fn unit(&self) -> usize {
+        match *self {
+            Layout::RotaryPairs { heads } => 2 * heads,
+            Layout::Gathered { heads } => 3 * heads,
+            _ => 1,
+        }
+    }
 }
 
 /// One tensor of a file.
@@ -69,7 +119,7 @@ pub(super) enum Layout {
 pub(super) struct Entry {
     /// Which of the checkpoint's files.
     pub file: usize,
-    /// Where in it; checked to lie inside.
+    /// Where in it; checked to lie inside, and to be as long as shape and type say.
     pub bytes: Range<usize>,
     pub shape: Vec<usize>,
     pub stored: Stored,
@@ -78,7 +128,7 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Refuses shapes that no arithmetic on sizes should meet: more axes than any weight has, or lengths that could
-    /// overflow behind a zero.
+    /// overflow behind a zero; and those that the layout cannot be undone for.
     pub fn new(
         file: usize,
         bytes: Range<usize>,
@@ -89,46 +139,133 @@ impl Entry {
         if shape.len() > 8 || shape.iter().any(|&n| n > 1 << 40) {
             return Err(format!("shape {shape:?} is absurd"));
         }
+        let (rows, unit) = (shape.first().copied().unwrap_or(1), layout.unit());
+        if rows % unit != 0 {
+            return Err(format!("has {rows} rows, which the number of heads does not divide"));
+        }
+        if layout == Layout::Transposed && shape.len() != 2 {
+            return Err(format!("has shape {shape:?}, expected a matrix"));
+        }
         Ok(Entry { file, bytes, shape, stored, layout })
     }
 }
 
 /// Reads one tensor: the mapped file itself where type, place and device allow it, a converted copy otherwise.
 pub(super) fn read(file: &Mapped, name: &str, entry: &Entry, dtype: DType, device: Device) -> Result<Tensor> {
-    let kind = entry
-        .stored
-        .kind()
-        .ok_or_else(|| Error::tensor(name, format!("holds {}, expected floats; it is no weight", entry.stored)))?;
-    let shape: Vec<i64> = entry.shape.iter().map(|&n| n as i64).collect();
-    let aligned = |bytes: &[u8]| bytes.as_ptr().addr() % kind.elt_size_in_bytes() == 0;
+    if let Stored::Other(found) = entry.stored {
+        return Err(Error::tensor(name, format!("holds {found}, expected floats; it is no weight")));
+    }
     let asked = (dtype.torch(), device.torch());
-
     if entry.bytes.is_empty() {
+        let shape: Vec<i64> = entry.shape.iter().map(|&n| n as i64).collect();
         return Ok(Tensor::f_zeros(shape, asked)?);
     }
-    if asked == (kind, tch::Device::Cpu) {
-        let bytes = &file.lasting()?[entry.bytes.clone()];
-        if aligned(bytes) {
-            return view(bytes, &shape, kind);
+    let plain = matches!(entry.layout, Layout::Rows | Layout::Transposed | Layout::Strided(_));
+    if let (Some(kind), true) = (entry.stored.kind(), plain) {
+        if asked == (kind, tch::Device::Cpu) && aligned(&file.bytes()[entry.bytes.clone()], kind) {
+            // Both mappings start at a page, so what is aligned in one is aligned in the other.
+            return view(&file.lasting()?[entry.bytes.clone()], entry, kind);
         }
+        let bytes = &file.bytes()[entry.bytes.clone()];
+        let moved;
+        let bytes = if aligned(bytes, kind) {
+            bytes
+        } else {
+            moved = Tensor::f_from_data_size(bytes, &[bytes.len() as i64], Kind::Uint8)?;
+            // SAFETY: the tensor holds as many bytes, and lives until the copy below is made.
+            unsafe { std::slice::from_raw_parts(moved.data_ptr().cast::<u8>(), bytes.len()) }
+        };
+        // Converted before it travels, so that the narrower type does; `copy` because a plain copy must not stay a view.
+        let source = view(bytes, entry, kind)?;
+        let converted = source.f_to_kind(asked.0)?.f_to_device_(asked.1, asked.0, false, kind == asked.0)?;
+        file.release(&entry.bytes);
+        return Ok(converted.f_contiguous()?);
     }
-    let bytes = &file.bytes()[entry.bytes.clone()];
-    let source =
-        if aligned(bytes) { view(bytes, &shape, kind)? } else { Tensor::f_from_data_size(bytes, &shape, kind)? };
-    // Converted before it travels, so that the narrower type does; `copy` because a plain copy must not stay a view.
-    let converted = source.f_to_kind(asked.0)?.f_to_device_(asked.1, asked.0, false, kind == asked.0)?;
-    drop(source);
+    let unpacked = unpack(&file.bytes()[entry.bytes.clone()], entry)?;
     file.release(&entry.bytes);
-    Ok(converted)
+    Ok(unpacked.f_to_kind(asked.0)?.f_to_device(asked.1)?)
+}
+
+fn aligned(bytes: &[u8], kind: Kind) -> bool {
+    bytes.as_ptr().addr().is_multiple_of(kind.elt_size_in_bytes())
 }
 
 /// A tensor over bytes that are not its own.
-fn view(bytes: &[u8], shape: &[i64], kind: Kind) -> Result<Tensor> {
+fn view(bytes: &[u8], entry: &Entry, kind: Kind) -> Result<Tensor> {
+    let shape: Vec<i64> = entry.shape.iter().map(|&n| n as i64).collect();
     let mut strides = vec![1; shape.len()];
-    for axis in (1..shape.len()).rev() {
-        strides[axis - 1] = strides[axis] * shape[axis];
+    match &entry.layout {
+        Layout::Strided(given) => strides = given.iter().map(|&n| n as i64).collect(),
+        Layout::Transposed => strides[1] = shape[0],
+        _ => {
+            for axis in (1..shape.len()).rev() {
+                strides[axis - 1] = strides[axis] * shape[axis];
+            }
+        }
     }
-    // SAFETY: the callers keep the bytes alive (mapped for good, or until the copy is made), aligned, and as long as
-    // shape and type say.
-    Ok(unsafe { Tensor::f_from_blob(bytes.as_ptr(), shape, &strides, kind, tch::Device::Cpu)? })
+    // SAFETY: the callers keep the bytes alive (mapped for good, or until the copy is made) and aligned; the entry was
+    // checked to reach no further than they do.
+    Ok(unsafe { Tensor::f_from_blob(bytes.as_ptr(), &shape, &strides, kind, tch::Device::Cpu)? })
+}
+
+/// Fewer numbers than this are not worth a second thread.
+const WORTH_A_THREAD: usize = 1 << 17;
+
+/// Unpacks blocks straight into the memory of a new float32 tensor, rows in the order of the Hugging Face checkpoint.
+fn unpack(bytes: &[u8], entry: &Entry) -> Result<Tensor> {
+    let transposed = entry.layout == Layout::Transposed;
+    let shape: Vec<i64> = match transposed {
+        true => entry.shape.iter().rev().map(|&n| n as i64).collect(),
+        false => entry.shape.iter().map(|&n| n as i64).collect(),
+    };
+    let tensor = Tensor::f_empty(&shape, (Kind::Float, tch::Device::Cpu))?;
+    let total = tensor.numel();
+    // SAFETY: fresh contiguous memory of libtorch, `total` floats long, that nothing else sees yet. Whatever bits it
+    // holds are floats.
+    let numbers = unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), total) };
+
+    let rows = shape.first().map_or(1, |&n| n as usize);
+    let (row_numbers, row_bytes) = (total / rows, bytes.len() / rows);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(total / WORTH_A_THREAD + 1);
+    let share = rows.div_ceil(threads);
+    let work = |first: usize, part: &mut [f32]| {
+        for (offset, to) in part.chunks_exact_mut(row_numbers).enumerate() {
+            let row = entry.layout.source_row(first + offset, rows);
+            let from = &bytes[row * row_bytes..(row + 1) * row_bytes];
+            match entry.stored {
+                Stored::Quantised(quant) => quant.unpack(from, to),
+                Stored::F16 => unpack_f16(from, to),
+                Stored::BF16 => unpack_bf16(from, to),
+                _ => unpack_f32(from, to),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let mut parts = numbers.chunks_mut(share * row_numbers).enumerate();
+        let own = parts.next();
+        for (index, part) in parts {
+            scope.spawn(move || work(index * share, part));
+        }
+        if let Some((_, part)) = own {
+            work(0, part);
+        }
+    });
+    if transposed { Ok(tensor.f_transpose(0, 1)?.f_contiguous()?) } else { Ok(tensor) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_back_to_their_heads() {
+        // Two heads of width 4: the file has rows 0, 2, 1, 3 of each head.
+        let pairs = Layout::RotaryPairs { heads: 2 };
+        assert_eq!((0..8).map(|row| pairs.source_row(row, 8)).collect::<Vec<_>>(), [0, 2, 1, 3, 4, 6, 5, 7]);
+        // Two heads of width 2: the file has q0 q0 q1 q1 k0 k0 k1 k1 v0 v0 v1 v1.
+        let gathered = Layout::Gathered { heads: 2 };
+        let rows: Vec<_> = (0..12).map(|row| gathered.source_row(row, 12)).collect();
+        assert_eq!(rows, [0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11]);
+        assert!(Entry::new(0, 0..0, vec![6, 2], Stored::F32, pairs).is_err());
+    }
 }

@@ -1,9 +1,11 @@
 //! Text to token ids and back, and how a piece is shown to a person.
 
+mod rebuilt;
 mod visible;
 
 use crate::{Error, Result};
 
+pub(crate) use rebuilt::Vocabulary;
 pub use visible::visible;
 
 /// A model's tokenizer.
@@ -63,11 +65,10 @@ impl Tokenizer {
     /// character.
     pub fn shown(&self, id: u32) -> String {
         let piece = self.piece(id);
-        if piece.contains('\u{fffd}') {
-            if let Some(bytes) = self.inner.id_to_token(id).as_deref().and_then(visible::byte_level) {
-                let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
-                return format!("<{}>", bytes.join(" "));
-            }
+        let bytes = piece.contains('\u{fffd}').then(|| self.inner.id_to_token(id)).flatten();
+        if let Some(bytes) = bytes.as_deref().and_then(visible::byte_level) {
+            let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+            return format!("<{}>", bytes.join(" "));
         }
         visible(&piece)
     }

@@ -1,0 +1,472 @@
+//! GGUF architectures: their metadata as a Hugging Face config, their tensor names as Hugging Face names.
+//!
+//! llama.cpp's converter reorders some matrices; what undoes it stands beside the name. A key or a tensor that is not
+//! listed here may change numbers, so it is refused rather than ignored.
+
+use serde_json::{Map, Value, json};
+
+use super::header::{Item, Metadata};
+use crate::checkpoint::stored::Layout;
+use crate::{Error, Result};
+
+/// How one architecture is read.
+pub(super) struct Family<'a> {
+    architecture: &'a str,
+    metadata: &'a Metadata,
+    heads: usize,
+    kv_heads: usize,
+}
+
+/// What is said about the tensors of the file, as far as the config depends on it.
+pub(super) struct Found<'a> {
+    pub vocab: usize,
+    pub has: &'a dyn Fn(&str) -> bool,
+    /// The numbers of `rope_freqs.weight`, if it is there.
+    pub rope_factors: Option<Vec<f32>>,
+}
+
+/// Keys that name or describe, under any architecture.
+const DESCRIBING: [&str; 3] = ["vocab_size", "tensor_data_layout", "name"];
+
+impl<'a> Family<'a> {
+    pub fn new(metadata: &'a Metadata) -> Result<Family<'a>> {
+        let architecture = match metadata.get("general.architecture") {
+            Some(Item::Text(name)) => name.as_str(),
+            Some(other) => {
+                return Err(Error::config("general.architecture", format!("found {other:?}, expected a name")));
+            }
+            None => return Err(Error::config("general.architecture", "missing; this file is no model")),
+        };
+        if !["llama", "qwen2", "qwen3", "gpt2", "gptneox"].contains(&architecture) {
+            return Err(Error::config(
+                "general.architecture",
+                format!(
+                    "{architecture:?} is not read from GGUF; known are llama (also Mistral), qwen2, qwen3, gpt2 and \
+                     gptneox. The Hugging Face folder of the model may work"
+                ),
+            ));
+        }
+        let mut family = Family { architecture, metadata, heads: 1, kv_heads: 1 };
+        family.heads = family.size("attention.head_count")?;
+        family.kv_heads = family.optional_size("attention.head_count_kv")?.unwrap_or(family.heads);
+        Ok(family)
+    }
+
+    fn key(&self, key: &str) -> String {
+        format!("{}.{key}", self.architecture)
+    }
+
+    fn optional_size(&self, key: &str) -> Result<Option<usize>> {
+        let key = self.key(key);
+        match self.metadata.get(&key) {
+            None => Ok(None),
+            Some(Item::Integer(n)) if (1..=1 << 24).contains(n) => Ok(Some(*n as usize)),
+            Some(Item::Integers(_)) => Err(Error::config(
+                key,
+                "has one number for each layer; Flowlens reads models whose layers are all alike",
+            )),
+            Some(other) => {
+                Err(Error::config(key, format!("found {other:?}, expected a whole number from 1 to {}", 1 << 24)))
+            }
+        }
+    }
+
+    fn size(&self, key: &str) -> Result<usize> {
+        self.optional_size(key)?.ok_or_else(|| Error::config(self.key(key), "missing; expected a whole number"))
+    }
+
+    fn optional_number(&self, key: &str) -> Result<Option<f64>> {
+        let key = self.key(key);
+        match self.metadata.get(&key) {
+            None => Ok(None),
+            Some(Item::Float(x)) if x.is_finite() && *x > 0.0 => Ok(Some(*x)),
+            Some(Item::Integer(n)) if *n > 0 => Ok(Some(*n as f64)),
+            Some(other) => Err(Error::config(key, format!("found {other:?}, expected a number above 0"))),
+        }
+    }
+
+    fn optional_bool(&self, key: &str) -> Result<Option<bool>> {
+        let key = self.key(key);
+        match self.metadata.get(&key) {
+            None => Ok(None),
+            Some(Item::Bool(b)) => Ok(Some(*b)),
+            Some(other) => Err(Error::config(key, format!("found {other:?}, expected true or false"))),
+        }
+    }
+
+    /// The same as `config.json` of the Hugging Face checkpoint.
+    pub fn config(&self, found: &Found) -> Result<Map<String, Value>> {
+        let mut config = match self.architecture {
+            "gpt2" => self.gpt2_config(found)?,
+            "gptneox" => self.gptneox_config(found)?,
+            _ => self.llama_config(found)?,
+        };
+        for (key, name) in [("bos", "bos_token_id"), ("eos", "eos_token_id"), ("padding", "pad_token_id")] {
+            if let Some(Item::Integer(id)) = self.metadata.get(&format!("tokenizer.ggml.{key}_token_id")) {
+                config.insert(name.to_owned(), json!(id));
+            }
+        }
+        if let Some(Item::Text(name)) = self.metadata.get("general.name") {
+            config.insert("_name_or_path".to_owned(), json!(name));
+        }
+        Ok(config)
+    }
+
+    /// Refuses every key of the architecture that `known` does not list.
+    fn only(&self, known: &[&str]) -> Result<()> {
+        let prefix = self.key("");
+        for (key, item) in self.metadata.range(prefix.clone()..) {
+            let Some(rest) = key.strip_prefix(&prefix) else { break };
+            if !known.contains(&rest) && !DESCRIBING.contains(&rest) {
+                return Err(Error::config(
+                    key,
+                    format!("found {item:?}: Flowlens does not know this option, so its numbers could be wrong"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn llama_config(&self, found: &Found) -> Result<Map<String, Value>> {
+        self.only(&[
+            "context_length",
+            "embedding_length",
+            "block_count",
+            "feed_forward_length",
+            "attention.head_count",
+            "attention.head_count_kv",
+            "attention.key_length",
+            "attention.value_length",
+            "attention.layer_norm_rms_epsilon",
+            "attention.sliding_window",
+            "rope.dimension_count",
+            "rope.freq_base",
+            "rope.scale_linear",
+            "rope.scaling.type",
+            "rope.scaling.factor",
+            "rope.scaling.original_context_length",
+            "rope.scaling.finetuned",
+            "rope.scaling.attn_factor",
+        ])?;
+        let width = self.size("embedding_length")?;
+        let head_dim = match self.optional_size("attention.key_length")? {
+            Some(length) => length,
+            None if width % self.heads == 0 => width / self.heads,
+            None => {
+                return Err(Error::config(
+                    self.key("attention.head_count"),
+                    format!("{} does not divide the width {width}", self.heads),
+                ));
+            }
+        };
+        for key in ["attention.value_length", "rope.dimension_count"] {
+            if let Some(length) = self.optional_size(key)?.filter(|&length| length != head_dim) {
+                return Err(Error::config(
+                    self.key(key),
+                    format!("found {length}, but the heads are {head_dim} wide; Flowlens computes equal widths only"),
+                ));
+            }
+        }
+        let window = self.optional_size("attention.sliding_window")?;
+        let (model_type, class) = match (self.architecture, window) {
+            ("qwen2", _) => ("qwen2", "Qwen2ForCausalLM"),
+            ("qwen3", _) => ("qwen3", "Qwen3ForCausalLM"),
+            (_, Some(_)) => ("mistral", "MistralForCausalLM"),
+            (_, None) => ("llama", "LlamaForCausalLM"),
+        };
+        let mut config = object(json!({
+            "model_type": model_type,
+            "architectures": [class],
+            "hidden_size": width,
+            "num_hidden_layers": self.size("block_count")?,
+            "intermediate_size": self.size("feed_forward_length")?,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.kv_heads,
+            "head_dim": head_dim,
+            "hidden_act": "silu",
+            "max_position_embeddings": self.size("context_length")?,
+            "rms_norm_eps": self.required_number("attention.layer_norm_rms_epsilon")?,
+            "rope_theta": self.optional_number("rope.freq_base")?.unwrap_or(10_000.0),
+            "vocab_size": found.vocab,
+            "tie_word_embeddings": !(found.has)("output.weight"),
+        }));
+        if let Some(window) = window {
+            config.insert("sliding_window".into(), json!(window));
+            if model_type != "mistral" {
+                config.insert("use_sliding_window".into(), json!(true));
+                config.insert("max_window_layers".into(), json!(0));
+            }
+        }
+        if model_type != "qwen2" {
+            let biased: Vec<bool> =
+                ["q", "k", "v", "output"].map(|part| (found.has)(&format!("blk.0.attn_{part}.bias"))).into();
+            let all = biased.iter().all(|&b| b);
+            if !all && biased.contains(&true) || all && model_type == "mistral" {
+                return Err(Error::config(
+                    "attention_bias",
+                    "some of the attention matrices have a bias where this family has it for all or none",
+                ));
+            }
+            config.insert("attention_bias".into(), json!(all));
+            if model_type == "llama" {
+                config.insert("mlp_bias".into(), json!((found.has)("blk.0.ffn_up.bias")));
+            }
+        }
+        if let Some(scaling) = self.rope_scaling(head_dim, found)? {
+            config.insert("rope_scaling".into(), scaling);
+        }
+        Ok(config)
+    }
+
+    fn required_number(&self, key: &str) -> Result<f64> {
+        self.optional_number(key)?.ok_or_else(|| Error::config(self.key(key), "missing; expected a number above 0"))
+    }
+
+    fn rope_scaling(&self, head_dim: usize, found: &Found) -> Result<Option<Value>> {
+        let key = self.key("rope.scaling.type");
+        let kind = match self.metadata.get(&key) {
+            None => "none",
+            Some(Item::Text(kind)) => kind,
+            Some(other) => return Err(Error::config(key, format!("found {other:?}, expected a name"))),
+        };
+        if let Some(factors) = &found.rope_factors {
+            if kind != "none" {
+                return Err(Error::config(key, format!("{kind:?} together with rope_freqs.weight is not computed")));
+            }
+            return self.llama3_scaling(factors, head_dim).map(Some);
+        }
+        let factor = match self.optional_number("rope.scaling.factor")? {
+            None => self.optional_number("rope.scale_linear")?,
+            factor => factor,
+        };
+        match (kind, factor) {
+            ("none", None) | ("linear", None | Some(1.0)) => Ok(None),
+            // Files older than `rope.scaling.type` have the factor alone.
+            ("none", Some(1.0)) => Ok(None),
+            ("none" | "linear", Some(factor)) => Ok(Some(json!({"rope_type": "linear", "factor": factor}))),
+            ("yarn", Some(factor)) => {
+                let mut scaling = json!({"rope_type": "yarn", "factor": factor});
+                if let Some(length) = self.optional_size("rope.scaling.original_context_length")? {
+                    scaling["original_max_position_embeddings"] = json!(length);
+                }
+                if let Some(magnitude) = self.optional_number("rope.scaling.attn_factor")? {
+                    return Err(Error::config(
+                        self.key("rope.scaling.attn_factor"),
+                        format!("found {magnitude}, which Flowlens does not compute for GGUF files"),
+                    ));
+                }
+                Ok(Some(scaling))
+            }
+            ("yarn", None) => Err(Error::config(self.key("rope.scaling.factor"), "missing; yarn needs it")),
+            (other, _) => {
+                Err(Error::config(key, format!("{other:?} is not computed; known are none, linear and yarn")))
+            }
+        }
+    }
+
+    /// Llama 3's converter writes the factors that its rule gives, not the rule. Every published Llama 3 has the same
+    /// rule but for the factor; others are refused.
+    fn llama3_scaling(&self, factors: &[f32], head_dim: usize) -> Result<Value> {
+        let theta = self.optional_number("rope.freq_base")?.unwrap_or(10_000.0);
+        let factor = factors.iter().copied().fold(1.0, f32::max);
+        let (low, high, trained) = (1.0, 4.0, 8192.0);
+        let rule = (0..head_dim / 2).map(|pair| {
+            let length = 2.0 * std::f64::consts::PI * theta.powf(2.0 * pair as f64 / head_dim as f64);
+            let factor = f64::from(factor);
+            if length < trained / high {
+                1.0
+            } else if length > trained / low {
+                factor
+            } else {
+                let smooth = (trained / length - low) / (high - low);
+                1.0 / ((1.0 - smooth) / factor + smooth)
+            }
+        });
+        let equal = |(rule, &found): (f64, &f32)| (rule - f64::from(found)).abs() <= 1e-4 * rule;
+        if factors.len() != head_dim / 2 || !rule.zip(factors).all(equal) {
+            return Err(Error::tensor(
+                "rope_freqs.weight",
+                "its frequency factors are not those of Llama 3's rule; Flowlens computes no others",
+            ));
+        }
+        Ok(json!({
+            "rope_type": "llama3",
+            "factor": factor,
+            "low_freq_factor": low,
+            "high_freq_factor": high,
+            "original_max_position_embeddings": trained as u64,
+        }))
+    }
+
+    fn gpt2_config(&self, found: &Found) -> Result<Map<String, Value>> {
+        self.only(&[
+            "context_length",
+            "embedding_length",
+            "block_count",
+            "feed_forward_length",
+            "attention.head_count",
+            "attention.head_count_kv",
+            "attention.layer_norm_epsilon",
+        ])?;
+        if self.kv_heads != self.heads {
+            return Err(Error::config(
+                self.key("attention.head_count_kv"),
+                "GPT-2 has one key head for each query head",
+            ));
+        }
+        Ok(object(json!({
+            "model_type": "gpt2",
+            "architectures": ["GPT2LMHeadModel"],
+            "n_embd": self.size("embedding_length")?,
+            "n_layer": self.size("block_count")?,
+            "n_head": self.heads,
+            "n_inner": self.size("feed_forward_length")?,
+            "n_positions": self.size("context_length")?,
+            "activation_function": "gelu_new",
+            "layer_norm_epsilon": self.required_number("attention.layer_norm_epsilon")?,
+            "vocab_size": found.vocab,
+            "tie_word_embeddings": !(found.has)("output.weight"),
+        })))
+    }
+
+    fn gptneox_config(&self, found: &Found) -> Result<Map<String, Value>> {
+        self.only(&[
+            "context_length",
+            "embedding_length",
+            "block_count",
+            "feed_forward_length",
+            "attention.head_count",
+            "attention.head_count_kv",
+            "attention.layer_norm_epsilon",
+            "rope.dimension_count",
+            "rope.freq_base",
+            "use_parallel_residual",
+        ])?;
+        let width = self.size("embedding_length")?;
+        if self.kv_heads != self.heads || width % self.heads != 0 {
+            return Err(Error::config(
+                self.key("attention.head_count"),
+                format!("{} query and {} key heads do not fit the width {width}", self.heads, self.kv_heads),
+            ));
+        }
+        let head_dim = width / self.heads;
+        let rotated = self.optional_size("rope.dimension_count")?.unwrap_or(head_dim);
+        Ok(object(json!({
+            "model_type": "gpt_neox",
+            "architectures": ["GPTNeoXForCausalLM"],
+            "hidden_size": width,
+            "num_hidden_layers": self.size("block_count")?,
+            "num_attention_heads": self.heads,
+            "intermediate_size": self.size("feed_forward_length")?,
+            "max_position_embeddings": self.size("context_length")?,
+            "hidden_act": "gelu",
+            "layer_norm_eps": self.required_number("attention.layer_norm_epsilon")?,
+            "rotary_pct": rotated as f64 / head_dim as f64,
+            "rotary_emb_base": self.optional_number("rope.freq_base")?.unwrap_or(10_000.0),
+            "use_parallel_residual": self.optional_bool("use_parallel_residual")?.unwrap_or(true),
+            "vocab_size": found.vocab,
+            "tie_word_embeddings": !(found.has)("output.weight"),
+        })))
+    }
+
+    /// The Hugging Face name of a tensor and what undoes the converter's reordering; `None` for tables that
+    /// the config stands for.
+    pub fn rename(&self, name: &str) -> Result<Option<(String, Layout)>> {
+        let unknown = || {
+            Error::tensor(
+                name,
+                format!("not known in {} models; ignoring it could give wrong numbers", self.architecture),
+            )
+        };
+        if matches!(name, "rope_freqs.weight") || name.ends_with(".attn_rot_embd.weight") {
+            return Ok(None);
+        }
+        let (block, part) = match name.strip_prefix("blk.").and_then(|rest| rest.split_once('.')) {
+            Some((layer, part)) if layer.bytes().all(|b| b.is_ascii_digit()) => (Some(layer), part),
+            Some(_) => return Err(unknown()),
+            None => (None, name),
+        };
+        let (stem, ending) = part.rsplit_once('.').ok_or_else(unknown)?;
+        if !matches!(ending, "weight" | "bias") {
+            return Err(unknown());
+        }
+        let renamed = match self.architecture {
+            "gpt2" => gpt2(stem, ending),
+            "gptneox" => self.gptneox(stem),
+            _ => self.llama(stem),
+        };
+        let (target, layout) = renamed.ok_or_else(unknown)?;
+        match (target.contains("{}"), block) {
+            (true, Some(layer)) => Ok(Some((format!("{}.{ending}", target.replace("{}", layer)), layout))),
+            (false, None) => Ok(Some((format!("{target}.{ending}"), layout))),
+            _ => Err(unknown()),
+        }
+    }
+
+    fn llama(&self, stem: &str) -> Option<(&'static str, Layout)> {
+        // llama.cpp rotates neighbours in `llama`, halves in the others; its converter moves the rows accordingly.
+        let pairs = |heads: usize| match self.architecture {
+            "llama" => Layout::RotaryPairs { heads },
+            _ => Layout::Rows,
+        };
+        Some(match stem {
+            "token_embd" => ("model.embed_tokens", Layout::Rows),
+            "output_norm" => ("model.norm", Layout::Rows),
+            "output" => ("lm_head", Layout::Rows),
+            "attn_norm" => ("model.layers.{}.input_layernorm", Layout::Rows),
+            "attn_q" => ("model.layers.{}.self_attn.q_proj", pairs(self.heads)),
+            "attn_k" => ("model.layers.{}.self_attn.k_proj", pairs(self.kv_heads)),
+            "attn_v" => ("model.layers.{}.self_attn.v_proj", Layout::Rows),
+            "attn_output" => ("model.layers.{}.self_attn.o_proj", Layout::Rows),
+            "attn_q_norm" if self.architecture == "qwen3" => ("model.layers.{}.self_attn.q_norm", Layout::Rows),
+            "attn_k_norm" if self.architecture == "qwen3" => ("model.layers.{}.self_attn.k_norm", Layout::Rows),
+            "ffn_norm" => ("model.layers.{}.post_attention_layernorm", Layout::Rows),
+            "ffn_gate" => ("model.layers.{}.mlp.gate_proj", Layout::Rows),
+            "ffn_up" => ("model.layers.{}.mlp.up_proj", Layout::Rows),
+            "ffn_down" => ("model.layers.{}.mlp.down_proj", Layout::Rows),
+            _ => return None,
+        })
+    }
+
+    fn gptneox(&self, stem: &str) -> Option<(&'static str, Layout)> {
+        // The converter gathers all queries, then all keys, then all values; the checkpoint has them head by head.
+        let by_head = Layout::Gathered { heads: self.heads };
+        Some(match stem {
+            "token_embd" => ("gpt_neox.embed_in", Layout::Rows),
+            "output_norm" => ("gpt_neox.final_layer_norm", Layout::Rows),
+            "output" => ("embed_out", Layout::Rows),
+            "attn_norm" => ("gpt_neox.layers.{}.input_layernorm", Layout::Rows),
+            "attn_qkv" => ("gpt_neox.layers.{}.attention.query_key_value", by_head),
+            "attn_output" => ("gpt_neox.layers.{}.attention.dense", Layout::Rows),
+            "ffn_norm" => ("gpt_neox.layers.{}.post_attention_layernorm", Layout::Rows),
+            "ffn_up" => ("gpt_neox.layers.{}.mlp.dense_h_to_4h", Layout::Rows),
+            "ffn_down" => ("gpt_neox.layers.{}.mlp.dense_4h_to_h", Layout::Rows),
+            _ => return None,
+        })
+    }
+}
+
+fn gpt2(stem: &str, ending: &str) -> Option<(&'static str, Layout)> {
+    // GPT-2's own files have the rows of these matrices along their inputs.
+    let conv1d = if ending == "weight" { Layout::Transposed } else { Layout::Rows };
+    Some(match stem {
+        "token_embd" => ("transformer.wte", Layout::Rows),
+        "position_embd" => ("transformer.wpe", Layout::Rows),
+        "output_norm" => ("transformer.ln_f", Layout::Rows),
+        "output" => ("lm_head", Layout::Rows),
+        "attn_norm" => ("transformer.h.{}.ln_1", Layout::Rows),
+        "attn_qkv" => ("transformer.h.{}.attn.c_attn", conv1d),
+        "attn_output" => ("transformer.h.{}.attn.c_proj", conv1d),
+        "ffn_norm" => ("transformer.h.{}.ln_2", Layout::Rows),
+        "ffn_up" => ("transformer.h.{}.mlp.c_fc", conv1d),
+        "ffn_down" => ("transformer.h.{}.mlp.c_proj", conv1d),
+        _ => return None,
+    })
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,105 @@
+//! GGUF: one file with metadata, tokenizer and tensors.
+
+mod families;
+mod header;
+mod quant;
+
+use serde_json::{Map, Value};
+
+use super::mapped::Mapped;
+use super::stored::{self, Entry, Layout};
+use crate::text::Vocabulary;
+use crate::{DType, Device, Error, Result};
+use families::{Family, Found};
+pub(crate) use header::{Item, Metadata};
+pub use quant::Quant;
+pub(super) use quant::{unpack_bf16, unpack_f16, unpack_f32};
+
+/// What a GGUF file holds.
+pub(super) struct Contents {
+    pub config: Map<String, Value>,
+    pub entries: Vec<(String, Entry)>,
+    pub metadata: Metadata,
+}
+
+/// Reads the head of a file and gives its tensors their Hugging Face names.
+pub(super) fn contents(file: &Mapped) -> Result<Contents> {
+    let (metadata, declared) = header::read(file.bytes()).map_err(|problem| {
+        Error::file(&file.path, format!("not a whole GGUF file: {problem}; if it should be one, download it again"))
+    })?;
+    let family = Family::new(&metadata)?;
+    let find = |name: &str| declared.iter().find(|tensor| tensor.name == name);
+    let vocab = find("token_embd.weight").and_then(|tensor| tensor.shape.first().copied()).ok_or_else(|| {
+        Error::tensor("token_embd.weight", format!("not in {}; the file is no language model", file.path.display()))
+    })?;
+    let rope_factors = match find("rope_freqs.weight") {
+        None => None,
+        Some(tensor) => {
+            let entry = Entry::new(0, tensor.bytes.clone(), tensor.shape.clone(), tensor.stored, Layout::Rows)
+                .map_err(|problem| Error::tensor(&tensor.name, problem))?;
+            let factors = stored::read(file, &tensor.name, &entry, DType::F32, Device::Cpu)?;
+            Some(Vec::<f32>::try_from(factors.f_reshape([-1])?)?)
+        }
+    };
+    let config = family.config(&Found { vocab, has: &|name| find(name).is_some(), rope_factors })?;
+    let mut entries = Vec::with_capacity(declared.len());
+    for tensor in &declared {
+        let Some((name, layout)) = family.rename(&tensor.name)? else { continue };
+        let mut shape = tensor.shape.clone();
+        if layout == Layout::Transposed {
+            shape.reverse();
+        }
+        let entry = Entry::new(0, tensor.bytes.clone(), shape, tensor.stored, layout)
+            .map_err(|problem| Error::tensor(&tensor.name, problem))?;
+        entries.push((name, entry));
+    }
+    Ok(Contents { config, entries, metadata })
+}
+
+/// The tokenizer that the metadata describes; `None` when there is none.
+pub(super) fn tokenizer(metadata: &Metadata) -> Result<Option<tokenizers::Tokenizer>> {
+    let text = |key: &str| match metadata.get(&format!("tokenizer.ggml.{key}")) {
+        Some(Item::Text(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let texts = |key: &str| match metadata.get(&format!("tokenizer.ggml.{key}")) {
+        Some(Item::Texts(texts)) => texts.as_slice(),
+        _ => &[],
+    };
+    let id = |key: &str| match metadata.get(&format!("tokenizer.ggml.{key}_token_id")) {
+        Some(Item::Integer(id)) => u32::try_from(*id).ok(),
+        _ => None,
+    };
+    let flag = |key: &str| match metadata.get(&format!("tokenizer.ggml.{key}")) {
+        Some(Item::Bool(flag)) => Some(*flag),
+        _ => None,
+    };
+    let Some(model) = text("model").filter(|&model| model != "no_vocab") else { return Ok(None) };
+    let kinds = match metadata.get("tokenizer.ggml.token_type") {
+        Some(Item::Integers(kinds)) => kinds.as_slice(),
+        _ => &[],
+    };
+    let scores = match metadata.get("tokenizer.ggml.scores") {
+        Some(Item::Floats(scores)) => scores.as_slice(),
+        _ => &[],
+    };
+    let vocabulary = Vocabulary {
+        model,
+        pre: text("pre"),
+        architecture: match metadata.get("general.architecture") {
+            Some(Item::Text(name)) => name,
+            _ => "",
+        },
+        tokens: texts("tokens"),
+        kinds,
+        scores,
+        merges: texts("merges"),
+        bos: id("bos"),
+        eos: id("eos"),
+        unknown: id("unknown"),
+        add_bos: flag("add_bos_token"),
+        add_eos: flag("add_eos_token"),
+        add_space_prefix: flag("add_space_prefix"),
+    };
+    vocabulary.tokenizer().map(Some)
+}
