@@ -181,3 +181,34 @@ mod tests {
         assert_eq!(seen(Some(1), 1), [false, true, false, false]);
     }
 }
+
+#[cfg(test)]
+mod half_precision {
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::families;
+    use crate::trace::Unwatched;
+
+    /// The processor stands in for a card here: what is tested is that every type fits every other on the way, and
+    /// that the answer is the float32 one as far as 8 bits of mantissa carry it.
+    #[test]
+    fn every_family_computes_in_bfloat16() {
+        for name in ["gpt2", "gpt_neo", "gptj", "gpt_neox", "llama_gqa", "mistral", "qwen2", "qwen3"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity").join(name);
+            let checkpoint = Checkpoint::open(&folder).unwrap();
+            let plan = families::read(checkpoint.config()).unwrap();
+            let tokens = Tokens::from_ids(vec![5, 17, 3, 99, 42, 8]);
+            let run = |dtype| {
+                let stack = Stack::load(&plan, &checkpoint, dtype, Device::Cpu).unwrap();
+                stack.forward(&tokens, &mut Unwatched).unwrap()
+            };
+            let (half, full) = (run(DType::BF16), run(DType::F32));
+            assert_eq!(half.kind(), Kind::BFloat16);
+            let half = half.to_kind(Kind::Float);
+            let worst = (&half - &full).abs().max().double_value(&[]);
+            let spread = full.std(false).double_value(&[]);
+            assert!(worst < 0.3 * spread, "{name}: {worst} off, logits spread {spread}");
+        }
+    }
+}
