@@ -6,10 +6,12 @@ pub mod checkpoint;
 mod device;
 mod error;
 mod files;
+mod figure;
 pub mod flow;
 pub mod hub;
 pub mod lens;
 pub mod model;
+mod notebook;
 pub mod text;
 pub mod trace;
 
@@ -18,6 +20,8 @@ pub use device::{DType, Device};
 pub use error::{Error, Result};
 pub use model::{Input, Model};
 pub use trace::{Change, Estimate, Site, Trace};
+pub use figure::{Figure, Gallery};
+pub use trace::Site;
 
 pub use ndarray;
 pub use tch;

@@ -1,0 +1,69 @@
+//! Pages and notebook outputs around figures: style sheet, scripts and plotly.js once, then the figures.
+
+use super::{Figure, escape, plotly, theme};
+
+/// Our scripts. Together with the figures' own data they are all that runs.
+const RUNTIME: &str = include_str!("assets/runtime.js");
+const FLOW_GRAPH: &str = include_str!("assets/flow_graph.js");
+const HEAT_MAP: &str = include_str!("assets/heat_map.js");
+
+/// Figures for a notebook's output, or for the body of a page. `library` puts plotly.js in, where a figure needs it.
+pub(super) fn fragment(figures: &[Figure], library: bool) -> String {
+    let mut html = format!("<style>{}</style>", theme::CSS);
+    figures.iter().for_each(|figure| html.push_str(&view(figure)));
+    html.push_str("<script>");
+    html.push_str(RUNTIME);
+    html.push_str(FLOW_GRAPH);
+    html.push_str(HEAT_MAP);
+    html.push_str("</script>");
+    if library && figures.iter().any(Figure::wants_plotly) {
+        html.push_str("<script type=\"text/plain\" data-flowlens-plotly>");
+        html.push_str(plotly::library());
+        html.push_str("</script><script>flowlens.unpack()</script>");
+    }
+    html.push_str("<script>flowlens.draw()</script>");
+    html
+}
+
+/// A page of its own: one file, which asks the network for nothing and is not let to.
+pub(super) fn page(figures: &[Figure]) -> String {
+    let title = figures.iter().map(Figure::title).collect::<Vec<_>>().join(", ");
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{}</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
+         script-src 'unsafe-inline'; img-src data: blob:\">\n\
+         <style>:root{{color-scheme:light dark}}body{{margin:20px;background:#fff}}\
+         @media (prefers-color-scheme:dark){{body{{background:#14171c}}}}</style>\n</head>\n<body>\n{}\n</body>\n</html>\n",
+        escape::html(&title),
+        fragment(figures, true)
+    )
+}
+
+/// One figure: the static picture, and beside it what the scripts need to take it over.
+fn view(figure: &Figure) -> String {
+    let mut html = format!(
+        "<div class=\"flowlens-view\" data-view=\"{}\" data-state=\"static\"><p class=\"fl-title\">{}</p>\
+         <div class=\"fl-choosers\"></div>",
+        figure.view,
+        escape::html(&figure.title)
+    );
+    for panel in &figure.panels {
+        html.push_str("<div class=\"fl-panel\">");
+        if figure.panels.len() > 1 {
+            html.push_str(&format!("<p class=\"fl-panel-name\">{}</p>", escape::html(&panel.name)));
+        }
+        html.push_str(&format!(
+            "<div class=\"fl-picture\" data-name=\"{}\">{}</div></div>",
+            escape::html(&panel.name),
+            panel.svg
+        ));
+    }
+    html.push_str(&figure.legend_html());
+    html.push_str(&format!("<p class=\"fl-caption\">{}</p>", escape::html(&figure.caption)));
+    html.push_str(&format!(
+        "<script type=\"application/json\" class=\"fl-data\">{}</script></div>",
+        escape::script(&figure.data)
+    ));
+    html
+}

@@ -1,0 +1,126 @@
+//! Token text is hostile until it is escaped: one function for each place that text goes to.
+
+use crate::text::visible;
+
+/// Text for HTML and SVG, in element content and in quoted attributes.
+pub(super) fn html(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c if not_in_xml(c) => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// Characters that XML 1.0 forbids even as references: an SVG that holds one does not open at all.
+fn not_in_xml(c: char) -> bool {
+    matches!(c, '\u{0}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// JSON for the inside of a `<script>` element: nothing in it can end the element, open a comment or end a line.
+pub(super) fn script(json: &serde_json::Value) -> String {
+    let text = json.to_string();
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => escaped.push_str("\\u003c"),
+            '>' => escaped.push_str("\\u003e"),
+            '&' => escaped.push_str("\\u0026"),
+            '\u{2028}' => escaped.push_str("\\u2028"),
+            '\u{2029}' => escaped.push_str("\\u2029"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// Text for Plotly's labels and hover boxes, which read a handful of HTML tags and entities and `%{}` templates.
+pub(super) fn plotly(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace("%{", "%\u{200b}{")
+}
+
+/// A line of at most `limit` characters with everything visible; of a longer one the beginning and its length.
+pub(super) fn line(text: &str, limit: usize) -> String {
+    let mut chars = text.chars();
+    let head: String = chars.by_ref().take(limit).collect();
+    let rest = chars.count();
+    let shown = inner_visible(&head);
+    if rest == 0 { shown } else { format!("{shown}… ({} characters)", limit + rest) }
+}
+
+/// A word for beside a node: without the blank it may begin with, at most `limit` characters.
+pub(super) fn label(text: &str, limit: usize) -> String {
+    let word = text.strip_prefix(' ').filter(|rest| !rest.trim().is_empty()).unwrap_or(text);
+    let shown: Vec<char> = visible(&word.chars().take(limit + 1).collect::<String>()).chars().collect();
+    if shown.len() <= limit {
+        return shown.into_iter().collect();
+    }
+    shown[..limit - 1].iter().chain(&['…']).collect()
+}
+
+/// `visible` for a sentence: its blanks stay blanks.
+fn inner_visible(text: &str) -> String {
+    text.split(' ')
+        .map(|word| if word.is_empty() { String::new() } else { visible(word) })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A CSS colour as it stands when it can be nothing else, and grey otherwise.
+pub(super) fn color(css: &str) -> &str {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '#' | '(' | ')' | ',' | '.' | '%' | ' ' | '/');
+    if !css.is_empty() && css.len() <= 64 && css.chars().all(plain) { css } else { "#888888" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "</script><img src=x onerror=alert(1)>\"'&\u{2028}\u{202e}\u{0}";
+
+    #[test]
+    fn leaves_no_way_out_of_an_element_or_attribute() {
+        let text = html(HOSTILE);
+        assert!(!text.contains(['<', '>', '"', '\'', '\u{0}']), "{text}");
+        assert!(text.contains("&lt;/script&gt;"));
+    }
+
+    #[test]
+    fn leaves_no_way_out_of_a_script() {
+        let json = serde_json::json!({ "text": HOSTILE, "<!--": 1 });
+        let text = script(&json);
+        assert!(!text.contains(['<', '>', '&', '\u{2028}']), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), json);
+    }
+
+    #[test]
+    fn shows_hostile_text_in_one_bounded_line() {
+        assert_eq!(line("a\nb \u{202e}c", 50), "a\\nb \\u{202e}c");
+        let long = line(&"x".repeat(10_000), 20);
+        assert_eq!(long, format!("{}… (10000 characters)", "x".repeat(20)));
+    }
+
+    #[test]
+    fn shortens_labels() {
+        assert_eq!(label(" Tokyo", 12), "Tokyo");
+        assert_eq!(label(" ", 12), "␣");
+        assert_eq!(label("\n", 12), "\\n");
+        assert_eq!(label("internationalisation", 12), "internation…");
+        assert_eq!(label("", 12), "");
+    }
+
+    #[test]
+    fn refuses_colours_that_are_none() {
+        assert_eq!(color("rgba(1, 2, 3, 0.5)"), "rgba(1, 2, 3, 0.5)");
+        assert_eq!(color("red\"/><script>"), "#888888");
+        assert_eq!(color("url(javascript:x)"), "#888888");
+        assert_eq!(color(""), "#888888");
+    }
+}

@@ -1,0 +1,211 @@
+//! The figure of a flow graph: a Sankey diagram, Plotly's where scripts run.
+
+mod json;
+mod layout;
+mod svg;
+
+use std::fmt;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::legend::Keys;
+use super::plotly::{Domain, Links, Nodes, Outline, Sankey};
+use super::{Figure, Panel, escape};
+use crate::Result;
+use crate::flow::{FlowGraph, Graph, Meta, Method};
+use layout::{Layout, NODE_WIDTH};
+
+/// Letters of the prompt and of a token that title and caption show at most.
+const PROMPT_LETTERS: usize = 160;
+const TOKEN_LETTERS: usize = 40;
+
+impl FlowGraph {
+    /// Draws the graph.
+    pub fn figure(&self) -> Figure {
+        let layouts: Vec<Layout> = self.graphs.iter().map(Layout::of).collect();
+        let named: Vec<(String, &Graph, &Layout)> =
+            self.graphs.iter().zip(&layouts).map(|(graph, layout)| (name(graph), graph, layout)).collect();
+        let panels = named
+            .iter()
+            .map(|(name, graph, layout)| Panel {
+                name: name.clone(),
+                svg: svg::picture(graph, layout, &format!("Flow graph of {name}")),
+                width: layout.width,
+                height: layout.height,
+            })
+            .collect();
+        let bare = |trace: Sankey| without_hover(&trace);
+        let panels_data: Vec<Value> = named
+            .iter()
+            .map(|(_, graph, layout)| {
+                json!({
+                    "width": layout.width, "height": layout.height.ceil(), "trace": bare(trace(graph, layout)),
+                    "nodes": layout.boxes.iter().map(|it| it.node).collect::<Vec<_>>(),
+                    "links": layout.ribbons.iter().map(|it| it.link).collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        Figure {
+            view: "flow-graph",
+            title: title(self),
+            caption: caption(self),
+            panels,
+            legend: legend(&self.meta),
+            data: json!({ "panels": panels_data }),
+            plotly: named.first().map(|(_, graph, layout)| plotly_figure(self, graph, layout)),
+            json: json::json(self),
+        }
+    }
+
+    /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture) or `.json`
+    /// (nodes and links with all their numbers).
+    ///
+    /// # Errors
+    /// For another ending, or when the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.figure().save(path)
+    }
+
+    /// Shows the graph in an evcxr notebook; the kernel calls this for a cell's last expression.
+    pub fn evcxr_display(&self) {
+        self.figure().evcxr_display();
+    }
+}
+
+impl fmt::Display for FlowGraph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", title(self), caption(self))?;
+        for graph in &self.graphs {
+            write!(f, "\n{}: {} nodes, {} links", name(graph), graph.nodes.len(), graph.links.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// `layer 3`, `layers 3 to 5`, `layers 3, 7, 9`.
+fn name(graph: &Graph) -> String {
+    match graph.layers.as_slice() {
+        [] => "the model".to_owned(),
+        [layer] => format!("layer {layer}"),
+        [first, .., last] if last - first + 1 == graph.layers.len() => format!("layers {first} to {last}"),
+        layers => format!("layers {}", layers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn title(graph: &FlowGraph) -> String {
+    let names: Vec<String> = graph.graphs.iter().map(name).collect();
+    let shown = match names.as_slice() {
+        [] => "no layer".to_owned(),
+        [one] => one.clone(),
+        [first, .., last] => format!("{first} to {last}, one at a time"),
+    };
+    format!("Flow graph of {}, {shown}", escape::line(&graph.meta.model, TOKEN_LETTERS))
+}
+
+/// A token between quotation marks.
+fn quoted(text: &str) -> String {
+    format!("“{}”", escape::line(text, TOKEN_LETTERS))
+}
+
+fn caption(graph: &FlowGraph) -> String {
+    let meta = &graph.meta;
+    let mut text = format!("Prompt “{}”", escape::line(&meta.line, PROMPT_LETTERS));
+    let token = meta.tokens.get(meta.position).map(|token| format!(" ({})", quoted(token))).unwrap_or_default();
+    text.push_str(&format!(
+        ", seen from position {}{token}. Each node is a vector of the model, labelled with the \
+         vocabulary word it is nearest to",
+        meta.position
+    ));
+    match meta.targets.as_slice() {
+        [] => text.push('.'),
+        [target] => text.push_str(&format!("; its colour is the rank of {} in it.", quoted(&target.text))),
+        [first, rest @ ..] => {
+            let others: Vec<String> = rest.iter().map(|target| quoted(&target.text)).collect();
+            text.push_str(&format!(
+                "; its colour is the rank of {} in it ({} stand in the hover texts).",
+                quoted(&first.text),
+                others.join(", ")
+            ));
+        }
+    }
+    if !meta.width_means.is_empty() {
+        text.push_str(&format!(" Width of a link: {}.", meta.width_means.trim_end_matches('.')));
+    }
+    text.push_str(match meta.method {
+        Method::Exact => " Method: exact, every sum of links adds up to its node.",
+        Method::Visit => " Method: as VISIT published it; widths mix units and do not add up.",
+    });
+    text
+}
+
+fn legend(meta: &Meta) -> Vec<Keys> {
+    let mut rows = Vec::new();
+    if !meta.rank_colors.is_empty() {
+        let target = meta.targets.first().map(|target| quoted(&target.text)).unwrap_or_default();
+        let entries = meta.rank_colors.clone();
+        rows.push(Keys { title: format!("Rank of {target}"), entries, bands: false });
+    }
+    if !meta.link_colors.is_empty() {
+        rows.push(Keys { title: "Links".to_owned(), entries: meta.link_colors.clone(), bands: true });
+    }
+    rows
+}
+
+/// The graph as Plotly draws it, in the places of our own picture.
+fn trace(graph: &Graph, layout: &Layout) -> Sankey {
+    let short = |value: f64| (value * 1e5).round() / 1e5;
+    let mut nodes = Nodes {
+        hovertemplate: "%{customdata}<extra></extra>",
+        pad: 0.0,
+        thickness: NODE_WIDTH,
+        line: Outline { color: "#8c959f", width: 0.7 },
+        ..Nodes::default()
+    };
+    for place in &layout.boxes {
+        let node = &graph.nodes[place.node];
+        nodes.label.push(escape::plotly(&place.label));
+        nodes.color.push(escape::color(&node.color).to_owned());
+        nodes.x.push(short((place.x + NODE_WIDTH / 2.0) / layout.width));
+        nodes.y.push(short((place.y + place.height / 2.0) / layout.plotly_height));
+        nodes.customdata.push(escape::plotly(&svg::hover(&node.hover)).replace('\n', "<br>"));
+    }
+    let mut links = Links { hovertemplate: "%{customdata}<extra></extra>", ..Links::default() };
+    for ribbon in &layout.ribbons {
+        let link = &graph.links[ribbon.link];
+        links.source.push(ribbon.source);
+        links.target.push(ribbon.target);
+        links.value.push(ribbon.weight);
+        links.color.push(escape::color(&link.color).to_owned());
+        links.customdata.push(escape::plotly(&svg::hover(std::slice::from_ref(&link.hover))));
+    }
+    let bottom = 1.0 - layout.plotly_height / layout.height.ceil();
+    let domain = Domain { x: [0.0, 1.0], y: [bottom.max(0.0), 1.0] };
+    Sankey { kind: "sankey", arrangement: "fixed", domain, node: nodes, link: links }
+}
+
+/// The trace for our own page, where hover texts come from the static picture.
+fn without_hover(trace: &Sankey) -> Value {
+    let mut value = serde_json::to_value(trace).unwrap_or_default();
+    for part in ["node", "link"] {
+        if let Some(part) = value.get_mut(part).and_then(Value::as_object_mut) {
+            part.remove("customdata");
+            part.remove("hovertemplate");
+            part.insert("hoverinfo".to_owned(), json!("none"));
+        }
+    }
+    value
+}
+
+/// What a notebook with Plotly's own extension shows: the first graph.
+fn plotly_figure(whole: &FlowGraph, graph: &Graph, layout: &Layout) -> Value {
+    let mut plot = plotly::Plot::new();
+    plot.add_trace(Box::new(trace(graph, layout)));
+    let mut value: Value = serde_json::from_str(&plot.to_json()).unwrap_or_default();
+    value["layout"] = json!({
+        "title": { "text": escape::plotly(&title(whole)), "font": { "size": 14 } },
+        "width": layout.width, "height": layout.height.ceil() + 40.0, "font": { "size": 11 },
+        "margin": { "l": 0, "r": 0, "t": 40, "b": 0 }, "paper_bgcolor": "rgba(0,0,0,0)",
+    });
+    value
+}

@@ -1,0 +1,224 @@
+//! Figures: owned values that show themselves in a notebook and save themselves as pages, pictures and data.
+//!
+//! A figure is drawn when it is made: it holds a static picture (SVG), the words around it, and what a script needs to
+//! make it answer to mouse and keyboard. It knows no tensor and no model, and asks no network.
+
+mod document;
+mod escape;
+mod flow_graph;
+mod legend;
+mod plotly;
+mod save;
+mod theme;
+
+use std::fmt;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::notebook::Bundle;
+use crate::{Error, Result};
+use legend::Keys;
+
+/// A figure, drawn.
+///
+/// In a notebook, make it a cell's last expression. [`save`](Figure::save) writes it to a file.
+#[derive(Clone)]
+pub struct Figure {
+    /// The kind of view, as the page's `data-view` names it.
+    view: &'static str,
+    title: String,
+    caption: String,
+    panels: Vec<Panel>,
+    legend: Vec<Keys>,
+    /// What the scripts need beside the picture.
+    data: Value,
+    /// Plotly's form: `data` and `layout`.
+    plotly: Option<Value>,
+    /// The numbers behind the picture.
+    json: Value,
+}
+
+/// One picture of a figure; a chooser shows them one at a time.
+#[derive(Clone)]
+struct Panel {
+    name: String,
+    svg: String,
+    width: f64,
+    height: f64,
+}
+
+impl Figure {
+    /// What the figure shows, in a few words.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// What the figure shows and how it was made, in one or two sentences.
+    pub fn caption(&self) -> &str {
+        &self.caption
+    }
+
+    /// A page of its own: one file that works without a network.
+    pub fn html(&self) -> String {
+        document::page(std::slice::from_ref(self))
+    }
+
+    /// The figure as a static picture with legend and caption; several panels stand below one another.
+    pub fn svg(&self) -> String {
+        let title = format!("{} ", self.title);
+        let width = self.panels.iter().map(|panel| panel.width).fold(480.0, f64::max).ceil();
+        let mut body = format!(
+            "<text x=\"14\" y=\"22\" font-size=\"14\" font-weight=\"600\" fill=\"var(--fl-ink)\">{}</text>",
+            escape::html(title.trim_end())
+        );
+        let mut y = 32.0;
+        for panel in &self.panels {
+            if self.panels.len() > 1 {
+                let name = escape::html(&panel.name);
+                body.push_str(&format!(
+                    "<text x=\"14\" y=\"{}\" font-size=\"12\" fill=\"var(--fl-muted)\">{name}</text>",
+                    y + 14.0
+                ));
+                y += 20.0;
+            }
+            body.push_str(&format!("<g transform=\"translate(0 {y})\">{}</g>", panel.svg));
+            y += panel.height.ceil();
+        }
+        let (legend, height) = legend::svg(&self.legend, &self.caption, y, width);
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+             height=\"{height}\"><style>{}</style><rect width=\"100%\" height=\"100%\" fill=\"var(--fl-paper)\"/>\
+             {body}{legend}</svg>\n",
+            theme::SVG_CSS
+        )
+    }
+
+    /// The numbers behind the figure, as JSON.
+    pub fn json(&self) -> String {
+        self.json.to_string()
+    }
+
+    /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture) or
+    /// `.json` (the numbers).
+    ///
+    /// # Errors
+    /// For another ending, or when the file cannot be written. A file that was there before stays as it was then.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let content = match save::ending(path).as_str() {
+            "html" | "htm" => self.html(),
+            "svg" => self.svg(),
+            "json" => self.json(),
+            _ => return Err(save::unknown_ending(path, ".html, .svg and .json")),
+        };
+        save::whole(path, &content)
+    }
+
+    /// Shows the figure in an evcxr notebook; the kernel calls this for a cell's last expression.
+    pub fn evcxr_display(&self) {
+        self.bundle().send();
+    }
+
+    fn bundle(&self) -> Bundle {
+        let mut bundle = Bundle::new(self.to_string());
+        bundle.add("text/html", document::fragment(std::slice::from_ref(self), wants_library(self.wants_plotly())));
+        bundle.add("image/svg+xml", self.svg());
+        if let Some(plotly) = &self.plotly {
+            bundle.add("application/vnd.plotly.v1+json", plotly.to_string());
+        }
+        bundle
+    }
+
+    fn wants_plotly(&self) -> bool {
+        self.plotly.is_some()
+    }
+
+    fn legend_html(&self) -> String {
+        legend::html(&self.legend)
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.title, self.caption)
+    }
+}
+
+impl fmt::Debug for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Figure").field("view", &self.view).field("title", &self.title).finish_non_exhaustive()
+    }
+}
+
+/// Several figures in one cell: a notebook keeps one HTML block a cell, so figures shown one by one replace each other.
+///
+/// ```
+/// # fn show(first: flowlens::Figure, second: flowlens::Figure) {
+/// flowlens::Gallery::new([first, second]).evcxr_display();
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Gallery {
+    figures: Vec<Figure>,
+}
+
+impl Gallery {
+    /// Puts figures below one another.
+    pub fn new(figures: impl IntoIterator<Item = Figure>) -> Gallery {
+        Gallery { figures: figures.into_iter().collect() }
+    }
+
+    /// The figures.
+    pub fn figures(&self) -> &[Figure] {
+        &self.figures
+    }
+
+    /// A page with all figures: one file that works without a network.
+    pub fn html(&self) -> String {
+        document::page(&self.figures)
+    }
+
+    /// Saves all figures as one `.html` page, or their numbers as one `.json` list.
+    ///
+    /// # Errors
+    /// For another ending, or when the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let content = match save::ending(path).as_str() {
+            "html" | "htm" => self.html(),
+            "json" => Value::from_iter(self.figures.iter().map(|figure| figure.json.clone())).to_string(),
+            "svg" => {
+                return Err(Error::Figure(format!(
+                    "cannot save {}: an .svg holds one figure; save each of figures(), or all as .html",
+                    path.display()
+                )));
+            }
+            _ => return Err(save::unknown_ending(path, ".html and .json")),
+        };
+        save::whole(path, &content)
+    }
+
+    /// Shows the figures in an evcxr notebook.
+    pub fn evcxr_display(&self) {
+        let mut bundle = Bundle::new(self.to_string());
+        let library = wants_library(self.figures.iter().any(Figure::wants_plotly));
+        bundle.add("text/html", document::fragment(&self.figures, library));
+        bundle.send();
+    }
+}
+
+impl fmt::Display for Gallery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.figures.iter().map(Figure::to_string).collect();
+        f.write_str(&texts.join("\n\n"))
+    }
+}
+
+/// Whether a notebook's output must carry plotly.js: the first one of a kernel that needs it does.
+fn wants_library(needed: bool) -> bool {
+    needed && crate::notebook::first_time("plotly")
+}
+
+#[cfg(test)]
+mod tests;

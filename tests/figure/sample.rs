@@ -1,0 +1,140 @@
+//! Flow graphs for the tests: VISIT's own, written by `tools/figure_fixtures.py`.
+
+use flowlens::flow::{FlowGraph, Graph, Link, LinkKind, Meta, Method, Node, NodeKind, Target};
+use serde_json::Value;
+
+pub const HOSTILE: &str = "</script><img src=x onerror=\"window.ran=1\">'\"&amp;\u{2028}\u{202e}\u{0}<b>%{x}";
+
+pub fn graph(name: &str) -> FlowGraph {
+    let path = format!("{}/tests/fixtures/figure/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let data: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let line = text(&data["line"]);
+    let pairs = |list: &[(&str, &str)]| list.iter().map(|&(a, b)| (a.to_owned(), b.to_owned())).collect();
+    FlowGraph {
+        meta: Meta {
+            model: text(&data["model"]),
+            family: "gpt2".to_owned(),
+            method: Method::Visit,
+            tokens: line.split_inclusive(' ').map(str::to_owned).collect(),
+            position: 7,
+            line,
+            targets: vec![Target { id: 262, text: text(&data["target"]) }],
+            rank_colors: pairs(&[
+                ("lime", "best"),
+                ("yellow", "top 5 %"),
+                ("dimgrey", "between"),
+                ("orangered", "last 15 %"),
+                ("darkred", "worst"),
+            ]),
+            link_colors: pairs(&[
+                ("darkviolet", "through a norm"),
+                ("rgba(102, 0, 204, 0.3)", "past attention"),
+                ("rgba(51, 102, 153, 0.3)", "past the MLP"),
+                ("blue", "promotes"),
+                ("red", "suppresses"),
+                ("yellow", "attention"),
+                ("pink", "bias"),
+            ]),
+            width_means: "norms, attention x 10, activations x 1.5".to_owned(),
+        },
+        graphs: list(&data["graphs"]).iter().map(one).collect(),
+    }
+}
+
+/// The same graph with hostile text wherever text can stand.
+pub fn hostile() -> FlowGraph {
+    let mut graph = graph("layers");
+    let long = "x<".repeat(5_000);
+    for texts in [&mut graph.meta.model, &mut graph.meta.line, &mut graph.meta.width_means] {
+        texts.push_str(HOSTILE);
+    }
+    graph.meta.tokens[7] = HOSTILE.to_owned();
+    graph.meta.targets[0].text = HOSTILE.to_owned();
+    graph.meta.rank_colors[0] = ("red\"/><script>window.ran=1</script>".to_owned(), HOSTILE.to_owned());
+    for node in graph.graphs.iter_mut().flat_map(|graph| &mut graph.nodes) {
+        node.label = HOSTILE.to_owned();
+        node.color = "url(\"javascript:window.ran=1\")".to_owned();
+        node.hover = vec![HOSTILE.to_owned(), "\nEVCXR_END_CONTENT\n".to_owned(), "%{label}".to_owned()];
+    }
+    for link in graph.graphs.iter_mut().flat_map(|graph| &mut graph.links) {
+        link.hover = HOSTILE.to_owned();
+    }
+    graph.graphs[0].nodes[0].label = long.clone();
+    graph.graphs[0].nodes[0].hover = vec![long];
+    graph
+}
+
+fn one(graph: &Value) -> Graph {
+    let layers: Vec<usize> = list(&graph["layers"]).iter().map(number).collect();
+    let nodes = list(&graph["nodes"]).iter().enumerate().map(|(at, node)| Node {
+        id: format!("node.{at}"),
+        kind: node_kind(node["kind"].as_str().unwrap()),
+        layer: number(&node["layer"]),
+        head: None,
+        source_position: None,
+        neuron: None,
+        column: number(&node["column"]),
+        label: text(&node["label"]),
+        color: text(&node["color"]),
+        hover: list(&node["hover"]).iter().map(text).collect(),
+        norm: 1.0,
+        reading: None,
+        contributions: Vec::new(),
+    });
+    let links = list(&graph["links"]).iter().map(|link| Link {
+        source: number(&link["source"]),
+        target: number(&link["target"]),
+        kind: link_kind(link["kind"].as_str().unwrap()),
+        weight: link["weight"].as_f64().unwrap(),
+        value: link["weight"].as_f64().unwrap(),
+        color: text(&link["color"]),
+        hover: text(&link["hover"]),
+    });
+    Graph { nodes: nodes.collect(), links: links.collect(), layers }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+fn number(value: &Value) -> usize {
+    usize::try_from(value.as_u64().unwrap()).unwrap()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().unwrap()
+}
+
+fn node_kind(name: &str) -> NodeKind {
+    match name {
+        "Resid" => NodeKind::Resid,
+        "Normed" => NodeKind::Normed,
+        "Qkv" => NodeKind::Qkv,
+        "Concat" => NodeKind::Concat,
+        "AttnOut" => NodeKind::AttnOut,
+        "MlpOut" => NodeKind::MlpOut,
+        "Query" => NodeKind::Query,
+        "Head" => NodeKind::Head,
+        "Key" => NodeKind::Key,
+        "Value" => NodeKind::Value,
+        "OutputRow" => NodeKind::OutputRow,
+        "NeuronKey" => NodeKind::NeuronKey,
+        "NeuronValue" => NodeKind::NeuronValue,
+        "Bias" => NodeKind::Bias,
+        other => panic!("{other}"),
+    }
+}
+
+fn link_kind(name: &str) -> LinkKind {
+    match name {
+        "Invisible" => LinkKind::Invisible,
+        "Residual" => LinkKind::Residual,
+        "Norm" => LinkKind::Norm,
+        "Bias" => LinkKind::Bias,
+        "Promote" => LinkKind::Promote,
+        "Suppress" => LinkKind::Suppress,
+        "Score" => LinkKind::Score,
+        "Add" => LinkKind::Add,
+        other => panic!("{other}"),
+    }
+}
