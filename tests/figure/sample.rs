@@ -36,6 +36,7 @@ pub fn graph(name: &str) -> FlowGraph {
                 ("pink", "bias"),
             ]),
             width_means: "norms, attention x 10, activations x 1.5".to_owned(),
+            notes: Vec::new(),
         },
         graphs: list(&data["graphs"]).iter().map(one).collect(),
     }

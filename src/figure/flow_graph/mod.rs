@@ -1,6 +1,5 @@
 //! The figure of a flow graph: a Sankey diagram, Plotly's where scripts run.
 
-mod json;
 mod layout;
 mod svg;
 
@@ -54,7 +53,7 @@ impl FlowGraph {
             legend: legend(&self.meta),
             data: json!({ "panels": panels_data }),
             plotly: named.first().map(|(_, graph, layout)| plotly_figure(self, graph, layout)),
-            json: json::json(self),
+            json: self.to_json(),
         }
     }
 
