@@ -17,7 +17,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::notebook::Bundle;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use legend::Keys;
 
 /// A figure, drawn.
@@ -112,7 +112,7 @@ impl Figure {
             "json" => self.json(),
             _ => return Err(save::unknown_ending(path, ".html, .svg and .json")),
         };
-        save::whole(path, &content)
+        files::write_whole(path, content.as_bytes())
     }
 
     /// Shows the figure in an evcxr notebook; the kernel calls this for a cell's last expression.
@@ -196,7 +196,7 @@ impl Gallery {
             }
             _ => return Err(save::unknown_ending(path, ".html and .json")),
         };
-        save::whole(path, &content)
+        files::write_whole(path, content.as_bytes())
     }
 
     /// Shows the figures in an evcxr notebook.
