@@ -20,7 +20,6 @@ pub use device::{DType, Device};
 pub use error::{Error, Result};
 pub use figure::{Figure, Gallery};
 pub use model::{Input, Model};
-pub use trace::Site;
 pub use trace::{Change, Estimate, Site, Trace};
 
 pub use ndarray;
