@@ -6,30 +6,20 @@ use tch::{Kind, Tensor};
 
 use super::scan::scan_rows;
 use super::{Reading, TargetScore, TokenScore};
+use crate::model::Model;
+use crate::model::architecture::NormKind;
+use crate::model::layers::Norm;
 use crate::text::Tokenizer;
 use crate::{Array, Error, Result};
 
 /// Logits held at one time: 64 MB of float32, so that a long batch over a large vocabulary stays small.
 const CHUNK: usize = 16 << 20;
 
-/// The norm before the head, as plain weights.
-#[derive(Debug)]
-pub(crate) struct FinalNorm {
-    /// Whether the mean is taken out (LayerNorm) or not (RMSNorm).
-    pub centred: bool,
-    /// Gain (D), any constant offset already added.
-    pub gain: Option<Tensor>,
-    /// Bias (D).
-    pub bias: Option<Tensor>,
-    /// Added under the root.
-    pub eps: f64,
-}
-
 /// What stands between the stream and the logits, as plain weights.
 #[derive(Debug)]
 pub(crate) struct Readout {
-    /// The final norm; `None` where the model has none.
-    pub norm: Option<FinalNorm>,
+    /// The final norm, in float32; `None` where the model has none.
+    pub norm: Option<Norm>,
     /// The head (V,D).
     pub head: Tensor,
     /// Bias of the head (V).
@@ -55,13 +45,13 @@ enum Through {
 /// All vectors of a call go to the vocabulary together; equal ones are projected once. Everything is float32,
 /// whatever the model's own type. Ranks are taken on logits, ties go to the smaller id.
 ///
-/// ```ignore
+/// ```no_run
 /// # fn main() -> flowlens::Result<()> {
 /// use flowlens::{Model, Site};
 /// let model = Model::load("smollm2-135m")?;
 /// let trace = model.run("The capital of Japan is the city of")?;
 /// let stream = trace.get(Site::ResidPost(20))?;              // positions x width
-/// for reading in model.lens().top(3).read(&stream)? {
+/// for reading in model.lens()?.top(3).read(&stream)? {
 ///     println!("{:?}", reading.top[0].text);
 /// }
 /// # Ok(()) }
@@ -175,10 +165,8 @@ impl Lens {
         let mut direction = self.readout.head.f_get(i64::from(id))?.f_to_kind(Kind::Float)?;
         if let Some(norm) = &self.readout.norm {
             let root = self.root(&self.batch(stream)?)?;
-            if let Some(gain) = &norm.gain {
-                direction = direction.f_mul(&gain.f_to_kind(Kind::Float)?)?;
-            }
-            if norm.centred {
+            direction = direction.f_mul(&norm.gain)?;
+            if centred(norm) {
                 direction = direction.f_sub(&direction.f_mean(Kind::Float)?)?;
             }
             direction = direction.f_div_scalar(root)?;
@@ -236,18 +224,17 @@ impl Lens {
         words.entry(id).or_insert_with(|| tokenizer.piece(id)).clone()
     }
 
-    /// The root that the norm divides one vector (1,D) by.
+    /// What the norm divides one vector (1,D) by.
     fn root(&self, vector: &Tensor) -> Result<f64> {
         let Some(norm) = &self.readout.norm else { return Ok(1.) };
-        let centred = if norm.centred { vector.f_sub(&vector.f_mean(Kind::Float)?)? } else { vector.shallow_clone() };
-        Ok((centred.f_square()?.f_mean(Kind::Float)?.f_double_value(&[])? + norm.eps).sqrt())
+        Ok(norm.divisor(vector)?.f_double_value(&[0, 0])?)
     }
 
     /// Logits of a batch (N,D), `head` being the head in float32.
     fn project(&self, vectors: &Tensor, head: &Tensor) -> Result<Tensor> {
         let normed = match (&self.readout.norm, self.through) {
-            (Some(norm), Through::Norm) => norm.apply(vectors)?,
-            (Some(norm), Through::Frozen { root }) => norm.scale(&norm.centre(vectors)?.f_div_scalar(root)?)?,
+            (Some(norm), Through::Norm) => norm.forward(vectors)?,
+            (Some(norm), Through::Frozen { root }) => centre(norm, vectors)?.f_div_scalar(root)?.f_mul(&norm.gain)?,
             (_, Through::Head) | (None, _) => vectors.shallow_clone(),
         };
         let linear = matches!(self.through, Through::Frozen { .. });
@@ -265,30 +252,40 @@ impl Lens {
     }
 }
 
-impl FinalNorm {
-    fn apply(&self, vectors: &Tensor) -> Result<Tensor> {
-        let centred = self.centre(vectors)?;
-        let mean_square = centred.f_square()?.f_mean_dim([-1i64].as_slice(), true, Kind::Float)?;
-        let normed = self.scale(&centred.f_div(&mean_square.f_add_scalar(self.eps)?.f_sqrt()?)?)?;
-        Ok(match &self.bias {
-            Some(bias) => normed.f_add(&bias.f_to_kind(Kind::Float)?)?,
-            None => normed,
-        })
+impl Model {
+    /// The lens of this model: reads vectors of its width through its final norm and head.
+    ///
+    /// # Errors
+    /// When memory for a float32 copy of the final norm runs out.
+    pub fn lens(&self) -> Result<Lens> {
+        let stack = self.stack();
+        let float = |tensor: &Tensor| tensor.f_to_kind(Kind::Float);
+        let norm = Norm {
+            kind: stack.final_norm.kind,
+            gain: float(&stack.final_norm.gain)?,
+            bias: stack.final_norm.bias.as_ref().map(float).transpose()?,
+        };
+        let readout = Readout {
+            norm: Some(norm),
+            head: stack.head.weight.shallow_clone(),
+            bias: stack.head.bias.as_ref().map(Tensor::shallow_clone),
+            scale: 1.,
+            soft_cap: None,
+        };
+        Ok(Lens::new(readout, self.tokenizer().cloned()))
     }
+}
 
-    fn centre(&self, vectors: &Tensor) -> Result<Tensor> {
-        Ok(match self.centred {
-            true => vectors.f_sub(&vectors.f_mean_dim([-1i64].as_slice(), true, Kind::Float)?)?,
-            false => vectors.shallow_clone(),
-        })
-    }
+/// Whether a norm takes the mean out first.
+fn centred(norm: &Norm) -> bool {
+    matches!(norm.kind, NormKind::Layer { .. })
+}
 
-    fn scale(&self, vectors: &Tensor) -> Result<Tensor> {
-        Ok(match &self.gain {
-            Some(gain) => vectors.f_mul(&gain.f_to_kind(Kind::Float)?)?,
-            None => vectors.shallow_clone(),
-        })
-    }
+fn centre(norm: &Norm, vectors: &Tensor) -> Result<Tensor> {
+    Ok(match centred(norm) {
+        true => vectors.f_sub(&vectors.f_mean_dim([-1i64].as_slice(), true, Kind::Float)?)?,
+        false => vectors.shallow_clone(),
+    })
 }
 
 /// The different rows of (N,D), and for each of the N its place among them. Equal means equal to the bit.
@@ -319,8 +316,11 @@ mod tests {
     fn lens(centred: bool, soft_cap: Option<f64>) -> Lens {
         tch::manual_seed(3);
         let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, tch::Device::Cpu));
-        let norm =
-            FinalNorm { centred, gain: Some(random(&[8]).abs() + 0.5), bias: centred.then(|| random(&[8])), eps: 1e-5 };
+        let norm = Norm {
+            kind: if centred { NormKind::Layer { eps: 1e-5 } } else { NormKind::Rms { eps: 1e-5 } },
+            gain: random(&[8]).abs() + 0.5,
+            bias: centred.then(|| random(&[8])),
+        };
         let readout =
             Readout { norm: Some(norm), head: random(&[40, 8]), bias: Some(random(&[40])), scale: 0.5, soft_cap };
         Lens::new(readout, None)

@@ -5,8 +5,6 @@ mod lens;
 mod scan;
 
 pub use self::lens::Lens;
-#[allow(unused_imports, reason = "the model that makes lenses is on its way")]
-pub(crate) use self::lens::{FinalNorm, Readout};
 
 /// One vocabulary entry and how strongly a vector points to it.
 #[derive(Debug, Clone, PartialEq)]

@@ -85,7 +85,8 @@ impl Tokenizer {
 
     /// Whether an id stands for a special token such as `<|endoftext|>` or `[CLS]`.
     pub fn is_special(&self, id: u32) -> bool {
-        self.inner.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special)
+        let special = |token: String| self.inner.get_added_vocabulary().is_special_token(&token);
+        self.inner.id_to_token(id).is_some_and(special)
     }
 }
 

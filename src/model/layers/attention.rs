@@ -180,6 +180,16 @@ impl Attention {
         linear.bias.as_ref().map(|bias| self.slice(bias, head, start, step)).transpose()
     }
 
+    /// Number of heads that `role` has.
+    pub(crate) fn heads(&self, role: Role) -> usize {
+        (if role == Role::Query { self.heads } else { self.kv_heads }) as usize
+    }
+
+    /// The output matrix (D, H·d).
+    pub(crate) fn output_matrix(&self) -> &Tensor {
+        &self.output.weight
+    }
+
     /// The columns (D,d) of the output matrix that read head `head`.
     pub(crate) fn output_weight(&self, head: usize) -> Result<Tensor> {
         Ok(self.output.weight.f_narrow(1, head as i64 * self.head_dim, self.head_dim)?)
