@@ -1,0 +1,62 @@
+# The set-up in short commands. Each says what it does, repeats nothing that is done, and needs no network the second time.
+PYTHON ?= python3
+SETUP := $(PYTHON) tools/setup
+NOTEBOOK := .venv/bin/python tools/run_notebooks.py
+PROMPT := The capital of Japan is the city of
+export PATH := $(PATH):$(CURDIR)/target/release
+
+.PHONY: help build demo test lab notebooks kernel libtorch venv evcxr browser clean distclean
+
+help:
+	@echo 'make build      libtorch and target/release/flowlens'
+	@echo 'make demo       the above, a small model, its flow graph in out/flow_graph.html, and the executed notebook'
+	@echo 'make lab        JupyterLab with the Rust kernel ready'
+	@echo 'make test       everything that tests'
+	@echo 'make kernel     the Jupyter kernel: after a change of rustc or of src/'
+	@echo 'make notebooks  executes the notebooks in place'
+	@echo 'make clean      takes away what was built; make distclean also what was fetched'
+	@echo 'With CUDA=1 the full torch is taken, with LIBTORCH=/folder or LIBTORCH_USE_PYTORCH=1 one that you have.'
+
+venv:
+	@$(SETUP)/venv.py
+
+libtorch: venv
+	@$(SETUP)/libtorch.py $(if $(CUDA),--cuda)
+
+evcxr:
+	@$(SETUP)/kernel.py --evcxr
+
+build: libtorch
+	@echo 'building target/release/flowlens (the first time about 10 minutes on two cores)'
+	cargo build --release --locked
+
+kernel: build evcxr
+	@$(SETUP)/kernel.py
+
+demo: kernel
+	target/release/flowlens flow-graph --model smollm2-135m --line '$(PROMPT)' --html out/flow_graph.html
+	$(NOTEBOOK) --out out notebooks/flow_graph.ipynb
+	@echo
+	@echo 'The flow graph of "$(PROMPT)":  out/flow_graph.html'
+	@echo 'The lesson, executed:           out/flow_graph.ipynb  (make lab opens it)'
+
+lab: kernel
+	.venv/bin/python -m jupyterlab notebooks/flow_graph.ipynb
+
+notebooks: kernel
+	$(NOTEBOOK) --in-place notebooks/*.ipynb
+
+browser: venv
+	@$(SETUP)/browser.py
+
+test: kernel browser
+	$(NOTEBOOK) --out target/notebooks notebooks/*.ipynb
+	.venv/bin/python tools/run_checks.py
+	cargo test --locked
+
+clean:
+	cargo clean
+	rm -rf out
+
+distclean: clean
+	rm -rf .venv .libtorch .libtorch.part .evcxr .evcxr.part

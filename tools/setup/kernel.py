@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Installs the Jupyter kernel `rust` into `.venv`, with Flowlens compiled beforehand.
+
+The kernel's folder holds its own copy of the compiled crates, so that a `cargo clean` or another build does not touch
+it; a kernel that runs keeps the engine that it started with. docs/prebuilt-engine.md tells how a cell comes to link it.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from common import KERNEL, ROOT, fail, remove, run, say
+from versions import EVCXR
+
+OWN_EVCXR = ROOT / ".evcxr"
+SERIES = EVCXR.rsplit(".", 1)[0]
+
+
+def series_of(program):
+    """`0.22` of an evcxr_jupyter: it has no --version, but names its crate in the paths of its panics."""
+    found = re.search(rb"evcxr_jupyter-(\d+\.\d+)\.\d+", Path(program).read_bytes())
+    return found and found[1].decode()
+
+
+def find_evcxr():
+    for program in [OWN_EVCXR / "bin" / "evcxr_jupyter", shutil.which("evcxr_jupyter")]:
+        if program and Path(program).exists() and series_of(program) == SERIES and Path(rustc_of(program)).exists():
+            return Path(program)
+    return None
+
+
+def install_evcxr():
+    say(f"building evcxr_jupyter {EVCXR}, the Rust kernel for Jupyter (about 7 minutes on two cores, once)")
+    # A target folder of its own keeps what an interrupted build had finished.
+    work = ROOT / "target" / "evcxr"
+    part = ROOT / ".evcxr.part"
+    environment = {k: v for k, v in os.environ.items() if k != "CARGO_ENCODED_RUSTFLAGS"}
+    run("cargo", "install", "--quiet", "--locked", "--root", part, "--target-dir", work, "--version", EVCXR, "evcxr_jupyter",
+        cwd="/", env=environment)
+    remove(OWN_EVCXR)
+    part.rename(OWN_EVCXR)
+    remove(work)
+    return OWN_EVCXR / "bin" / "evcxr_jupyter"
+
+
+def rustc_of(evcxr):
+    """evcxr compiles cells with the rustc that was on PATH when it was built; the path stands in the program."""
+    found = re.search(rb"/[!-~]*?/cargo(/[!-~]*?/rustc)", Path(evcxr).read_bytes())
+    return found[1].decode() if found else shutil.which("rustc")
+
+
+def build():
+    """Builds the release library and gives the .rlib files it is made of, Flowlens's own first."""
+    command = ["cargo", "build", "--release", "--locked", "--message-format=json-render-diagnostics"]
+    done = run(*command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    own, others = None, []
+    for line in done.stdout.splitlines():
+        message = json.loads(line)
+        if message.get("reason") != "compiler-artifact":
+            continue
+        files = [Path(name) for name in message["filenames"] if name.endswith((".rlib", ".so"))]
+        if message["target"]["name"] == "flowlens" and "lib" in message["target"]["kind"]:
+            own = files[0]
+        else:
+            others += files
+    return own, others
+
+
+def keep(own, others):
+    """Copies (by hard links where that works) the compiled crates into a folder named after their content."""
+    digest = hashlib.sha256(own.read_bytes())
+    for other in sorted(others):
+        digest.update(f"{other.name} {other.stat().st_size}".encode())
+    name = digest.hexdigest()[:16]
+    folder = KERNEL / "engine" / name
+    if not folder.exists():
+        part = folder.with_name(name + ".part")
+        remove(part)
+        part.mkdir(parents=True)
+        copy(own, part / "libflowlens.rlib")
+        for other in others:
+            copy(other, part / other.name)
+        part.rename(folder)
+    return name
+
+
+def copy(source, target):
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def forget_old_engines(current):
+    """Takes away engines that no running kernel started with."""
+    in_use = {current}
+    for private in Path(tempfile.gettempdir()).glob("flowlens-kernel-*/engine"):
+        in_use.add(private.read_text().strip())
+    for folder in (KERNEL / "engine").iterdir():
+        if folder.name not in in_use:
+            remove(folder)
+
+
+def install():
+    evcxr = find_evcxr() or install_evcxr()
+    rustc = rustc_of(evcxr)
+    KERNEL.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(ROOT / "tools" / "setup" / "start", KERNEL / "start.part")
+    (KERNEL / "start.part").rename(KERNEL / "start")
+    sources = run(KERNEL / "start", "--sources", stdout=subprocess.PIPE, text=True).stdout.strip()
+    own, others = build()
+    engine = keep(own, others)
+    version = subprocess.run([rustc, "-vV"], cwd="/", capture_output=True, text=True).stdout.strip()
+    facts = {
+        "engine": engine,
+        "evcxr": evcxr.relative_to(ROOT) if evcxr.is_relative_to(ROOT) else evcxr,
+        "rustc": rustc,
+        "rustc_version": version,
+        "sources": sources,
+    }
+    text = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in facts.items())
+    built = KERNEL / "built"
+    if built.exists() and built.read_text() == text and (KERNEL / "kernel.json").exists():
+        return
+    say("installing the Jupyter kernel `rust` into .venv")
+    if not (KERNEL / "version.txt").exists():
+        # evcxr's own installer brings the logos; it also writes a kernel.json, which ours replaces.
+        run(evcxr, "--install", env={**os.environ, "JUPYTER_PATH": str(KERNEL.parents[1])}, stdout=subprocess.DEVNULL)
+    kernel = {
+        "argv": ["{resource_dir}/start", "{connection_file}"],
+        "display_name": "Rust",
+        "language": "rust",
+        "interrupt_mode": "message",
+    }
+    write(KERNEL / "kernel.json", json.dumps(kernel, indent=1) + "\n")
+    write(built, text)
+    forget_old_engines(engine)
+
+
+def write(path, text):
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    part.rename(path)
+
+
+if __name__ == "__main__":
+    if "--evcxr" in sys.argv[1:]:
+        find_evcxr() or install_evcxr()
+    else:
+        install()

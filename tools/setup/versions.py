@@ -1,0 +1,20 @@
+"""Every version that the set-up installs, in one place. (Rust crates: Cargo.lock.)"""
+
+# tch 0.24 takes libtorch 2.11.0 and no other: the two move together.
+TORCH = "2.11.0"
+# The two CUDA libraries that PyPI's libtorch_cpu.so names, also where no GPU is used.
+CUDA_RUNTIME = "13.0.96"
+CUPTI = "13.0.85"
+
+# The Jupyter kernel for Rust. Any 0.22 found on PATH is taken.
+EVCXR = "0.22.0"
+
+# What the project's own virtual environment holds.
+PYTHON_PACKAGES = [
+    "jupyterlab==4.6.6",
+    "nbclient==0.11.0",
+    "nbconvert==7.17.2",
+    "nbformat==5.11.1",
+    "numpy==2.4.6",
+    "safetensors==0.8.0",
+]
