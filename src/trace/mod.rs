@@ -4,6 +4,7 @@ mod change;
 mod keep;
 mod save;
 mod site;
+mod transformers;
 mod watch;
 mod watcher;
 
