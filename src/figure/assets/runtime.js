@@ -1,0 +1,120 @@
+// What all views share: finding figures that are not drawn yet, plotly.js, the tooltip, rows of choosers.
+// `flowlens` is the one global name. Every output brings this script, the first one to run counts.
+(() => {
+  "use strict";
+  const VERSION = 1;
+  if (globalThis.flowlens && globalThis.flowlens.version >= VERSION) return;
+
+  const views = {};
+  let arrived, lost;
+  const plotly = new Promise((resolve, reject) => { arrived = resolve; lost = reject; });
+  plotly.catch(() => {});
+
+  /** Unpacks plotly.js, which an output carries once for all figures of the page. */
+  async function unpack() {
+    const packed = document.querySelector("script[data-flowlens-plotly]");
+    if (!packed || flowlens.unpacking) return;
+    flowlens.unpacking = true;
+    try {
+      if (!globalThis.DecompressionStream) throw new Error("this browser cannot unpack it (no DecompressionStream)");
+      const bytes = Uint8Array.from(atob(packed.textContent.trim()), (letter) => letter.charCodeAt(0));
+      const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+      const code = await new Response(stream).text();
+      // Within a function of its own it finds a module to fill, and no loader of the page; the name that it leaves on
+      // the window is given back to whoever had it.
+      const before = Object.getOwnPropertyDescriptor(window, "Plotly");
+      const module = (flowlens.module = { exports: {} });
+      const script = document.createElement("script");
+      script.textContent = `(function(module,exports,define){${code}\n})(flowlens.module,flowlens.module.exports)`;
+      document.head.append(script);
+      script.remove();
+      delete flowlens.module;
+      if (before) Object.defineProperty(window, "Plotly", before);
+      else delete window.Plotly;
+      if (!module.exports.newPlot) throw new Error("its script did not run");
+      arrived(module.exports);
+    } catch (error) {
+      lost(error);
+    }
+  }
+
+  /** Takes over the static pictures that no script has taken yet. */
+  function draw() {
+    for (const root of document.querySelectorAll('.flowlens-view[data-state="static"]')) {
+      const view = views[root.dataset.view];
+      if (!view) continue;
+      root.dataset.state = "drawing";
+      try {
+        view(root, JSON.parse(root.querySelector(".fl-data").textContent));
+      } catch (error) {
+        root.dataset.state = "failed";
+        console.error("flowlens:", error);
+      }
+    }
+  }
+
+  /** Shows lines of text near a point of the window; nothing of them is read as HTML. */
+  function showTip(text, x, y) {
+    let tip = document.querySelector("body > .fl-tip");
+    if (!tip) {
+      tip = document.createElement("div");
+      tip.className = "fl-tip";
+      tip.setAttribute("role", "tooltip");
+      document.body.append(tip);
+    }
+    if (tip.flowlensText !== text) {
+      tip.flowlensText = text;
+      tip.replaceChildren(...text.split("\n").map((line) => element("p", {}, line)));
+    }
+    tip.hidden = false;
+    const { width, height } = tip.getBoundingClientRect();
+    const left = x + 14 + width > innerWidth - 6 ? x - width - 14 : x + 14;
+    const top = y + 16 + height > innerHeight - 6 ? y - height - 12 : y + 16;
+    tip.style.left = `${Math.max(6, Math.min(left, innerWidth - width - 6))}px`;
+    tip.style.top = `${Math.max(6, top)}px`;
+  }
+
+  function hideTip() {
+    const tip = document.querySelector("body > .fl-tip");
+    if (tip) tip.hidden = true;
+  }
+
+  function element(name, attributes, ...content) {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.append(...content);
+    return made;
+  }
+
+  /** The text of an element's <title>, which is taken out: the tooltip shows it from now on. */
+  function takeTitle(owner) {
+    const title = owner.querySelector("title");
+    const text = title ? title.textContent : "";
+    if (title) title.remove();
+    return text;
+  }
+
+  /** A row of buttons, or a list when there are many, to choose one of several names. */
+  function chooser(root, label, names, choose) {
+    const place = root.querySelector(".fl-choosers");
+    const group = element("div", { class: "fl-group", role: "group", "aria-label": label });
+    if (names.length > 12) {
+      const list = element("select", { "aria-label": label }, ...names.map((name, at) => element("option", { value: at }, name)));
+      list.addEventListener("change", () => choose(Number(list.value)));
+      group.append(list);
+    } else {
+      const buttons = names.map((name) => element("button", { type: "button", "aria-pressed": "false" }, name));
+      buttons.forEach((button, at) => button.addEventListener("click", () => {
+        buttons.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
+        choose(at);
+      }));
+      buttons[0].setAttribute("aria-pressed", "true");
+      group.append(...buttons);
+    }
+    place.append(group);
+  }
+
+  const flowlens = { version: VERSION, views, plotly, unpack, draw, showTip, hideTip, element, takeTitle, chooser };
+  globalThis.flowlens = flowlens;
+  addEventListener("scroll", hideTip, { capture: true, passive: true });
+})();
