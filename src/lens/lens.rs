@@ -132,21 +132,38 @@ impl Lens {
     /// [`read`](Lens::read) for a tensor on any device.
     pub(crate) fn read_tensor(&self, vectors: &Tensor) -> Result<Vec<Reading>> {
         let _guard = tch::no_grad_guard();
+        let (distinct, place) = distinct_rows(&self.batch(vectors)?)?;
+        let targets: &[u32] = &self.targets;
+        let readings = self.read_rows(&distinct, |_| targets)?;
+        Ok(place.into_iter().map(|index| readings[index].clone()).collect())
+    }
+
+    /// [`read_tensor`](Lens::read_tensor) with a target of its own for every vector.
+    pub(crate) fn read_each(&self, vectors: &Tensor, targets: &[u32]) -> Result<Vec<Reading>> {
+        let _guard = tch::no_grad_guard();
         let vectors = self.batch(vectors)?;
-        if let Some(id) = self.targets.iter().find(|&&id| id as usize >= self.vocabulary()) {
+        if targets.len() as i64 != vectors.size()[0] {
+            return Err(Error::Input(format!("{} targets for {} vectors", targets.len(), vectors.size()[0])));
+        }
+        self.read_rows(&vectors, |row| std::slice::from_ref(&targets[row]))
+    }
+
+    /// Reads the rows of (N,D), chunk by chunk, with the targets of each.
+    fn read_rows<'a>(&self, vectors: &Tensor, targets: impl Fn(usize) -> &'a [u32] + Sync) -> Result<Vec<Reading>> {
+        let rows = vectors.size()[0];
+        let outside = |id: &&u32| **id as usize >= self.vocabulary();
+        if let Some(id) = (0..rows as usize).flat_map(&targets).find(outside) {
             return Err(Error::Input(format!("target {id} is outside the vocabulary of {} tokens", self.vocabulary())));
         }
-        let (distinct, place) = distinct_rows(&vectors)?;
         let head = self.readout.head.f_to_kind(Kind::Float)?;
         let mut words = HashMap::new();
         let mut readings = Vec::new();
         let chunk = (CHUNK / self.vocabulary().max(1)).max(1) as i64;
-        let rows = distinct.size()[0];
         for start in (0..rows).step_by(chunk as usize) {
-            let part = distinct.f_narrow(0, start, chunk.min(rows - start))?;
-            readings.extend(self.chunk(&part, &head, &mut words)?);
+            let part = vectors.f_narrow(0, start, chunk.min(rows - start))?;
+            readings.extend(self.chunk(&part, &head, |row| targets(row + start as usize), &mut words)?);
         }
-        Ok(place.into_iter().map(|index| readings[index].clone()).collect())
+        Ok(readings)
     }
 
     /// Logits (N,V) of a batch (N,D), float32.
@@ -187,7 +204,13 @@ impl Lens {
         Ok(vectors.f_to_device(self.readout.head.device())?.f_to_kind(Kind::Float)?.f_reshape([rows, width])?)
     }
 
-    fn chunk(&self, vectors: &Tensor, head: &Tensor, words: &mut HashMap<u32, String>) -> Result<Vec<Reading>> {
+    fn chunk<'a>(
+        &self,
+        vectors: &Tensor,
+        head: &Tensor,
+        targets: impl Fn(usize) -> &'a [u32] + Sync,
+        words: &mut HashMap<u32, String>,
+    ) -> Result<Vec<Reading>> {
         let logits = self.project(vectors, head)?;
         let log_probs = logits.f_log_softmax(-1, Kind::Float)?;
         let bits = log_probs.f_exp()?.f_mul(&log_probs)?.f_sum_dim_intlist(-1, false, Kind::Float)?;
@@ -197,7 +220,7 @@ impl Lens {
         let best_log_prob = Array::from_tensor(&log_probs.f_amax([-1i64].as_slice(), false)?)?;
         let logits = Array::from_tensor(&logits)?;
         let width = self.vocabulary();
-        let found = scan_rows(logits.data(), width, self.top, self.bottom, &self.targets);
+        let found = scan_rows(logits.data(), width, self.top, self.bottom, &targets);
         let mut readings = Vec::with_capacity(found.len());
         for (row, found) in found.into_iter().enumerate() {
             let logit = |id: usize| logits.data()[row * width + id];
@@ -207,7 +230,7 @@ impl Lens {
             };
             let top = found.top.iter().map(|&id| token(id)).collect();
             let bottom = found.bottom.iter().map(|&id| token(id)).collect();
-            let targets = self.targets.iter().zip(found.ranks);
+            let targets = targets(row).iter().zip(found.ranks);
             let targets = targets
                 .map(|(&id, rank)| {
                     let TokenScore { id, text, logit, prob } = token(id as usize);

@@ -2,9 +2,11 @@
 
 #[allow(clippy::module_inception)]
 mod lens;
+mod logit_lens;
 mod scan;
 
 pub use self::lens::Lens;
+pub use logit_lens::{LensCell, LensRow, LogitLens};
 
 /// One vocabulary entry and how strongly a vector points to it.
 #[derive(Debug, Clone, PartialEq)]

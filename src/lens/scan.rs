@@ -46,16 +46,22 @@ fn best(row: &[f32], count: usize, before: impl Fn(f32, f32) -> bool) -> Vec<usi
     kept
 }
 
-/// Scans all rows of a (rows, width) block, on as many threads as the machine has.
-pub(super) fn scan_rows(block: &[f32], width: usize, top: usize, bottom: usize, targets: &[u32]) -> Vec<Scanned> {
-    let rows: Vec<&[f32]> = block.chunks_exact(width.max(1)).collect();
+/// Scans all rows of a (rows, width) block, each for its own targets, on as many threads as the machine has.
+pub(super) fn scan_rows<'a>(
+    block: &[f32],
+    width: usize,
+    top: usize,
+    bottom: usize,
+    targets: &(impl Fn(usize) -> &'a [u32] + Sync),
+) -> Vec<Scanned> {
+    let rows: Vec<(usize, &[f32])> = block.chunks_exact(width.max(1)).enumerate().collect();
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(rows.len()).max(1);
     let share = rows.len().div_ceil(threads).max(1);
+    let scan_part = |part: &[(usize, &[f32])]| -> Vec<Scanned> {
+        part.iter().map(|(index, row)| scan(row, top, bottom, targets(*index))).collect()
+    };
     std::thread::scope(|scope| {
-        let parts: Vec<_> = rows
-            .chunks(share)
-            .map(|part| scope.spawn(move || part.iter().map(|row| scan(row, top, bottom, targets)).collect::<Vec<_>>()))
-            .collect();
+        let parts: Vec<_> = rows.chunks(share).map(|part| scope.spawn(|| scan_part(part))).collect();
         parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
     })
 }
@@ -83,7 +89,7 @@ mod tests {
     #[test]
     fn threads_keep_the_order_of_the_rows() {
         let block: Vec<f32> = (0..70).map(|i| ((i * 37) % 70) as f32).collect();
-        let found = scan_rows(&block, 7, 1, 1, &[0]);
+        let found = scan_rows(&block, 7, 1, 1, &|_| [0u32].as_slice());
         assert_eq!(found.len(), 10);
         for (row, found) in block.chunks(7).zip(&found) {
             assert_eq!(*found, scan(row, 1, 1, &[0]));
