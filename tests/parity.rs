@@ -31,9 +31,10 @@ fn expected(folder: &Path) -> (BTreeMap<String, Array>, Option<Vec<i64>>) {
             (name.to_owned(), Array::new(view.shape(), data).unwrap())
         })
         .collect();
-    let mask = file.tensor("attention_mask").ok().map(|view| {
-        view.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect()
-    });
+    let mask = file
+        .tensor("attention_mask")
+        .ok()
+        .map(|view| view.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect());
     (arrays, mask)
 }
 

@@ -177,7 +177,10 @@ fn check_attention(trace: &Trace, sizes: &Sizes, layer: usize, what: &str) {
     };
     for place in 0..sizes.width {
         for query in 1..t {
-            assert!((left(query, place) - left(0, place)).abs() < 2e-5 * (1.0 + out.get(&[query, place]).unwrap().abs()), "{what}");
+            assert!(
+                (left(query, place) - left(0, place)).abs() < 2e-5 * (1.0 + out.get(&[query, place]).unwrap().abs()),
+                "{what}"
+            );
         }
     }
 }
@@ -212,12 +215,15 @@ fn ablating_a_head_both_ways_gives_the_same_logits() {
         let model = model(name);
         let plain = model.run(IDS).unwrap();
         let changed = model.watch(IDS).change(Change::zero_head(layer, head)).run().unwrap();
-        assert!(changed.get(Site::HeadMix(layer)).unwrap().row(head).unwrap().data().iter().all(|&number| number == 0.0));
+        assert!(
+            changed.get(Site::HeadMix(layer)).unwrap().row(head).unwrap().data().iter().all(|&number| number == 0.0)
+        );
 
         let weights = Path::new(&folder(name)).join("model.safetensors");
         let (shape, matrix_data) = stored(&weights, &format!("{matrix}.weight"));
         let mix = plain.get(Site::HeadMix(layer)).unwrap();
-        let (heads, t, d, width) = (mix.shape()[0], mix.shape()[1], mix.shape()[2], shape[usize::from(rows_are_inputs)]);
+        let (heads, t, d, width) =
+            (mix.shape()[0], mix.shape()[1], mix.shape()[2], shape[usize::from(rows_are_inputs)]);
         let bias = match name {
             "llama_gqa" => vec![0.0; width],
             _ => stored(&weights, &format!("{matrix}.bias")).1,
@@ -229,11 +235,12 @@ fn ablating_a_head_both_ways_gives_the_same_logits() {
         let mut out = Vec::new();
         for position in 0..t {
             for output in 0..width {
-                let parts = (0..heads).filter(|&other| other != head).flat_map(|other| {
-                    (0..d).map(move |place| (other, place))
-                });
+                let parts =
+                    (0..heads).filter(|&other| other != head).flat_map(|other| (0..d).map(move |place| (other, place)));
                 let sum: f32 = parts
-                    .map(|(other, place)| mix.get(&[other, position, place]).unwrap() * weight(other * d + place, output))
+                    .map(|(other, place)| {
+                        mix.get(&[other, position, place]).unwrap() * weight(other * d + place, output)
+                    })
                     .sum();
                 out.push(sum + bias[output]);
             }
@@ -308,7 +315,8 @@ fn an_estimate_is_what_a_run_keeps() {
             assert_eq!(*bytes, 4 * trace.get(*site).unwrap().data().len() as u64, "{} {site}", sizes.name);
         }
         let some = [Site::Pattern(0), Site::HeadOutput(1)];
-        let (estimate, trace) = (model.watch(IDS).keep(some).estimate().unwrap(), model.watch(IDS).keep(some).run().unwrap());
+        let (estimate, trace) =
+            (model.watch(IDS).keep(some).estimate().unwrap(), model.watch(IDS).keep(some).run().unwrap());
         assert_eq!((estimate.bytes(), trace.sites()), (trace.bytes(), some.to_vec()));
     }
 }
@@ -331,7 +339,8 @@ fn a_plain_run_says_the_same_as_a_watched_one() {
         let model = model(sizes.name);
         let (watched, plain) = (model.run(IDS).unwrap(), model.watch(IDS).keep([]).run().unwrap());
         assert!(plain.sites().is_empty());
-        let scores = |trace: &Trace| -> Vec<f32> { trace.next_tokens(290).unwrap().iter().map(|token| token.logit).collect() };
+        let scores =
+            |trace: &Trace| -> Vec<f32> { trace.next_tokens(290).unwrap().iter().map(|token| token.logit).collect() };
         assert_close(&scores(&plain), &scores(&watched), sizes.name);
         let probabilities: f32 = plain.next_tokens(1000).unwrap().iter().map(|token| token.prob).sum();
         assert!((probabilities - 1.0).abs() < 1e-5);

@@ -8,6 +8,9 @@
   const HINT = "Point at a node or a ribbon for its numbers. Click a node to trace where it comes from and where it " +
     "goes. Keys: arrows move along the strongest ribbons, Enter traces, Escape shows everything.";
 
+  /** The node that a shape or the word beside it stands for. */
+  const nodeOf = (shape) => shape.dataset.node || shape.dataset.label;
+
   class Picture {
     constructor(place, info, hint) {
       Object.assign(this, { place, info, hint, traced: null, plot: null });
@@ -50,7 +53,7 @@
     }
 
     listen() {
-      const part = (event) => event.target.closest && event.target.closest("[data-node],[data-link]");
+      const part = (event) => event.target.closest && event.target.closest("[data-node],[data-link],[data-label]");
       this.place.addEventListener("pointermove", (event) => {
         const shape = part(event);
         this.here(shape);
@@ -61,7 +64,7 @@
       this.place.addEventListener("click", (event) => {
         const shape = part(event);
         if (shape && shape.dataset.link) return;
-        const id = shape && shape.dataset.node;
+        const id = shape && nodeOf(shape);
         this.trace(id === this.traced ? null : id);
       });
       this.place.addEventListener("focusin", (event) => {
@@ -111,7 +114,7 @@
     }
 
     textOf(shape) {
-      if (shape.dataset.node) return this.nodes.get(shape.dataset.node).text;
+      if (!shape.dataset.link) return this.nodes.get(nodeOf(shape)).text;
       const link = this.links.find((it) => it.id === shape.dataset.link);
       return `${this.nodes.get(link.source).word} → ${this.nodes.get(link.target).word}\n${link.text}`;
     }
@@ -158,10 +161,11 @@
       if (this.hint.textContent !== told) this.hint.textContent = told;
     }
 
-    /** How much larger than on paper the picture is drawn: as wide as there is room, within reason. */
+    /** How much larger than on paper the picture is drawn: as wide as there is room, or with a scroll bar when its
+     *  words would become too small to read. */
     scale() {
-      const room = this.place.clientWidth;
-      return room ? Math.max(0.75, Math.min(1.35, room / this.info.width)) : 1;
+      const fit = (this.place.clientWidth || this.info.width) / this.info.width;
+      return fit < 0.75 ? 1 : Math.min(1.35, fit);
     }
 
     async fit() {

@@ -20,17 +20,20 @@
       const bytes = Uint8Array.from(atob(packed.textContent.trim()), (letter) => letter.charCodeAt(0));
       const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
       const code = await new Response(stream).text();
-      // Within a function of its own it finds a module to fill, and no loader of the page; the name that it leaves on
-      // the window is given back to whoever had it.
-      const before = Object.getOwnPropertyDescriptor(window, "Plotly");
+      // Within a function of its own it finds a module to fill, and no loader of the page; the names that it leaves on
+      // the window are given back to whoever had them.
+      const names = ["Plotly", "PlotlyGeoAssets"];
+      const before = names.map((name) => Object.getOwnPropertyDescriptor(window, name));
       const module = (flowlens.module = { exports: {} });
       const script = document.createElement("script");
       script.textContent = `(function(module,exports,define){${code}\n})(flowlens.module,flowlens.module.exports)`;
       document.head.append(script);
       script.remove();
       delete flowlens.module;
-      if (before) Object.defineProperty(window, "Plotly", before);
-      else delete window.Plotly;
+      names.forEach((name, at) => {
+        if (before[at]) Object.defineProperty(window, name, before[at]);
+        else delete window[name];
+      });
       if (!module.exports.newPlot) throw new Error("its script did not run");
       arrived(module.exports);
     } catch (error) {

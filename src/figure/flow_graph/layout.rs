@@ -237,7 +237,7 @@ impl<'a> Net<'a> {
             })
             .collect();
         let most = below.iter().map(Vec::len).max().unwrap_or(0);
-        let body = (most as f64 * (SLOT + GAP + 1.5)).max(LEAST_BODY);
+        let body = (most as f64 * (SLOT + GAP + 0.4)).max(LEAST_BODY);
         let fits = |scale: f64| {
             road * scale <= TALLEST_ROAD
                 && below.iter().all(|column| {
