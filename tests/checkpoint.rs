@@ -157,3 +157,64 @@ fn refuses_what_is_missing_or_broken() {
     std::fs::remove_file(&file).unwrap();
     refused(&folder, &["no weights found", "model.safetensors"]);
 }
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+#[test]
+fn reads_a_pytorch_file_without_running_it() {
+    let folder = folder("bin");
+    write(folder.join("config.json"), "{}");
+    let file = folder.join("pytorch_model.bin");
+    std::fs::copy(fixture("bin/tensors.bin"), &file).unwrap();
+    let checkpoint = Checkpoint::open(&folder).unwrap();
+    let expected = Tensor::read_safetensors(fixture("bin/tensors.safetensors")).unwrap();
+    assert_eq!(checkpoint.names().count(), expected.len() + 1, "`count` comes on top, `note` is no tensor");
+    for (name, expected) in expected {
+        let found = checkpoint.tensor(&name, DType::F32, Device::Cpu).unwrap();
+        assert!(found.size() == expected.size() && found.equal(&expected), "{name}: {found} is not {expected}");
+        let narrow = checkpoint.tensor(&name, DType::BF16, Device::Cpu).unwrap();
+        assert!(narrow.equal(&expected.to_kind(Kind::BFloat16)), "{name}");
+    }
+    assert!(checkpoint.tensor("count", DType::F32, Device::Cpu).unwrap_err().to_string().contains("int64"));
+
+    let whole = std::fs::read(&file).unwrap();
+    for length in (1..whole.len()).step_by(37) {
+        write(&file, &whole[..length]);
+        refused(&folder, &["pytorch_model.bin"]);
+    }
+    // A shape that reaches past its record: (6, 4) becomes (6, 5).
+    let at = whole.windows(4).position(|bytes| bytes == b"K\x06K\x04").unwrap();
+    let mut longer = whole.clone();
+    longer[at + 3] = 5;
+    write(&file, longer);
+    refused(&folder, &["tensor plain", "does not fit"]);
+    // Wherever a byte is wrong, the answer is an error or tensors, never a panic.
+    for place in (0..whole.len()).step_by(11) {
+        let mut changed = whole.clone();
+        changed[place] ^= 0x5a;
+        write(&file, changed);
+        if let Ok(checkpoint) = Checkpoint::open(&folder) {
+            for name in checkpoint.names() {
+                let _ = checkpoint.tensor(name, DType::F32, Device::Cpu);
+            }
+        }
+    }
+
+    std::fs::copy(fixture("bin/legacy.bin"), &file).unwrap();
+    refused(&folder, &["1.6", "safetensors"]);
+    std::fs::copy(fixture("bin/hostile.bin"), &file).unwrap();
+    refused(&folder, &["posix.system", "runs none"]);
+    assert!(!Path::new("/tmp/flowlens-was-here").exists());
+}
+
+#[test]
+fn reads_sharded_pytorch_files() {
+    let folder = folder("bin-shards");
+    write(folder.join("config.json"), "{}");
+    std::fs::copy(fixture("bin/tensors.bin"), folder.join("a.bin")).unwrap();
+    write(folder.join("pytorch_model.bin.index.json"), r#"{"weight_map": {"plain": "a.bin"}}"#);
+    let checkpoint = Checkpoint::open(&folder).unwrap();
+    assert_eq!(checkpoint.shape("plain"), Some([6, 4].as_slice()));
+}

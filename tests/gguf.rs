@@ -229,3 +229,22 @@ fn smollm2_tokenises_as_the_reference() {
     eprintln!("load {:?}", start.elapsed());
     assert_eq!(all.iter().map(Tensor::numel).sum::<usize>(), 134_515_008);
 }
+
+#[test]
+fn a_changed_byte_never_panics() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("changed.gguf");
+    for (name, step) in [("llama.gguf", 23), ("tokenizer-llama.gguf", 397), ("tokenizer-qwen2.gguf", 397)] {
+        let whole = std::fs::read(fixture(name)).unwrap();
+        for place in (0..whole.len()).step_by(step) {
+            let mut changed = whole.clone();
+            changed[place] ^= 0x5a;
+            std::fs::write(&path, changed).unwrap();
+            if let Ok(checkpoint) = Checkpoint::open(&path) {
+                for name in checkpoint.names() {
+                    let _ = checkpoint.tensor(name, DType::F32, Device::Cpu);
+                }
+                let _ = checkpoint.tokenizer();
+            }
+        }
+    }
+}

@@ -4,8 +4,10 @@
 //! Opening it reads headers only; each tensor is read when it is asked for. A file is hostile until checked: sizes,
 //! offsets and counts are bounded before memory is taken, and no pickle is ever executed.
 
+mod bin;
 mod gguf;
 mod mapped;
+mod pickle;
 mod safetensors;
 mod stored;
 
@@ -17,8 +19,10 @@ use tch::Tensor;
 
 use crate::{DType, Device, Error, Result};
 pub use gguf::Quant;
+pub(crate) use gguf::{Item, Metadata};
 use mapped::Mapped;
 use stored::Entry;
+pub(crate) use stored::Layout;
 pub use stored::Stored;
 
 /// A config or an index larger than this is no config.
@@ -74,6 +78,9 @@ impl Checkpoint {
     fn open_folder(folder: &Path) -> Result<Checkpoint> {
         let config_path = folder.join("config.json");
         if !config_path.exists() {
+            if let Some(gguf) = only_gguf(folder) {
+                return Checkpoint::open_gguf(Mapped::open(&gguf)?);
+            }
             return Err(Error::file(
                 folder,
                 "this folder has no config.json, so it is not a model; give the folder that has it, or a .gguf file",
@@ -87,6 +94,10 @@ impl Checkpoint {
             checkpoint.add_file(&folder.join("model.safetensors"), safetensors::entries, |_| true)?;
         } else if has("model.safetensors.index.json") {
             checkpoint.add_shards("model.safetensors.index.json", safetensors::entries)?;
+        } else if has("pytorch_model.bin") {
+            checkpoint.add_file(&folder.join("pytorch_model.bin"), bin::entries, |_| true)?;
+        } else if has("pytorch_model.bin.index.json") {
+            checkpoint.add_shards("pytorch_model.bin.index.json", bin::entries)?;
         } else {
             return Err(Error::file(
                 folder,
@@ -213,6 +224,13 @@ impl std::fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Checkpoint").field("path", &self.path).field("tensors", &self.entries.len()).finish()
     }
+}
+
+/// The GGUF file of a folder, when there is exactly one.
+fn only_gguf(folder: &Path) -> Option<PathBuf> {
+    let files = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut gguf = files.filter(|path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")));
+    gguf.next().filter(|_| gguf.next().is_none())
 }
 
 /// Whether a name from an index is a bare file name, so that it cannot lead out of the folder.

@@ -73,7 +73,7 @@ impl Stored {
 
 /// In which order the numbers of a tensor stand in the file.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// Row by row.
     Rows,
     /// Rows of the transposed matrix; the entry's shape is the one that is given out.

@@ -2,7 +2,7 @@
 
 pub mod architecture;
 mod config;
-mod families;
+pub(crate) mod families;
 mod generate;
 pub(crate) mod layers;
 mod options;

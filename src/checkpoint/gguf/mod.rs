@@ -1,6 +1,5 @@
 //! GGUF: one file with metadata, tokenizer and tensors.
 
-mod families;
 mod header;
 mod quant;
 
@@ -8,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::mapped::Mapped;
 use super::stored::{self, Entry, Layout};
+use crate::model::families::gguf::{Family, Found};
 use crate::text::Vocabulary;
 use crate::{DType, Device, Error, Result};
-use families::{Family, Found};
 pub(crate) use header::{Item, Metadata};
 pub use quant::Quant;
 pub(super) use quant::{unpack_bf16, unpack_f16, unpack_f32};

@@ -2,6 +2,7 @@
 //!
 //! Nothing outside this folder knows a family's name.
 
+pub(crate) mod gguf;
 mod gpt2;
 mod gpt_neo;
 mod gpt_neox;

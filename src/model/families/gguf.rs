@@ -5,12 +5,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::header::{Item, Metadata};
-use crate::checkpoint::stored::Layout;
+use crate::checkpoint::{Item, Layout, Metadata};
 use crate::{Error, Result};
 
 /// How one architecture is read.
-pub(super) struct Family<'a> {
+pub(crate) struct Family<'a> {
     architecture: &'a str,
     metadata: &'a Metadata,
     heads: usize,
@@ -18,7 +17,7 @@ pub(super) struct Family<'a> {
 }
 
 /// What is said about the tensors of the file, as far as the config depends on it.
-pub(super) struct Found<'a> {
+pub(crate) struct Found<'a> {
     pub vocab: usize,
     pub has: &'a dyn Fn(&str) -> bool,
     /// The numbers of `rope_freqs.weight`, if it is there.
