@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import KERNEL, ROOT, fail, remove, run, say
+from common import KERNEL, ROOT, fail, remove, replace, run, say
 from versions import EVCXR
 
 OWN_EVCXR = ROOT / ".evcxr"
@@ -31,9 +31,19 @@ def series_of(program):
 
 def find_evcxr():
     for program in [OWN_EVCXR / "bin" / "evcxr_jupyter", shutil.which("evcxr_jupyter")]:
-        if program and Path(program).exists() and series_of(program) == SERIES and Path(rustc_of(program)).exists():
+        if not program or not Path(program).exists() or series_of(program) != SERIES:
+            continue
+        # Cells and engine must come from one compiler.
+        if version_of(rustc_of(program)) == version_of("rustc", ROOT):
             return Path(program)
     return None
+
+
+def version_of(rustc, folder="/"):
+    try:
+        return subprocess.run([rustc, "-vV"], cwd=folder, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return None
 
 
 def install_evcxr():
@@ -59,6 +69,8 @@ def rustc_of(evcxr):
 def build():
     """Builds the release library and gives the .rlib files it is made of, Flowlens's own first."""
     command = ["cargo", "build", "--release", "--locked", "--message-format=json-render-diagnostics"]
+    # A notebook's cargo looks at the crates of all platforms: with them here it never asks the network.
+    run("cargo", "fetch", "--quiet", "--locked", cwd=ROOT)
     done = run(*command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     own, others = None, []
     for line in done.stdout.splitlines():
@@ -108,6 +120,30 @@ def forget_old_engines(current):
             remove(folder)
 
 
+def keep_library(rustc):
+    """Copies the standard library's sources: without them rust-analyzer knows no type of any variable."""
+    sysroot = Path(subprocess.run([rustc, "--print", "sysroot"], cwd="/", capture_output=True, text=True).stdout.strip())
+    release = re.search(r"^release: (\S+)", version_of(rustc), re.M)[1]
+    places = [sysroot / "lib/rustlib/src/rust/library", Path(f"/usr/src/rustc-{release}/library")]
+    if not any(place.exists() for place in places) and shutil.which("rustup"):
+        say("adding the sources of Rust's standard library, which the kernel takes types from: rustup component add rust-src")
+        subprocess.run(["rustup", "component", "add", "rust-src"], cwd=ROOT)
+    source = next((place for place in places if place.exists()), None)
+    if source is None:
+        fail("the sources of Rust's standard library are missing, which the kernel takes the types of variables from. "
+             "Install them (rustup component add rust-src, or Debian's package rust-src) and run make kernel again.")
+    library = KERNEL / "library"
+    note = library / "version"
+    if note.exists() and note.read_text() == version_of(rustc):
+        return
+    part = KERNEL / "library.part"
+    remove(part)
+    for crate in ["core", "alloc", "std"]:
+        shutil.copytree(source / crate / "src", part / crate / "src", ignore=shutil.ignore_patterns("tests", "benches"))
+    (part / "version").write_text(version_of(rustc))
+    replace(part, library)
+
+
 def install():
     evcxr = find_evcxr() or install_evcxr()
     rustc = rustc_of(evcxr)
@@ -117,12 +153,12 @@ def install():
     sources = run(KERNEL / "start", "--sources", stdout=subprocess.PIPE, text=True).stdout.strip()
     own, others = build()
     engine = keep(own, others)
-    version = subprocess.run([rustc, "-vV"], cwd="/", capture_output=True, text=True).stdout.strip()
+    keep_library(rustc)
     facts = {
         "engine": engine,
         "evcxr": evcxr.relative_to(ROOT) if evcxr.is_relative_to(ROOT) else evcxr,
         "rustc": rustc,
-        "rustc_version": version,
+        "rustc_version": version_of(rustc),
         "sources": sources,
     }
     text = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in facts.items())
