@@ -120,23 +120,13 @@ impl Checkpoint {
     fn add_shards(&mut self, index: &str, read: ReadEntries) -> Result<()> {
         let index_path = self.path.join(index);
         let object = read_object(&index_path)?;
-        let map = object.get("weight_map").and_then(Value::as_object).ok_or_else(|| {
-            Error::file(&index_path, "the index has no \"weight_map\" object; it is not an index of shards")
-        })?;
-        let mut shards: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (tensor, file) in map {
-            let file = file.as_str().filter(|file| is_plain_name(file)).ok_or_else(|| {
-                Error::file(
-                    &index_path,
-                    format!("tensor {tensor:?} is said to lie in {file}; a shard must be a file of the same folder"),
-                )
-            })?;
-            shards.entry(file).or_default().push(tensor);
-        }
-        for (file, tensors) in shards {
+        let shards = shards_of(&index_path, &object)?;
+        let owners: BTreeMap<&str, &str> =
+            shards.iter().flat_map(|(&file, tensors)| tensors.iter().map(move |&tensor| (tensor, file))).collect();
+        for (&file, tensors) in &shards {
             let path = self.path.join(file);
             // A tensor that the index gives to another shard is that shard's.
-            self.add_file(&path, read, |name| map.get(name).is_none_or(|owner| owner == file))?;
+            self.add_file(&path, read, |name| owners.get(name).is_none_or(|&owner| owner == file))?;
             if let Some(missing) = tensors.iter().find(|name| !self.entries.contains_key(**name)) {
                 return Err(Error::file(
                     &path,
@@ -231,6 +221,31 @@ fn only_gguf(folder: &Path) -> Option<PathBuf> {
     let files = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     let mut gguf = files.filter(|path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")));
     gguf.next().filter(|_| gguf.next().is_none())
+}
+
+/// The files that an index names, each once.
+pub(crate) fn shards(index: &Path) -> Result<Vec<String>> {
+    let object = read_object(index)?;
+    Ok(shards_of(index, &object)?.into_keys().map(str::to_owned).collect())
+}
+
+/// The files of an index, with the tensors that it promises in each.
+fn shards_of<'a>(index: &Path, object: &'a Map<String, Value>) -> Result<BTreeMap<&'a str, Vec<&'a str>>> {
+    let map = object
+        .get("weight_map")
+        .and_then(Value::as_object)
+        .ok_or_else(|| Error::file(index, "the index has no \"weight_map\" object; it is not an index of shards"))?;
+    let mut shards: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (tensor, file) in map {
+        let name = file.as_str().filter(|file| is_plain_name(file)).ok_or_else(|| {
+            Error::file(
+                index,
+                format!("tensor {tensor:?} is said to lie in {file}; a shard must be a file of the same folder"),
+            )
+        })?;
+        shards.entry(name).or_default().push(tensor);
+    }
+    Ok(shards)
 }
 
 /// Whether a name from an index is a bare file name, so that it cannot lead out of the folder.

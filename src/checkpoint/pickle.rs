@@ -134,7 +134,7 @@ impl<'a> Machine<'a> {
             b'(' if self.marks.len() == DEEPEST => return Err("it is nested absurdly deep".to_owned()),
             b'(' => self.marks.push(self.stack.len()),
             b't' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.push(Value::Tuple(items))?;
             }
             0x85..=0x87 => {
@@ -147,7 +147,7 @@ impl<'a> Machine<'a> {
                 self.append(vec![item])?;
             }
             b'e' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.append(items)?;
             }
             b's' => {
@@ -156,7 +156,7 @@ impl<'a> Machine<'a> {
                 self.insert(vec![key, value])?;
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.insert(items)?;
             }
             b'q' => {
@@ -259,7 +259,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn to_mark(&mut self) -> Result<Vec<At>, String> {
+    fn pop_to_mark(&mut self) -> Result<Vec<At>, String> {
         let mark = self.marks.pop().ok_or("a mark is missing")?;
         if mark > self.stack.len() {
             return Err("a mark is missing".to_owned());
@@ -423,7 +423,7 @@ mod tests {
     fn nothing_is_ever_called() {
         // pickle.dumps of objects whose __reduce__ is (os.system, ("echo",)), (eval, ..), and of protocol 4.
         refused(b"\x80\x02cposix\nsystem\nX\x04\0\0\0echo\x85R.", "posix.system");
-        refused(b"\x80\x02c__builtin__\neval\nX\x01\0\0\01\x85R.", "__builtin__.eval");
+        refused(b"\x80\x02c__builtin__\neval\nX\x01\0\0\x001\x85R.", "__builtin__.eval");
         refused(b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04echo\x85R.", "posix.system");
         refused(b"\x80\x02ctorch\nload\n.", "torch.load");
         refused(b"\x80\x02ctorch\nFloatStorage\n)R.", "calls torch.FloatStorage");

