@@ -122,7 +122,7 @@ VARIANTS = [
     variant("llama_partial_ignored", LLAMA, "plain rope rotates the whole head whatever partial_rotary_factor says; no prefix",
             partial_rotary_factor=0.5, tie_word_embeddings=True, tensors=bare("model.", "lm_head.weight"), layer_types=["sliding_attention", "full_attention"],
             ignored=["partial_rotary_factor"], drop=["architectures"], architectures=["LlamaModel"]),
-    variant("llama_dynamic", LLAMA, "dynamic rope scaling past the trained length", max_position_embeddings=10, length=25,
+    variant("llama_dynamic", LLAMA, "dynamic rope scaling past the trained length", max_position_embeddings=10, length=18,
             rope_scaling={"type": "dynamic", "factor": 2.0}, matters={"rope_scaling": None}),
     variant("llama_yarn", LLAMA, "yarn rope scaling with mscale", rope_scaling={"type": "yarn", "mscale": 1.2, "mscale_all_dim": 0.7,
             "beta_fast": 4, "beta_slow": 0.5, **YARN}, rope_theta=100.0, length=20, head_dim=12, num_hidden_layers=1,

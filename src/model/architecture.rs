@@ -52,6 +52,8 @@ pub enum Segments {
 pub struct Head {
     /// Matrix (V,D).
     pub linear: Linear,
+    /// Another name of it that some files use.
+    pub other_name: Option<String>,
     /// Whether the token table stands in for a matrix that the file does not hold.
     pub tied: bool,
 }
@@ -195,10 +197,51 @@ pub enum FusedOrder {
 pub struct Rotary {
     /// Which numbers of a head turn together.
     pub pairing: Pairing,
-    /// Angle per position of every pair, in radians; the numbers of a head beyond the pairs stay as they are.
+    /// Angle per position of every pair, in radians, in a prompt of trained length; the numbers of a head beyond the pairs stay as they are.
     pub frequencies: Vec<f32>,
-    /// Queries and keys are multiplied by it (YaRN); 1 otherwise.
+    /// Queries and keys are multiplied by it (YaRN, LongRoPE); 1 otherwise.
     pub magnitude: f64,
+    /// Other frequencies for long prompts.
+    pub stretch: Option<Stretch>,
+}
+
+/// Frequencies that a prompt longer than the trained length gets instead.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stretch {
+    /// The base grows with the prompt (dynamic NTK scaling).
+    Base {
+        /// The base up to the trained length.
+        theta: f64,
+        /// How fast it grows.
+        factor: f64,
+        /// The trained length in tokens.
+        trained: usize,
+        /// Numbers of a head that turn.
+        dims: usize,
+    },
+    /// A second set of frequencies (LongRoPE).
+    Table {
+        /// The trained length in tokens.
+        trained: usize,
+        /// Angle per position of every pair beyond it.
+        frequencies: Vec<f32>,
+    },
+}
+
+impl Rotary {
+    /// Angle per position of every pair in a prompt of `tokens`.
+    pub fn frequencies(&self, tokens: usize) -> std::borrow::Cow<'_, [f32]> {
+        match &self.stretch {
+            Some(Stretch::Table { trained, frequencies }) if tokens > *trained => frequencies.as_slice().into(),
+            Some(Stretch::Base { theta, factor, trained, dims }) if tokens > *trained => {
+                let growth = factor * tokens as f64 / *trained as f64 - (factor - 1.0);
+                let base = theta * growth.powf(*dims as f64 / (*dims as f64 - 2.0));
+                let frequency = |place: usize| 1.0 / (base as f32).powf(place as f32 / *dims as f32);
+                (0..*dims).step_by(2).map(frequency).collect()
+            }
+            _ => self.frequencies.as_slice().into(),
+        }
+    }
 }
 
 /// Which numbers of a head turn together.
@@ -244,6 +287,20 @@ pub enum Activation {
     Sigmoid,
     /// x itself.
     Identity,
+    /// [`Gelu`](Self::Gelu), cut off below -10 and above 10.
+    ClippedGelu,
+    /// max(x, 0), at most 6.
+    Relu6,
+    /// x, below 0 a hundredth of it.
+    LeakyRelu,
+    /// x·tanh(ln(1 + eˣ)).
+    Mish,
+    /// x times a straight ramp from -3 to 3.
+    HardSwish,
+    /// The normal distribution's Φ with mean 0.707107 and deviation 0.282095.
+    Laplace,
+    /// √ln(1 + eˣ).
+    SqrtSoftplus,
 }
 
 impl Architecture {

@@ -11,6 +11,7 @@ const LARGEST: usize = 1 << 24;
 const DEEPEST: usize = 2048;
 
 /// The keys of one `config.json`.
+#[derive(Clone, Copy)]
 pub(crate) struct Config<'a> {
     keys: &'a Map<String, Value>,
 }
@@ -20,9 +21,18 @@ impl<'a> Config<'a> {
         Config { keys }
     }
 
-    /// The value of the first of `names` that is there and not null.
+    /// The value of the last of `names` that is there and not null: a family's own name stands first and the common
+    /// one, which goes before it in `transformers`, after it.
     fn find(&self, names: &[&'static str]) -> Option<(&'static str, &'a Value)> {
-        names.iter().find_map(|&name| self.keys.get(name).filter(|value| !value.is_null()).map(|value| (name, value)))
+        names
+            .iter()
+            .rev()
+            .find_map(|&name| self.keys.get(name).filter(|value| !value.is_null()).map(|value| (name, value)))
+    }
+
+    /// Whether there is no key at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
     /// A size from 1 to 2^24 under one of its `names`, if any is there.
@@ -113,6 +123,27 @@ impl<'a> Config<'a> {
         }
     }
 
+    /// A list of `count` numbers above 0, which must be there.
+    pub(crate) fn numbers(&self, name: &'static str, count: usize) -> Result<Vec<f64>> {
+        let list: Option<Vec<f64>> =
+            self.value(name).and_then(Value::as_array).and_then(|list| list.iter().map(Value::as_f64).collect());
+        match list {
+            Some(list) if list.len() == count && list.iter().all(|number| *number > 0.0) => Ok(list),
+            _ => Err(Error::config(name, format!("expected a list of {count} numbers above 0"))),
+        }
+    }
+
+    /// Refuses the model when `name`, which is on unless set, is switched off.
+    pub(crate) fn refuse_without(&self, name: &'static str) -> Result<()> {
+        match self.find(&[name]) {
+            Some((_, Value::Bool(false))) => Err(Error::config(
+                name,
+                "found false: Flowlens does not compute this option, so its numbers would be wrong",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses the model when `name` is switched on: what it asks for changes numbers and is not done here.
     pub(crate) fn refuse(&self, name: &'static str) -> Result<()> {
         match self.find(&[name]) {
@@ -134,6 +165,13 @@ impl<'a> Config<'a> {
             "quick_gelu" => Activation::QuickGelu,
             "relu" => Activation::Relu,
             "relu2" => Activation::Relu2,
+            "relu6" => Activation::Relu6,
+            "leaky_relu" => Activation::LeakyRelu,
+            "gelu_10" => Activation::ClippedGelu,
+            "mish" => Activation::Mish,
+            "hardswish" => Activation::HardSwish,
+            "laplace" => Activation::Laplace,
+            "sqrtsoftplus" => Activation::SqrtSoftplus,
             "silu" | "swish" => Activation::Silu,
             "tanh" => Activation::Tanh,
             "sigmoid" => Activation::Sigmoid,
@@ -143,7 +181,8 @@ impl<'a> Config<'a> {
                     name,
                     format!(
                         "activation {other:?} is not known; known are gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, \
-                         quick_gelu, relu, relu2, silu, swish, tanh, sigmoid, linear"
+                         quick_gelu, gelu_10, relu, relu2, relu6, leaky_relu, silu, swish, mish, hardswish, tanh, sigmoid, \
+                         laplace, sqrtsoftplus, linear"
                     ),
                 ));
             }

@@ -52,7 +52,7 @@ impl Stack {
             segments: plan.embedding.segments,
             blocks: plan.blocks.iter().map(|block| Block::load(block, plan.width, &weights)).collect::<Result<_>>()?,
             windows: plan.blocks.iter().map(|block| block.attention.window).collect(),
-            rotaries: rotary_plans.into_iter().map(|plan| Rotary::new(plan, device.torch())).collect::<Result<_>>()?,
+            rotaries: rotary_plans.into_iter().map(|plan| Rotary::new(plan, device.torch())).collect(),
             rotary_of_layer,
             final_norm: Norm::load(&plan.final_norm, plan.width, &weights)?,
             head,
@@ -69,7 +69,7 @@ impl Stack {
         let angles = self
             .rotaries
             .iter()
-            .map(|rotary| rotary.angles(&positions, self.dtype.torch()))
+            .map(|rotary| rotary.angles(&positions, tokens.len(), self.dtype.torch()))
             .collect::<Result<Vec<Angles>>>()?;
         let masks = Masks::new(tokens, &self.windows, self.device)?;
         for (layer, block) in self.blocks.iter().enumerate() {
@@ -101,11 +101,12 @@ impl Stack {
         Ok(Tensor::f_arange(count as i64, (Kind::Int64, self.device.torch()))?)
     }
 
-    /// The rotation of `layer` and its angles at `positions`, for analyses that turn directions back.
-    pub(crate) fn rotation(&self, layer: usize, positions: &[i64]) -> Result<Option<(&Rotary, Angles)>> {
+    /// The rotation of `layer` and its angles at `positions` of a run of `tokens`, for analyses that turn directions
+    /// back.
+    pub(crate) fn rotation(&self, layer: usize, positions: &[i64], tokens: usize) -> Result<Option<(&Rotary, Angles)>> {
         let Some(rotary) = self.rotary_of_layer[layer].map(|index| &self.rotaries[index]) else { return Ok(None) };
         let positions = Tensor::f_from_slice(positions)?.f_to_device(self.device.torch())?;
-        Ok(Some((rotary, rotary.angles(&positions, Kind::Float)?)))
+        Ok(Some((rotary, rotary.angles(&positions, tokens, Kind::Float)?)))
     }
 }
 
@@ -113,15 +114,27 @@ impl Stack {
 /// over the tie, as in `transformers` 5.
 fn load_tables(plan: &Architecture, weights: &Weights) -> Result<(Tensor, Linear)> {
     let table_name = format!("{}.weight", plan.embedding.tokens);
-    let head_name = format!("{}.weight", plan.head.linear.name);
     let shape = [plan.vocab, plan.width];
-    let has = |name: &str| weights.find(name).is_some();
-    if !plan.head.tied || (has(&table_name) && has(&head_name)) {
-        return Ok((weights.tensor(&table_name, &shape)?, Linear::load(&plan.head.linear, weights)?));
+    // The head stands outside the bare model, so its name has no prefix.
+    let outside = Weights { prefix: "", ..*weights };
+    let mut head = plan.head.linear.clone();
+    let has_head = |head: &architecture::Linear| outside.find(&format!("{}.weight", head.name)).is_some();
+    if let (false, Some(name)) = (has_head(&head), &plan.head.other_name) {
+        let other = architecture::Linear { name: name.clone(), ..head.clone() };
+        if has_head(&other) {
+            head = other;
+        }
     }
-    let shared = weights.tensor(if has(&table_name) { &table_name } else { &head_name }, &shape)?;
-    let bias = match plan.head.linear.bias {
-        true => Some(weights.tensor(&format!("{}.bias", plan.head.linear.name), &[plan.vocab])?),
+    let has_table = weights.find(&table_name).is_some();
+    if !plan.head.tied || (has_table && has_head(&head)) {
+        return Ok((weights.tensor(&table_name, &shape)?, Linear::load(&head, &outside)?));
+    }
+    let shared = match has_table || !has_head(&head) {
+        true => weights.tensor(&table_name, &shape)?,
+        false => outside.tensor(&format!("{}.weight", head.name), &shape)?,
+    };
+    let bias = match head.bias {
+        true => Some(outside.tensor(&format!("{}.bias", head.name), &[plan.vocab])?),
         false => None,
     };
     Ok((shared.shallow_clone(), Linear { weight: shared, bias }))

@@ -61,7 +61,7 @@ impl Input {
         self
     }
 
-    /// Token types, one for each position.
+    /// Token types, one for each position; passed over by models that have none.
     #[must_use]
     pub fn token_type_ids(mut self, types: impl Into<Vec<i64>>) -> Input {
         self.token_type_ids = Some(types.into());
@@ -153,7 +153,7 @@ impl Tokens {
             )));
         }
         check_indices("token id", &ids, plan.vocab)?;
-        let tokens = Tokens {
+        let mut tokens = Tokens {
             text: input.text,
             ids,
             attention_mask: input.attention_mask,
@@ -170,9 +170,8 @@ impl Tokens {
         if let Some(types) = &tokens.token_type_ids {
             tokens.check_length("token_type_ids", types)?;
             match plan.embedding.segments {
-                Segments::None => {
-                    return Err(Error::Input(format!("{} models take no token_type_ids; leave them out", plan.family)));
-                }
+                // Tokenizers hand them out whether or not the model reads them; Python passes over them too.
+                Segments::None => tokens.token_type_ids = None,
                 Segments::TokenTable => check_indices("token type", types, plan.vocab)?,
             }
         }

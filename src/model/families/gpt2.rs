@@ -52,7 +52,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         prefix: "transformer.",
         width,
         vocab,
-        context: config.size(&["n_positions", "max_position_embeddings", "n_ctx"])?,
+        context: config.size(&["n_positions", "max_position_embeddings"])?,
         embedding: Embedding { tokens: "wte".into(), positions: Some("wpe".into()), segments: Segments::TokenTable },
         blocks: (0..config.layers(&["n_layer", "num_hidden_layers"])?).map(block).collect(),
         final_norm: norm("ln_f".into()),

@@ -62,7 +62,8 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     })
 }
 
-/// Which layers are local: `attention_types`, a list of (pattern, repeats), or else the list `attention_layers`.
+/// Which layers are local: the list `attention_layers`, or else `attention_types`, a list of (pattern, repeats), or
+/// else 24 layers in turn.
 fn local_layers(config: &Config, layers: usize) -> Result<Vec<bool>> {
     let unreadable = |found: &Value| {
         Error::config(
@@ -70,7 +71,9 @@ fn local_layers(config: &Config, layers: usize) -> Result<Vec<bool>> {
             format!("found {found}, expected [[[\"global\", \"local\"], repeats], ..] for {layers} layers"),
         )
     };
-    let names: Vec<&str> = if let Some(types) = config.value("attention_types") {
+    let names: Vec<&str> = if let Some(names) = config.per_layer("attention_layers", layers)? {
+        names
+    } else if let Some(types) = config.value("attention_types") {
         let mut names = Vec::new();
         for entry in types.as_array().ok_or_else(|| unreadable(types))? {
             let pattern = entry.get(0).and_then(Value::as_array).ok_or_else(|| unreadable(types))?;
@@ -86,10 +89,8 @@ fn local_layers(config: &Config, layers: usize) -> Result<Vec<bool>> {
             }
         }
         names
-    } else if let Some(names) = config.per_layer("attention_layers", layers)? {
-        names
     } else {
-        (0..layers).map(|layer| if layer % 2 == 0 { "global" } else { "local" }).collect()
+        ["global", "local"].repeat(12)
     };
     if names.len() != layers {
         return Err(Error::config("attention_types", format!("names {} layers, expected {layers}", names.len())));

@@ -1,9 +1,10 @@
 //! GPT-NeoX and Pythia: two norms side by side, one projection for query, key and value of each head in turn.
 
-use super::{head, layer_name, linear, rope};
-use crate::Result;
+use super::rope::{self, Rope};
+use super::{head, layer_name, linear};
 use crate::model::architecture::*;
 use crate::model::config::{Config, divide};
+use crate::{Error, Result};
 
 pub(super) fn read(config: &Config) -> Result<Architecture> {
     let width = config.size(&["hidden_size"])?;
@@ -15,12 +16,11 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let activation = config.activation("hidden_act", "gelu")?;
     let bias = config.flag("attention_bias", true)?;
     let order = if config.flag("use_parallel_residual", true)? { Order::Parallel } else { Order::Sequential };
-    let spelling = rope::Spelling {
-        pairing: Pairing::Halves,
-        theta: &["rope_theta", "rotary_emb_base"],
-        fraction: (&["rotary_pct", "partial_rotary_factor"], 0.25),
-    };
-    let rotary = rope::rotary(config, &spelling, head_dim, context)?;
+    if config.optional_size(&["head_dim"])?.is_some_and(|given| given != head_dim) {
+        return Err(Error::config("head_dim", format!("is not hidden_size / num_attention_heads ({head_dim})")));
+    }
+    let spelling = rope::Spelling { theta: "rotary_emb_base", fraction: Some(("rotary_pct", 0.25)) };
+    let Rope { rotary, context } = rope::rope(config, &spelling, head_dim, context)?;
     let norm = |name: String| Norm { name, kind: layer_norm };
     let block = |layer: usize| {
         let name = |part: &str| layer_name("layers", layer, part);
@@ -60,6 +60,6 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         embedding: Embedding { tokens: "embed_in".into(), positions: None, segments: Segments::None },
         blocks: (0..config.layers(&["num_hidden_layers"])?).map(block).collect(),
         final_norm: norm("final_layer_norm".into()),
-        head: head(config, "embed_out", width, vocab, false)?,
+        head: Head { other_name: Some("lm_head".into()), ..head(config, "embed_out", width, vocab, false)? },
     })
 }

@@ -1,9 +1,9 @@
 //! GPT-J: attention and MLP side by side after one norm, rotation of neighbouring numbers.
 
 use super::{head, layer_name, linear, rope};
-use crate::Result;
 use crate::model::architecture::*;
 use crate::model::config::{Config, divide};
+use crate::{Error, Result};
 
 pub(super) fn read(config: &Config) -> Result<Architecture> {
     let width = config.size(&["n_embd", "hidden_size"])?;
@@ -12,6 +12,9 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let inner = config.optional_size(&["n_inner"])?.unwrap_or(4 * width);
     let layer_norm = NormKind::Layer { eps: config.positive(&["layer_norm_epsilon"], 1e-5)? };
     let activation = config.activation("activation_function", "gelu_new")?;
+    if config.has("rotary_dim") && config.value("rotary_dim").is_none() {
+        return Err(Error::config("rotary_dim", "found null, expected an even number"));
+    }
     let rotary = rope::fixed(config.optional_size(&["rotary_dim"])?.unwrap_or(64), head_dim)?;
     let norm = |name: String| Norm { name, kind: layer_norm };
     let block = |layer: usize| {

@@ -1,6 +1,7 @@
 //! Llama 1 to 3, SmolLM2, and the block that Mistral and Qwen share with them.
 
-use super::{head, layer_name, linear, rope};
+use super::rope::{self, Rope};
+use super::{head, layer_name, linear};
 use crate::Result;
 use crate::model::architecture::*;
 use crate::model::config::{Config, divide};
@@ -14,6 +15,8 @@ pub(super) struct Variant {
     pub head_norms: bool,
     /// Head width when the config does not give one; model width / heads when absent.
     pub head_dim: Option<usize>,
+    /// Key heads when the config does not give them; as many as query heads when absent.
+    pub kv_heads: Option<usize>,
     /// The longest prompt when the config does not give one.
     pub context: usize,
 }
@@ -27,6 +30,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         mlp_bias: config.flag("mlp_bias", false)?,
         head_norms: false,
         head_dim: None,
+        kv_heads: None,
         context: 2048,
     };
     build(config, variant, |_| None)
@@ -40,7 +44,8 @@ pub(super) fn build(
 ) -> Result<Architecture> {
     let width = config.size(&["hidden_size"])?;
     let heads = config.size(&["num_attention_heads"])?;
-    let kv_heads = config.optional_size(&["num_key_value_heads"])?.unwrap_or(heads);
+    let absent = if config.has("num_key_value_heads") { heads } else { variant.kv_heads.unwrap_or(heads) };
+    let kv_heads = config.optional_size(&["num_key_value_heads"])?.unwrap_or(absent);
     divide(("num_attention_heads", heads), ("num_key_value_heads", kv_heads))?;
     let head_dim = match config.optional_size(&["head_dim"])?.or(variant.head_dim) {
         Some(head_dim) => head_dim,
@@ -50,7 +55,7 @@ pub(super) fn build(
     let context = config.optional_size(&["max_position_embeddings"])?.unwrap_or(variant.context);
     let rms = NormKind::Rms { eps: config.positive(&["rms_norm_eps"], 1e-6)? };
     let activation = config.activation("hidden_act", "silu")?;
-    let rotary = rope::rotary(config, &rope::LLAMA, head_dim, context)?;
+    let Rope { rotary, context } = rope::rope(config, &rope::LLAMA, head_dim, context)?;
     let norm = |name: String| Norm { name, kind: rms };
     let block = |layer: usize| {
         let name = |part: &str| layer_name("layers", layer, part);

@@ -58,6 +58,10 @@ pub(crate) fn read(keys: &Map<String, Value>) -> Result<Architecture> {
     };
     // Weights that are packed or scaled in ways of their own would be read as plain numbers.
     config.refuse("quantization_config")?;
+    // Options that transformers honours in every family.
+    config.refuse("per_layer_config")?;
+    config.refuse_without("is_causal")?;
+    config.refuse_without("tie_last_hidden_states")?;
     (family.read)(&config)
 }
 
@@ -80,5 +84,5 @@ fn linear(name: String, inputs: usize, outputs: usize, bias: bool) -> Linear {
 /// The head, without bias. `tied` is what the family takes when the config does not say.
 fn head(config: &Config, name: &str, width: usize, vocab: usize, tied: bool) -> Result<Head> {
     let tied = config.flag("tie_word_embeddings", tied)?;
-    Ok(Head { linear: linear(name.to_owned(), width, vocab, false), tied })
+    Ok(Head { linear: linear(name.to_owned(), width, vocab, false), other_name: None, tied })
 }

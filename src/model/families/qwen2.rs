@@ -13,6 +13,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         mlp_bias: false,
         head_norms: false,
         head_dim: None,
+        kv_heads: Some(32),
         context: 32_768,
     };
     let windows = windows(config)?;
@@ -23,20 +24,32 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
 /// `max_window_layers` on.
 pub(super) fn windows(config: &Config) -> Result<Vec<Option<usize>>> {
     let layers = config.layers(&["num_hidden_layers"])?;
-    let types = config.per_layer("layer_types", layers)?;
-    if !config.flag("use_sliding_window", false)? {
-        return Ok(vec![None; layers]);
+    let window = match config.flag("use_sliding_window", false)? {
+        false => None,
+        true if config.has("sliding_window") => config.optional_size(&["sliding_window"])?,
+        true => Some(4096),
+    };
+    if let Some(types) = config.per_layer("layer_types", layers)? {
+        return window_of_layers(&types, window);
     }
-    let window = if config.has("sliding_window") { config.optional_size(&["sliding_window"])? } else { Some(4096) };
     // Unlike other sizes this one may be 0: every layer slides.
     let first = config.value("max_window_layers").map_or(Some(28), |value| value.as_u64());
     let first = first.ok_or_else(|| Error::config("max_window_layers", "expected a whole number"))?;
-    (0..layers)
-        .map(|layer| match types.as_ref().map(|types| types[layer]) {
-            None => Ok(window.filter(|_| layer as u64 >= first)),
-            Some("sliding_attention") => Ok(window),
-            Some("full_attention") => Ok(None),
-            Some(other) => Err(Error::config(
+    Ok((0..layers).map(|layer| window.filter(|_| layer as u64 >= first)).collect())
+}
+
+/// `layer_types`, one name for each layer, into windows.
+pub(super) fn window_of_layers(types: &[&str], window: Option<usize>) -> Result<Vec<Option<usize>>> {
+    types
+        .iter()
+        .map(|kind| match (*kind, window) {
+            ("full_attention" | "attention", _) => Ok(None),
+            ("sliding_attention", Some(window)) => Ok(Some(window)),
+            ("sliding_attention", None) => Err(Error::config(
+                "layer_types",
+                "names sliding layers, but there is no window (sliding_window, use_sliding_window)",
+            )),
+            (other, _) => Err(Error::config(
                 "layer_types",
                 format!("{other:?} is not known; known are full_attention and sliding_attention"),
             )),

@@ -15,6 +15,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         mlp_bias: false,
         head_norms: true,
         head_dim: Some(128),
+        kv_heads: Some(32),
         context: 32_768,
     };
     let windows = windows(config)?;

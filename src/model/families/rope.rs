@@ -1,64 +1,106 @@
 //! Rotary frequencies from their many spellings.
 //!
 //! `rope_theta` and `rope_scaling` beside each other (transformers 4), or both inside `rope_parameters`
-//! (transformers 5). Formulas: linear (kaiokendev), llama3 (Llama 3.1), yarn (arXiv 2309.00071).
+//! (transformers 5). Formulas: linear (kaiokendev), dynamic (emozilla), llama3 (Llama 3.1), yarn (arXiv 2309.00071),
+//! longrope (arXiv 2402.13753). Numbers are rounded where `transformers` rounds them, since a prompt's last position
+//! multiplies an error of a frequency by the prompt's length.
 
 use std::f64::consts::PI;
 
-use crate::model::architecture::{Pairing, Rotary};
+use serde_json::Value;
+
+use crate::model::architecture::{Pairing, Rotary, Stretch};
 use crate::model::config::Config;
 use crate::{Error, Result};
 
-/// How a family spells its rotary options and what it takes when they are absent.
+/// How a family spells its rotary options outside `rope_parameters`, and what it takes when they are absent.
 pub(super) struct Spelling {
-    pub pairing: Pairing,
-    /// Keys of the base frequency outside `rope_parameters`.
-    pub theta: &'static [&'static str],
-    /// Keys of the rotated fraction of a head outside `rope_parameters`, and the fraction when absent.
-    pub fraction: (&'static [&'static str], f64),
+    /// Key of the base frequency.
+    pub theta: &'static str,
+    /// Key of the rotated fraction of a head, and the fraction when absent; `None` in families that turn whole heads.
+    pub fraction: Option<(&'static str, f64)>,
 }
 
 /// Llama's spelling, which most later families took over.
-pub(super) const LLAMA: Spelling =
-    Spelling { pairing: Pairing::Halves, theta: &["rope_theta"], fraction: (&["partial_rotary_factor"], 1.0) };
+pub(super) const LLAMA: Spelling = Spelling { theta: "rope_theta", fraction: None };
 
-/// The rotary part of a config for heads of width `head_dim`; `context` is the longest prompt.
-pub(super) fn rotary(config: &Config, spelling: &Spelling, head_dim: usize, context: usize) -> Result<Rotary> {
-    let parameters = match config.object("rope_parameters")? {
-        Some(parameters) => Some(parameters),
-        None => config.object("rope_scaling")?,
-    };
+/// A rotation, and the longest prompt that it is meant for.
+pub(super) struct Rope {
+    pub rotary: Rotary,
+    pub context: usize,
+}
+
+/// The rotary part of a config for heads of width `head_dim`; `context` is the longest prompt without scaling.
+pub(super) fn rope(config: &Config, spelling: &Spelling, head_dim: usize, context: usize) -> Result<Rope> {
     let empty = serde_json::Map::new();
-    let inside = parameters.unwrap_or(Config::new(&empty));
-    let theta = inside.positive(&["rope_theta"], config.positive(spelling.theta, 10_000.0)?)?;
-    let fraction =
-        inside.positive(&["partial_rotary_factor"], config.positive(spelling.fraction.0, spelling.fraction.1)?)?;
-    let dims = (head_dim as f64 * fraction) as usize;
-    if dims % 2 != 0 || dims > head_dim {
+    let inside = match config.object("rope_scaling")? {
+        Some(scaling) if !scaling.is_empty() => scaling,
+        _ => config.object("rope_parameters")?.unwrap_or(Config::new(&empty)),
+    };
+    if inside.has("full_attention") || inside.has("sliding_attention") {
         return Err(Error::config(
-            spelling.fraction.0[0],
-            format!("{dims} of {head_dim} numbers of a head would rotate; expected an even number within the head"),
+            "rope_parameters",
+            "a rotation for each kind of layer is not computed by this family",
+        ));
+    }
+    let kind = inside.text("rope_type", inside.text("type", "default")?)?;
+    let theta = inside.positive(&["rope_theta"], config.positive(&[spelling.theta], 10_000.0)?)?;
+    let fraction = fraction(config, &inside, spelling, kind)?;
+    let dims = (head_dim as f64 * fraction) as usize;
+    // An odd number is rounded up to whole pairs, as in `transformers`.
+    let pairs = dims.div_ceil(2);
+    if 2 * pairs > head_dim {
+        return Err(Error::config(
+            "head_dim",
+            format!(
+                "{dims} of {head_dim} numbers of a head would rotate in pairs; expected an even number within the head"
+            ),
         ));
     }
     let plain = plain(theta, dims);
-    let kind = inside.text("rope_type", inside.text("type", "default")?)?;
-    let (frequencies, magnitude) = match kind {
-        // Dynamic scaling sets in past the context length, where Flowlens refuses the prompt.
-        "default" | "dynamic" => (plain, 1.0),
-        "linear" => {
-            let factor = required(&inside, "factor")?;
-            (plain.iter().map(|frequency| frequency / factor).collect(), 1.0)
-        }
-        "llama3" => (llama3(&inside, &plain, context)?, 1.0),
-        "yarn" => yarn(&inside, &plain, theta, dims, context)?,
+    let scaling = Scaling { inside, theta, dims, context, trained: trained(config, &inside, context)? };
+    let mut rope = Rope {
+        rotary: Rotary { pairing: Pairing::Halves, frequencies: plain, magnitude: 1.0, stretch: None },
+        context,
+    };
+    match kind {
+        "default" => {}
+        "linear" => scaling.linear(&mut rope)?,
+        "dynamic" => scaling.dynamic(&mut rope)?,
+        "llama3" => scaling.llama3(&mut rope)?,
+        "yarn" => scaling.yarn(&mut rope)?,
+        "longrope" => scaling.longrope(&mut rope)?,
         other => {
             return Err(Error::config(
                 "rope_type",
-                format!("{other:?} is not known; known are default, linear, dynamic, llama3 and yarn"),
+                format!("{other:?} is not known; known are default, linear, dynamic, llama3, yarn and longrope"),
             ));
         }
-    };
-    Ok(Rotary { pairing: spelling.pairing, frequencies: to_f32(frequencies), magnitude })
+    }
+    Ok(rope)
+}
+
+/// Which part of a head turns. Llama and its kin turn whole heads and ignore another fraction, unless a scaling
+/// would use it, where `transformers` fails.
+fn fraction(config: &Config, inside: &Config, spelling: &Spelling, kind: &str) -> Result<f64> {
+    const INSIDE: &str = "partial_rotary_factor";
+    match spelling.fraction {
+        Some((key, absent)) => inside.positive(&[INSIDE], config.positive(&[key], absent)?),
+        None if kind == "default" => Ok(1.0),
+        None => match inside.positive(&[INSIDE], config.positive(&[INSIDE], 1.0)?)? {
+            1.0 => Ok(1.0),
+            other => Err(Error::config(
+                INSIDE,
+                format!("found {other} beside a scaled rotation, which turns whole heads here"),
+            )),
+        },
+    }
+}
+
+/// The prompt length that a scaled model was first trained with.
+fn trained(config: &Config, inside: &Config, context: usize) -> Result<f64> {
+    const KEY: &str = "original_max_position_embeddings";
+    config.positive(&[KEY], inside.positive(&[KEY], context as f64)?)
 }
 
 /// GPT-J's rotation: `dims` numbers of a head, neighbours together, no scaling.
@@ -69,76 +111,123 @@ pub(super) fn fixed(dims: usize, head_dim: usize) -> Result<Rotary> {
             format!("found {dims}, expected an even number of at most {head_dim}"),
         ));
     }
-    Ok(Rotary { pairing: Pairing::Neighbours, frequencies: to_f32(plain(10_000.0, dims)), magnitude: 1.0 })
+    Ok(Rotary { pairing: Pairing::Neighbours, frequencies: plain(10_000.0, dims), magnitude: 1.0, stretch: None })
 }
 
 /// Angles per position before any scaling.
-fn plain(theta: f64, dims: usize) -> Vec<f64> {
-    (0..dims / 2).map(|pair| theta.powf(-((2 * pair) as f64) / dims as f64)).collect()
+fn plain(theta: f64, dims: usize) -> Vec<f32> {
+    exponents(dims).map(|exponent| 1.0 / (theta as f32).powf(exponent)).collect()
 }
 
-fn to_f32(frequencies: Vec<f64>) -> Vec<f32> {
-    frequencies.into_iter().map(|frequency| frequency as f32).collect()
+/// 2i/dims of every pair i.
+fn exponents(dims: usize) -> impl Iterator<Item = f32> {
+    (0..dims).step_by(2).map(move |place| place as f32 / dims as f32)
 }
 
-fn required(inside: &Config, name: &'static str) -> Result<f64> {
-    match inside.value(name) {
-        Some(_) => inside.positive(&[name], 1.0),
-        None => Err(Error::config(format!("rope_scaling.{name}"), "missing; this kind of scaling needs it")),
-    }
+/// What the kinds of scaling need to know.
+struct Scaling<'a> {
+    inside: Config<'a>,
+    theta: f64,
+    dims: usize,
+    context: usize,
+    trained: f64,
 }
 
-/// Llama 3.1: long waves are stretched, short ones kept, those between blended.
-fn llama3(inside: &Config, plain: &[f64], context: usize) -> Result<Vec<f64>> {
-    let factor = required(inside, "factor")?;
-    let (low, high) = (required(inside, "low_freq_factor")?, required(inside, "high_freq_factor")?);
-    let trained = inside.positive(&["original_max_position_embeddings"], context as f64)?;
-    Ok(plain
-        .iter()
-        .map(|&frequency| {
-            let waves = trained * frequency / (2.0 * PI);
-            if waves > high {
-                frequency
-            } else if waves < low {
-                frequency / factor
-            } else {
-                let smooth = (waves - low) / (high - low);
-                (1.0 - smooth) * frequency / factor + smooth * frequency
-            }
-        })
-        .collect())
-}
-
-/// YaRN: a ramp between stretched and kept frequencies, and a magnitude that sharpens attention.
-fn yarn(inside: &Config, plain: &[f64], theta: f64, dims: usize, context: usize) -> Result<(Vec<f64>, f64)> {
-    let trained = inside.positive(&["original_max_position_embeddings"], context as f64)?;
-    let factor = inside.positive(&["factor"], context as f64 / trained)?;
-    let magnitude = |scale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * scale * factor.ln() + 1.0 };
-    let attention_factor = match (inside.value("mscale"), inside.value("mscale_all_dim")) {
-        (Some(_), Some(_)) => {
-            magnitude(inside.positive(&["mscale"], 1.0)?) / magnitude(inside.positive(&["mscale_all_dim"], 1.0)?)
+impl Scaling<'_> {
+    fn required(&self, name: &'static str) -> Result<f64> {
+        match self.inside.value(name) {
+            Some(_) => self.inside.positive(&[name], 1.0),
+            None => Err(Error::config(format!("rope_scaling.{name}"), "missing; this kind of scaling needs it")),
         }
-        _ => magnitude(1.0),
-    };
-    let attention_factor = inside.positive(&["attention_factor"], attention_factor)?;
-    let correction = |turns: f64| dims as f64 * (trained / (turns * 2.0 * PI)).ln() / (2.0 * theta.ln());
-    let (mut low, mut high) =
-        (correction(inside.positive(&["beta_fast"], 32.0)?), correction(inside.positive(&["beta_slow"], 1.0)?));
-    if inside.flag("truncate", true)? {
-        (low, high) = (low.floor(), high.ceil());
     }
-    let low = low.max(0.0);
-    let mut high = high.min(dims as f64 - 1.0);
-    if low == high {
-        high += 0.001;
+
+    /// `factor` times as many tokens as without scaling.
+    fn reach(&self, factor: f64, tokens: f64) -> usize {
+        self.context.max((factor * tokens).min(f64::from(1u32 << 30)) as usize)
     }
-    let frequencies = plain
-        .iter()
-        .enumerate()
-        .map(|(pair, &frequency)| {
+
+    fn linear(&self, rope: &mut Rope) -> Result<()> {
+        let factor = self.required("factor")?;
+        rope.rotary.frequencies.iter_mut().for_each(|frequency| *frequency /= factor as f32);
+        rope.context = self.reach(factor, self.context as f64);
+        Ok(())
+    }
+
+    /// Plain up to the context length, beyond it a base that grows with the prompt.
+    fn dynamic(&self, rope: &mut Rope) -> Result<()> {
+        let factor = self.required("factor")?;
+        if self.dims <= 2 {
+            return Err(Error::config("rope_type", "dynamic scaling needs more than one rotating pair"));
+        }
+        rope.rotary.stretch = Some(Stretch::Base { theta: self.theta, factor, trained: self.context, dims: self.dims });
+        rope.context = self.reach(factor, self.context as f64);
+        Ok(())
+    }
+
+    /// Long waves are stretched, short ones kept, those between blended.
+    fn llama3(&self, rope: &mut Rope) -> Result<()> {
+        let factor = self.required("factor")?;
+        let (low, high) = (self.required("low_freq_factor")?, self.required("high_freq_factor")?);
+        for frequency in &mut rope.rotary.frequencies {
+            let exact = f64::from(*frequency);
+            let waves = self.trained * exact / (2.0 * PI);
+            if waves < low {
+                *frequency = (exact / factor) as f32;
+            } else if waves <= high {
+                let smooth = (waves - low) / (high - low);
+                *frequency = ((1.0 - smooth) * exact / factor + smooth * exact) as f32;
+            }
+        }
+        Ok(())
+    }
+
+    /// A ramp between stretched and kept frequencies, and a magnitude that sharpens attention.
+    fn yarn(&self, rope: &mut Rope) -> Result<()> {
+        let given = |name: &'static str, default: f64| -> Result<f64> {
+            match self.inside.value(name).and_then(Value::as_f64) {
+                Some(0.0) => Ok(default),
+                _ => self.inside.positive(&[name], default),
+            }
+        };
+        let factor = self.inside.positive(&["factor"], self.context as f64 / self.trained)?;
+        let magnitude = |scale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * scale * factor.ln() + 1.0 };
+        let usual = match (given("mscale", 0.0)?, given("mscale_all_dim", 0.0)?) {
+            (one, all) if one > 0.0 && all > 0.0 => magnitude(one) / magnitude(all),
+            _ => magnitude(1.0),
+        };
+        let correction =
+            |turns: f64| self.dims as f64 * (self.trained / (turns * 2.0 * PI)).ln() / (2.0 * self.theta.ln());
+        let (mut low, mut high) = (correction(given("beta_fast", 32.0)?), correction(given("beta_slow", 1.0)?));
+        if self.inside.flag("truncate", true)? {
+            (low, high) = (low.floor(), high.ceil());
+        }
+        let (low, mut high) = (low.max(0.0), high.min(self.dims as f64 - 1.0));
+        if low == high {
+            high += 0.001;
+        }
+        for (pair, frequency) in rope.rotary.frequencies.iter_mut().enumerate() {
             let stretched = ((pair as f64 - low) / (high - low)).clamp(0.0, 1.0);
-            frequency / factor * stretched + frequency * (1.0 - stretched)
-        })
-        .collect();
-    Ok((frequencies, attention_factor))
+            let exact = f64::from(*frequency);
+            *frequency = (exact / factor * stretched + exact * (1.0 - stretched)) as f32;
+        }
+        rope.rotary.magnitude = self.inside.positive(&["attention_factor"], usual)?;
+        rope.context = self.reach(factor, self.trained);
+        Ok(())
+    }
+
+    /// One divisor for every pair, other ones beyond the trained length.
+    fn longrope(&self, rope: &mut Rope) -> Result<()> {
+        let factor = self.inside.positive(&["factor"], self.context as f64 / self.trained)?;
+        let usual = if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / self.trained.ln()).sqrt() };
+        let divided = |name: &'static str| -> Result<Vec<f32>> {
+            let divisors = self.inside.numbers(name, self.dims.div_ceil(2))?;
+            let base = exponents(self.dims).map(|exponent| (self.theta as f32).powf(exponent));
+            Ok(divisors.into_iter().zip(base).map(|(divisor, base)| 1.0 / (divisor as f32 * base)).collect())
+        };
+        rope.rotary.frequencies = divided("short_factor")?;
+        rope.rotary.stretch =
+            Some(Stretch::Table { trained: self.trained as usize, frequencies: divided("long_factor")? });
+        rope.rotary.magnitude = self.inside.positive(&["attention_factor"], usual)?;
+        Ok(())
+    }
 }

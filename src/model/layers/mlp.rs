@@ -57,5 +57,38 @@ pub(crate) fn activate(activation: Activation, x: &Tensor) -> Result<Tensor> {
         Activation::Tanh => x.f_tanh()?,
         Activation::Sigmoid => x.f_sigmoid()?,
         Activation::Identity => x.shallow_clone(),
+        Activation::ClippedGelu => x.f_gelu("none")?.f_clip(-10.0, 10.0)?,
+        Activation::Relu6 => x.f_relu6()?,
+        Activation::LeakyRelu => x.f_leaky_relu()?,
+        Activation::Mish => x.f_mish()?,
+        Activation::HardSwish => x.f_hardswish()?,
+        Activation::Laplace => {
+            let spread = 0.282095 * std::f64::consts::SQRT_2;
+            x.f_sub_scalar(0.707107)?.f_div_scalar(spread)?.f_erf()?.f_add_scalar(1.0)?.f_mul_scalar(0.5)?
+        }
+        Activation::SqrtSoftplus => x.f_softplus()?.f_sqrt()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value};
+
+    use super::*;
+    use crate::model::config::Config;
+
+    /// `tools/make_activations.py` writes what Python gives.
+    #[test]
+    fn every_activation_gives_what_transformers_gives() {
+        let file: Value = serde_json::from_str(include_str!("../../../tests/fixtures/activations.json")).unwrap();
+        let numbers = |value: &Value| -> Vec<f32> { serde_json::from_value(value.clone()).unwrap() };
+        let x = Tensor::from_slice(&numbers(&file["x"]));
+        for (name, wanted) in file["values"].as_object().unwrap() {
+            let keys = Map::from_iter([("hidden_act".to_owned(), Value::from(name.as_str()))]);
+            let activation = Config::new(&keys).activation("hidden_act", "").unwrap();
+            let found = activate(activation, &x).unwrap();
+            let away = (found - Tensor::from_slice(&numbers(wanted))).abs().max().double_value(&[]);
+            assert!(away < 1e-5, "{name}: {away} away");
+        }
+    }
 }

@@ -8,10 +8,8 @@ use crate::model::architecture::{self, Pairing};
 /// A rotation of head vectors.
 #[derive(Debug)]
 pub(crate) struct Rotary {
-    pairing: Pairing,
-    magnitude: f64,
-    /// Radians per position, one for each pair.
-    frequencies: Tensor,
+    plan: architecture::Rotary,
+    device: tch::Device,
 }
 
 /// Cosines and sines (T, pairs) of some positions.
@@ -22,15 +20,15 @@ pub(crate) struct Angles {
 }
 
 impl Rotary {
-    pub(crate) fn new(plan: &architecture::Rotary, device: tch::Device) -> Result<Rotary> {
-        let frequencies = Tensor::f_from_slice(&plan.frequencies)?.f_to_device(device)?;
-        Ok(Rotary { pairing: plan.pairing, magnitude: plan.magnitude, frequencies })
+    pub(crate) fn new(plan: &architecture::Rotary, device: tch::Device) -> Rotary {
+        Rotary { plan: plan.clone(), device }
     }
 
-    /// The angles of `positions` (T), for tensors of type `kind`.
-    pub(crate) fn angles(&self, positions: &Tensor, kind: Kind) -> Result<Angles> {
-        let turns = positions.f_to_kind(Kind::Float)?.f_unsqueeze(-1)?.f_mul(&self.frequencies)?;
-        let table = |t: Tensor| -> Result<Tensor> { Ok(t.f_mul_scalar(self.magnitude)?.f_to_kind(kind)?) };
+    /// The angles of `positions` in a prompt of `tokens`, for tensors of type `kind`.
+    pub(crate) fn angles(&self, positions: &Tensor, tokens: usize, kind: Kind) -> Result<Angles> {
+        let frequencies = Tensor::f_from_slice(&self.plan.frequencies(tokens))?.f_to_device(self.device)?;
+        let turns = positions.f_to_kind(Kind::Float)?.f_unsqueeze(-1)?.f_mul(&frequencies)?;
+        let table = |t: Tensor| -> Result<Tensor> { Ok(t.f_mul_scalar(self.plan.magnitude)?.f_to_kind(kind)?) };
         Ok(Angles { cos: table(turns.f_cos()?)?, sin: table(turns.f_sin()?)? })
     }
 
@@ -49,13 +47,13 @@ impl Rotary {
         let pairs = cos.size()[1];
         let width = x.size()[2];
         let turning = x.f_narrow(2, 0, 2 * pairs)?;
-        let (a, b) = match self.pairing {
+        let (a, b) = match self.plan.pairing {
             Pairing::Halves => (turning.f_narrow(2, 0, pairs)?, turning.f_narrow(2, pairs, pairs)?),
             Pairing::Neighbours => (turning.f_slice(2, 0, None, 2)?, turning.f_slice(2, 1, None, 2)?),
         };
         let turned_a = a.f_mul(cos)?.f_sub(&b.f_mul(sin)?)?;
         let turned_b = b.f_mul(cos)?.f_add(&a.f_mul(sin)?)?;
-        let turned = match self.pairing {
+        let turned = match self.plan.pairing {
             Pairing::Halves => Tensor::f_cat(&[turned_a, turned_b], 2)?,
             Pairing::Neighbours => Tensor::f_stack(&[turned_a, turned_b], 3)?.f_flatten(2, 3)?,
         };
@@ -73,10 +71,10 @@ mod tests {
     #[test]
     fn turning_there_and_back_changes_nothing_and_scores_depend_on_distance_only() {
         for pairing in [Pairing::Halves, Pairing::Neighbours] {
-            let plan = architecture::Rotary { pairing, frequencies: vec![1.0, 0.1], magnitude: 1.0 };
-            let rotary = Rotary::new(&plan, tch::Device::Cpu).unwrap();
+            let plan = architecture::Rotary { pairing, frequencies: vec![1.0, 0.1], magnitude: 1.0, stretch: None };
+            let rotary = Rotary::new(&plan, tch::Device::Cpu);
             let x = Tensor::from_slice(&[0.3f32, -1.0, 2.0, 0.7, 5.0]).reshape([1, 1, 5]).expand([1, 4, 5], false);
-            let angles = rotary.angles(&Tensor::from_slice(&[0i64, 3, 10, 13]), Kind::Float).unwrap();
+            let angles = rotary.angles(&Tensor::from_slice(&[0i64, 3, 10, 13]), 14, Kind::Float).unwrap();
             let turned = rotary.turn(&x, &angles).unwrap();
             let back = rotary.turn_transposed(&turned, &angles).unwrap();
             assert!((back - &x).abs().max().double_value(&[]) < 1e-6);
