@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Measures Flowlens beside Python on this machine and prints the table of the README.
+
+    python benches/run.py --gguf SmolLM2-135M-Instruct.Q4_1.gguf [--rounds 7] [--out FILE.md]
+
+Needs an environment with torch 2.11, transformers 5, safetensors and gguf, and a Rust toolchain; `make bench` calls it.
+Both sides run in processes of their own that stay alive, with 2 threads each, and are asked in turn (A B A B ..), so that
+whatever else the machine does falls on both. A number is a median; a ratio is the median of the rounds' ratios.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import models
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROMPT = "504,3575,282,3085,314,260,2240,282"  # "The capital of Japan is the city of", 8 tokens
+ENV = os.environ | {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def rust_worker():
+    """Builds benches/worker.rs as cargo bench would and gives its path."""
+    command = ["cargo", "bench", "--bench", "worker", "--no-run", "--message-format=json"]
+    built = subprocess.run(command, cwd=os.path.dirname(HERE), stdout=subprocess.PIPE, check=True, text=True).stdout
+    paths = [m["executable"] for m in map(json.loads, built.splitlines()) if m.get("target", {}).get("name") == "worker"]
+    return [next(path for path in paths if path)]
+
+
+class Worker:
+    """A process that does a job whenever it gets a line."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        env=ENV, text=True, bufsize=1)
+
+    def ask(self, line="go"):
+        self.process.stdin.write(line + "\n")
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SystemExit(self.process.stderr.read())
+        return float(answer)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def once(command):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return [float(number) for number in done.stdout.split()]
+
+
+def alternate(rounds, **jobs):
+    """Every job once a round; medians by name, and the median of a round's ratios by pair of names."""
+    taken = {name: [] for name in jobs}
+    for one in range(rounds + 1):
+        for name, job in jobs.items():
+            seconds = job()
+            if one:  # the first round warms up
+                taken[name].append(seconds)
+    return taken
+
+
+median = statistics.median
+
+
+def ratio(above, below):
+    return median(a / b for a, b in zip(above, below))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gguf", required=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--models", default=os.path.join(tempfile.gettempdir(), "flowlens-bench-models"))
+    parser.add_argument("--only", choices=["graph", "run", "load"])
+    parser.add_argument("--out")
+    options = parser.parse_args()
+    smollm2, gpt2 = models.smollm2(options.gguf, f"{options.models}/smollm2"), models.gpt2(f"{options.models}/gpt2")
+    rust, python = rust_worker(), [sys.executable, f"{HERE}/worker.py"]
+    rows = []
+    if options.only in (None, "graph"):
+        rows += graph(rust, python, gpt2, max(2, options.rounds // 2))
+    if options.only in (None, "run"):
+        rows += runs(rust, python, smollm2, 5 * options.rounds)
+    if options.only in (None, "load"):
+        rows += loads(rust, python, smollm2, options.rounds)
+    table = "| what | Flowlens | beside it | ratio |\n|---|---|---|---|\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    print(table)
+    if options.out:
+        with open(options.out, "w") as f:
+            f.write(table)
+
+
+def graph(rust, python, folder, rounds):
+    ids = "464,3139,286,2869,318,262,1748,286"
+    a, b = Worker(rust + ["graph", folder, ids]), Worker(python + ["graph", folder, ids])
+    taken = alternate(rounds, ours=a.ask, theirs=b.ask)
+    a.close(), b.close()
+    return [("VISIT graph of two layers, 293 nodes (GPT-2 small's widths)", f"{median(taken['ours']):.3f} s",
+             f"one vector at a time, Python: {median(taken['theirs']):.2f} s", f"{ratio(taken['theirs'], taken['ours']):.0f} x faster")]
+
+
+def runs(rust, python, folder, rounds):
+    a, b = Worker(rust + ["run", folder, PROMPT]), Worker(python + ["run", folder, PROMPT])
+    taken = alternate(rounds, plain=lambda: a.ask("plain"), watched=lambda: a.ask("watched"), part=lambda: a.ask("python"),
+                      theirs=lambda: b.ask("watched"))
+    a.close(), b.close()
+    ours = median(taken["watched"])
+    return [
+        ("SmolLM2, 8 tokens, every site kept", f"{ours:.4f} s", f"plain run: {median(taken['plain']):.4f} s",
+         f"{ratio(taken['watched'], taken['plain']):.3f}"),
+        ("the same beside `transformers` with attentions and hidden states", f"{ours:.4f} s", f"{median(taken['theirs']):.4f} s",
+         f"{ratio(taken['watched'], taken['theirs']):.2f}"),
+        ("the same, keeping only what `transformers` returns", f"{median(taken['part']):.4f} s", f"{median(taken['theirs']):.4f} s",
+         f"{ratio(taken['part'], taken['theirs']):.2f}"),
+    ]
+
+
+def loads(rust, python, folder, rounds):
+    """load answers: seconds in process, whole process, resident most and now after loading, and after a first run."""
+    answers = {name: [] for name in ("ours", "theirs", "our empty", "their empty")}
+    commands = {"ours": rust + ["load", folder], "theirs": python + ["load", folder], "our empty": rust + ["empty"],
+                "their empty": python + ["empty"]}
+    for one in range(rounds + 1):
+        for name, command in commands.items():
+            answer = once(command)
+            if one:
+                answers[name].append(answer)
+    column = lambda name, place: [answer[place] for answer in answers[name]]
+    above = lambda name, empty, place: median(column(name, place)) - median(column(empty, 1))
+    row = lambda what, place: (what, f"{median(column('ours', place)):.3f} s", f"`transformers`: {median(column('theirs', place)):.3f} s",
+                               f"{ratio(column('ours', place), column('theirs', place)):.2f}")
+    memory = lambda what, place: (what, f"{above('ours', 'our empty', place):.0f} MB", f"`transformers`: {above('theirs', 'their empty', place):.0f} MB",
+                                  f"{above('ours', 'our empty', place) / max(1, above('theirs', 'their empty', place)):.2f}")
+    return [row("load SmolLM2 as float32 (538 MB), in process", 0), row("the same with a first run, whole process", 1),
+            memory("peak memory after loading, above an empty process", 2), memory("peak memory after the first run, likewise", 4)]
+
+
+if __name__ == "__main__":
+    main()
