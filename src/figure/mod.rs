@@ -7,6 +7,7 @@ mod document;
 mod escape;
 mod flow_graph;
 mod legend;
+mod logit_lens;
 mod plotly;
 mod save;
 mod theme;
@@ -219,6 +220,3 @@ impl fmt::Display for Gallery {
 fn wants_library(needed: bool) -> bool {
     needed && crate::notebook::first_time("plotly")
 }
-
-#[cfg(test)]
-mod tests;

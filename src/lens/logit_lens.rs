@@ -36,6 +36,8 @@ pub struct LensRow {
 pub struct LensCell {
     /// The best token.
     pub top: TokenScore,
+    /// The next best, best first: four, or what a small vocabulary has.
+    pub others: Vec<TokenScore>,
     /// Entropy of the whole distribution, in bits.
     pub entropy: f32,
     /// How the target stands here.
@@ -71,7 +73,7 @@ impl Trace {
 
     fn read_depths(&self, target: Option<u32>) -> Result<LogitLens> {
         let model = self.model();
-        let lens = model.lens()?.top(1).bottom(0);
+        let lens = model.lens()?.top(5).bottom(0);
         let sites: Vec<Site> =
             std::iter::once(Site::ResidPre(0)).chain((0..model.layers()).map(Site::ResidPost)).collect();
         let streams = sites.iter().map(|&site| self.tensor(site)).collect::<Result<Vec<Tensor>>>()?;
@@ -89,11 +91,11 @@ impl Trace {
         for site in sites {
             let mut cells = Vec::with_capacity(self.len());
             for reading in readings.by_ref().take(self.len()) {
-                let (Some(top), Some(target)) = (reading.top.into_iter().next(), reading.targets.into_iter().next())
-                else {
+                let mut tops = reading.top.into_iter();
+                let (Some(top), Some(target)) = (tops.next(), reading.targets.into_iter().next()) else {
                     return Err(Error::site(site, "holds something that is not a number"));
                 };
-                cells.push(LensCell { top, entropy: reading.entropy, target });
+                cells.push(LensCell { top, others: tops.collect(), entropy: reading.entropy, target });
             }
             rows.push(LensRow { site, cells });
         }

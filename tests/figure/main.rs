@@ -7,18 +7,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use flowlens::Gallery;
+use flowlens::flow::{FlowGraph, LinkKind};
 use sample::{graph, hostile};
 
-fn pages() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/figures");
+const NAMES: [&str; 3] = ["layers", "chain", "parallel"];
+
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(name);
     fs::create_dir_all(&folder).unwrap();
     folder
 }
 
 #[test]
 fn writes_pages_for_the_browser() {
-    let folder = pages();
-    for name in ["layers", "chain", "parallel"] {
+    let folder = folder("figures");
+    for name in NAMES {
         let graph = graph(name);
         graph.save(folder.join(format!("{name}.html"))).unwrap();
         graph.save(folder.join(format!("{name}.svg"))).unwrap();
@@ -27,4 +30,109 @@ fn writes_pages_for_the_browser() {
     hostile().save(folder.join("hostile.svg")).unwrap();
     let two = Gallery::new([graph("layers").figure(), graph("parallel").figure()]);
     two.save(folder.join("two.html")).unwrap();
+    fs::write(folder.join("later.html"), without_plotly(&graph("layers").figure().html())).unwrap();
+}
+
+/// A page as a notebook has it whose first figure was run again: plotly.js is not in it.
+fn without_plotly(page: &str) -> String {
+    let start = page.find("<script type=\"text/plain\" data-flowlens-plotly>").unwrap();
+    let end = start + page[start..].find("</script>").unwrap() + "</script>".len();
+    format!("{}{}", &page[..start], &page[end..])
+}
+
+#[test]
+fn the_same_graph_gives_the_same_page() {
+    let figure = graph("layers").figure();
+    assert_eq!(figure.html(), graph("layers").figure().html());
+    assert_eq!(figure.svg(), graph("layers").figure().svg());
+}
+
+#[test]
+fn pages_stay_small() {
+    let page = graph("layers").figure().html();
+    let bare = without_plotly(&page);
+    assert!(page.len() - bare.len() < 2_000_000, "plotly.js takes {} bytes", page.len() - bare.len());
+    assert!(bare.len() < 330_000, "two layers take {} bytes", bare.len());
+    let scripts: usize = bare.split("<script>").skip(1).map(|part| part.find("</script>").unwrap()).sum();
+    assert!(scripts < 60_000, "our scripts take {scripts} bytes");
+}
+
+#[test]
+fn plotly_is_in_a_page_once() {
+    let gallery = Gallery::new(NAMES.map(|name| graph(name).figure()));
+    assert_eq!(gallery.html().matches("data-flowlens-plotly>").count(), 1);
+    assert_eq!(gallery.html().matches("data-view=\"flow-graph\"").count(), 3);
+    assert_eq!(gallery.html().matches("https:").count(), 0);
+}
+
+#[test]
+fn every_visible_link_is_drawn() {
+    for name in NAMES {
+        let graph = graph(name);
+        let svg = graph.figure().svg();
+        let hidden = graph.links().filter(|link| link.kind == LinkKind::Invisible).count();
+        assert!(hidden > 0);
+        assert_eq!(svg.matches("<path data-link").count(), graph.links().count() - hidden, "{name}");
+        assert_eq!(svg.matches("<g data-node").count(), graph.nodes().count(), "{name}");
+    }
+}
+
+#[test]
+fn hostile_text_stays_text() {
+    let figure = hostile().figure();
+    let page = figure.html();
+    assert_eq!(page.matches("<script").count(), graph("layers").figure().html().matches("<script").count());
+    for text in [&page, &figure.svg()] {
+        for piece in ["<img", "<b>%", "javascript:", "\u{2028}", "\u{202e}", "\u{0}"] {
+            assert!(!text.contains(piece), "{piece:?}");
+        }
+    }
+    assert!(figure.json().contains("window.ran"));
+    assert!(figure.to_string().contains("\\u{202e}"));
+    assert!(page.len() < 3_000_000, "{}", page.len());
+}
+
+#[test]
+fn odd_graphs_are_drawn_too() {
+    let mut empty = graph("layers");
+    empty.graphs.clear();
+    assert!(empty.figure().html().contains("no layer"));
+    let mut bare = graph("layers");
+    bare.graphs[0].links.clear();
+    bare.graphs[1].nodes.iter_mut().for_each(|node| node.column = 0);
+    bare.graphs[1].links.iter_mut().for_each(|link| link.weight = 0.0);
+    bare.graphs[1].links[0].weight = f64::NAN;
+    bare.graphs[1].links[1].target = 9_999;
+    let svg = bare.figure().svg();
+    assert!(!svg.contains("NaN") && !svg.contains("inf"), "numbers that are none");
+    let mut circle = graph("layers");
+    let back = circle.graphs[0].links[0].clone();
+    circle.graphs[0].links.push(flowlens::flow::Link { source: back.target, target: back.source, ..back });
+    assert!(circle.figure().svg().contains("<path"));
+}
+
+#[test]
+fn saves_by_the_ending() {
+    let folder = folder("figures/saved");
+    let graph: FlowGraph = graph("layers");
+    graph.save(folder.join("graph.JSON")).unwrap();
+    let read: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("graph.JSON")).unwrap()).unwrap();
+    assert_eq!(read["graphs"][1]["layers"][0], 2);
+    assert_eq!(read["graphs"][0]["nodes"].as_array().unwrap().len(), 111);
+    for (name, told) in [("graph.png", ".html, .svg and .json"), ("graph", "no ending")] {
+        let error = graph.save(folder.join(name)).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+    let error = graph.save(folder.join("missing/graph.svg")).unwrap_err().to_string();
+    assert!(error.contains("missing"), "{error}");
+    let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["graph.JSON"]);
+}
+
+#[test]
+fn says_itself_in_text() {
+    let text = graph("layers").to_string();
+    assert!(text.starts_with("Flow graph of tiny_gpt2, layer 0 to layer 2, one at a time\n"), "{text}");
+    assert!(text.contains("layer 2: 111 nodes, 169 links"), "{text}");
+    assert!(text.contains("“The capital of Japan is the city of”"), "{text}");
 }

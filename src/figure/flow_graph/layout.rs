@@ -74,8 +74,6 @@ pub(super) struct Layout {
     pub boxes: Vec<Box>,
     pub ribbons: Vec<Ribbon>,
     pub columns: Vec<Column>,
-    /// Height that one unit of weight takes.
-    pub scale: f64,
     /// The height that Plotly must be given to come to the same scale.
     pub plotly_height: f64,
 }
@@ -104,7 +102,7 @@ impl Layout {
             .collect();
         let ribbons = net.ribbons(scale, &boxes);
         let plotly_height = scale * net.largest_plotly_column();
-        Layout { width, height, boxes, ribbons, columns, scale, plotly_height }
+        Layout { width, height, boxes, ribbons, columns, plotly_height }
     }
 }
 

@@ -129,24 +129,31 @@ fn caption(graph: &FlowGraph) -> String {
         }
     }
     if !meta.width_means.is_empty() {
-        text.push_str(&format!(" Width of a link: {}.", meta.width_means.trim_end_matches('.')));
+        let means = escape::line(meta.width_means.trim_end_matches('.'), PROMPT_LETTERS);
+        text.push_str(&format!(" Width of a link: {means}."));
     }
     text.push_str(match meta.method {
         Method::Exact => " Method: exact, every sum of links adds up to its node.",
         Method::Visit => " Method: as VISIT published it; widths mix units and do not add up.",
     });
+    for note in &meta.notes {
+        text.push(' ');
+        text.push_str(&escape::line(note, PROMPT_LETTERS));
+    }
     text
 }
 
 fn legend(meta: &Meta) -> Vec<Keys> {
+    let shown = |entries: &[(String, String)]| -> Vec<(String, String)> {
+        entries.iter().map(|(color, meaning)| (color.clone(), escape::line(meaning, TOKEN_LETTERS))).collect()
+    };
     let mut rows = Vec::new();
     if !meta.rank_colors.is_empty() {
         let target = meta.targets.first().map(|target| quoted(&target.text)).unwrap_or_default();
-        let entries = meta.rank_colors.clone();
-        rows.push(Keys { title: format!("Rank of {target}"), entries, bands: false });
+        rows.push(Keys { title: format!("Rank of {target}"), entries: shown(&meta.rank_colors), bands: false });
     }
     if !meta.link_colors.is_empty() {
-        rows.push(Keys { title: "Links".to_owned(), entries: meta.link_colors.clone(), bands: true });
+        rows.push(Keys { title: "Links".to_owned(), entries: shown(&meta.link_colors), bands: true });
     }
     rows
 }

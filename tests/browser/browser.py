@@ -1,0 +1,70 @@
+"""A real Chromium with no network, for the tests beside this file."""
+
+import functools
+import os
+import shutil
+import time
+import unittest
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ROOT / "target" / "figures"
+SHOTS = PAGES / "screenshots"
+NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
+
+
+@functools.cache
+def chromium():
+    """The browser that the machine has; playwright's own download is not needed."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if not found:
+        raise RuntimeError("no Chromium found: install one (Debian: apt-get install chromium) or set CHROMIUM")
+    return found
+
+
+class BrowserTest(unittest.TestCase):
+    """Opens pages; every request and every complaint of a page is a failure."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.playwright = sync_playwright().start()
+        cls.browser = cls.playwright.chromium.launch(
+            executable_path=chromium(),
+            args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking"],
+        )
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.browser.close()
+        cls.playwright.stop()
+
+    def setUp(self):
+        self.complaints, self.requests = [], []
+
+    def open(self, page, wait=True, width=1300, height=900, **options):
+        """Opens a file of the pages' folder, or any address; waits until its figures are drawn."""
+        context = self.browser.new_context(viewport={"width": width, "height": height}, **options)
+        self.addCleanup(context.close)
+        tab = context.new_page()
+        tab.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
+        tab.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        address = page if "://" in str(page) else (PAGES / page).as_uri()
+        tab.on("request", lambda request: request.url != address and self.requests.append(request.url))
+        tab.goto(address)
+        if wait:
+            waiting = ".flowlens-view:not([data-state=drawn])"
+            end = time.monotonic() + 30
+            while tab.locator(waiting).count() and time.monotonic() < end:
+                tab.wait_for_timeout(50)
+            self.assertEqual(tab.locator(waiting).count(), 0, "figures that are not drawn")
+        return tab
+
+    def tearDown(self):
+        self.assertEqual(self.complaints, [])
+        self.assertEqual([url for url in self.requests if not url.startswith(("data:", "blob:"))], [])
+
+    def shot(self, tab, name):
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        tab.screenshot(path=SHOTS / f"{name}.png", full_page=True)
