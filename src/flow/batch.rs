@@ -26,12 +26,14 @@ impl Batch {
         Ok(first)
     }
 
+    /// All of them, (N,D); `None` when there are none.
+    pub fn all(&self) -> Result<Option<Tensor>> {
+        Ok(if self.rows.is_empty() { None } else { Some(Tensor::f_cat(&self.rows, 0)?) })
+    }
+
     /// Reads them all: readings and lengths, by index.
     pub fn read(&self, lens: &Lens) -> Result<Readings> {
-        if self.rows.is_empty() {
-            return Ok(Readings { readings: Vec::new(), norms: Vec::new() });
-        }
-        let all = Tensor::f_cat(&self.rows, 0)?;
+        let Some(all) = self.all()? else { return Ok(Readings { readings: Vec::new(), norms: Vec::new() }) };
         Ok(Readings { readings: lens.read_tensor(&all)?, norms: norms(&all)? })
     }
 }

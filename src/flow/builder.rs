@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
+use super::exact::{self, Amounts, Extent};
 use super::graph::{FlowGraph, Meta, Method, Target};
-use super::palette::Palette;
+use super::palette::{Palette, Scheme};
 use super::target::{self, TargetSpec};
 use super::visit;
 use crate::trace::Trace;
@@ -116,7 +117,8 @@ impl<'a> FlowGraphBuilder<'a> {
         self
     }
 
-    /// How many memories a head shows: the positions it attends to most.
+    /// How many memories a head shows: the positions that add most through it (with the published method, those it
+    /// attends to most).
     pub fn values_per_head(mut self, count: usize) -> Self {
         self.values_per_head = Some(count);
         self
@@ -178,7 +180,13 @@ impl<'a> FlowGraphBuilder<'a> {
                 }
                 self.build_visit(self.overridden(config)?, position)
             }
-            Method::Exact => Err(Error::FlowGraph("exact is on its way".to_owned())),
+            Method::Exact => {
+                let config = match file {
+                    Some(file) => file.fitted(family)?,
+                    None => Config::default(),
+                };
+                self.build_exact(&config, position)
+            }
         }
     }
 
@@ -202,6 +210,67 @@ impl<'a> FlowGraphBuilder<'a> {
         meta.width_means = visit::WIDTHS.to_owned();
         (meta.rank_colors, meta.link_colors) = visit::legends(&request)?;
         Ok(FlowGraph { meta, graphs })
+    }
+
+    fn build_exact(&self, config: &Config, position: usize) -> Result<FlowGraph> {
+        let mut targets: Vec<Target> = Vec::new();
+        let mut notes = Vec::new();
+        for spec in self.targets.as_deref().unwrap_or(&[TargetSpec::Auto]) {
+            let (target, note) = target::resolve(spec, self.trace.model(), || self.best_token(position))?;
+            notes.extend(note);
+            if targets.iter().all(|known| known.id != target.id) {
+                targets.push(target);
+            }
+        }
+        let extent = if self.overview || self.layers.is_empty() {
+            Extent::Overview
+        } else if self.chain {
+            let mut layers = self.layers.clone();
+            layers.sort_unstable();
+            layers.dedup();
+            Extent::Layers(vec![layers])
+        } else {
+            Extent::Layers(self.layers.iter().map(|&layer| vec![layer]).collect())
+        };
+        let scheme = Scheme::new(self.palette.or(config.palette).unwrap_or_default(), config)?;
+        let amounts = self.amounts(config)?;
+        let request = exact::Request { trace: self.trace, position, targets: &targets, amounts, scheme: &scheme };
+        let (graphs, kinds) = exact::build(&request, &extent)?;
+        let mut meta = self.meta(Method::Exact, position, targets);
+        meta.width_means = exact::WIDTHS.to_owned();
+        meta.notes = notes;
+        if !meta.targets.is_empty() {
+            meta.rank_colors = scheme.rank_legend(self.trace.model().architecture().vocab);
+        }
+        meta.link_colors = scheme.link_legend(|kind| kinds.contains(&kind));
+        Ok(FlowGraph { meta, graphs })
+    }
+
+    /// How much to show: the builder's word first, then the configuration's, then what keeps the picture readable.
+    fn amounts(&self, config: &Config) -> Result<Amounts> {
+        let given = |field: &str, number: i64, usual: usize| match (config.sets(field), usize::try_from(number)) {
+            (false, _) => Ok(usual),
+            (true, Ok(number)) => Ok(number),
+            (true, Err(_)) => Err(Error::FlowGraph(format!("{field} is {number}; write 0 or more"))),
+        };
+        let heads = match (config.sets("heads"), usize::try_from(config.heads)) {
+            (false, _) => Heads::Top(6),
+            (true, Ok(count @ 1..)) => Heads::Top(count),
+            (true, _) => Heads::All,
+        };
+        let (top_neurons, bottom_neurons) = match self.neurons {
+            Some(counts) => counts,
+            None => (given("top_neurons", config.top_neurons, 6)?, given("bottom_neurons", config.bottom_neurons, 4)?),
+        };
+        Ok(Amounts {
+            heads: self.heads.unwrap_or(heads),
+            values_per_head: match self.values_per_head {
+                Some(count) => count,
+                None => given("values_per_head", config.values_per_head, 2)?,
+            },
+            top_neurons,
+            bottom_neurons,
+        })
     }
 
     fn meta(&self, method: Method, position: usize, targets: Vec<Target>) -> Meta {

@@ -5,6 +5,7 @@ mod batch;
 mod builder;
 mod colors;
 mod config;
+mod exact;
 mod graph;
 mod json;
 mod palette;

@@ -167,6 +167,7 @@ impl Lens {
     }
 
     /// Logits (N,V) of a batch (N,D), float32.
+    #[cfg(test)]
     pub(crate) fn logits(&self, vectors: &Tensor) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         self.project(&self.batch(vectors)?, &self.readout.head.f_to_kind(Kind::Float)?)

@@ -34,10 +34,11 @@ fn best(row: &[f32], count: usize, before: impl Fn(f32, f32) -> bool) -> Vec<usi
         if value.is_nan() {
             continue;
         }
-        if let Some(&last) = kept.last() {
-            if kept.len() == count && !before(value, row[last]) {
-                continue;
-            }
+        if let Some(&last) = kept.last()
+            && kept.len() == count
+            && !before(value, row[last])
+        {
+            continue;
         }
         let place = kept.partition_point(|&other| !before(value, row[other]));
         kept.insert(place, index);

@@ -1,0 +1,196 @@
+//! One layer's attention at one position, taken apart into vectors of the residual stream.
+
+use tch::{Kind, Tensor};
+
+use super::super::batch;
+use crate::model::architecture::NormKind;
+use crate::model::layers::{self, Norm, Role};
+use crate::trace::Trace;
+use crate::{Result, Site};
+
+/// What attention of one layer reads and writes at one position.
+pub(super) struct Attention<'a> {
+    trace: &'a Trace,
+    weights: &'a layers::Attention,
+    layer: usize,
+    position: i64,
+    rotary: bool,
+    /// Attention probabilities (H,S).
+    pattern: Tensor,
+    /// What each head adds (H,D).
+    pub outputs: Tensor,
+    /// The output matrix's bias (D).
+    pub bias: Option<Tensor>,
+}
+
+/// A position that a head sees.
+pub(super) struct Memory {
+    pub position: usize,
+    /// Attention probability.
+    pub score: f64,
+    /// Length of what it adds through the head.
+    pub added: f64,
+}
+
+/// The keys of some positions as one head's query meets them.
+pub(super) struct Keys {
+    /// (n,D): dotted with what the block's attention reads at the query's position, each row gives a score before
+    /// scale and softmax, up to the offset. Rotation is undone for that position; the scale of a norm of query heads
+    /// is held fixed.
+    pub directions: Tensor,
+    /// (n): the part of the score that does not depend on what is read: the query's biases.
+    pub offsets: Vec<f64>,
+}
+
+impl<'a> Attention<'a> {
+    pub fn new(trace: &'a Trace, layer: usize, position: usize) -> Result<Attention<'a>> {
+        let model = trace.model();
+        let weights = &model.stack().blocks[layer].attention;
+        let position = position as i64;
+        let mix = trace.tensor(Site::HeadMix(layer))?.f_narrow(1, position, 1)?.f_to_kind(Kind::Float)?;
+        let mut outputs = Vec::new();
+        for head in 0..weights.heads(Role::Query) {
+            let matrix = weights.output_weight(head)?.f_to_kind(Kind::Float)?;
+            outputs.push(mix.f_get(head as i64)?.f_matmul(&matrix.f_tr()?)?);
+        }
+        Ok(Attention {
+            trace,
+            weights,
+            layer,
+            position,
+            rotary: model.architecture().blocks[layer].attention.rotary.is_some(),
+            pattern: trace.tensor(Site::Pattern(layer))?.f_select(1, position)?.f_to_kind(Kind::Float)?,
+            outputs: Tensor::f_cat(&outputs, 0)?,
+            bias: weights.output_bias().map(|bias| bias.f_to_kind(Kind::Float)).transpose()?,
+        })
+    }
+
+    /// Number of query heads.
+    pub fn heads(&self) -> usize {
+        self.weights.heads(Role::Query)
+    }
+
+    /// Scores are multiplied by it before the softmax.
+    pub fn scale(&self) -> f64 {
+        self.weights.scale
+    }
+
+    /// Attention probabilities of a head over all positions.
+    pub fn scores(&self, head: usize) -> Result<Vec<f64>> {
+        batch::numbers(&self.pattern.f_get(head as i64)?)
+    }
+
+    /// The positions that a head sees, those first whose memory adds the longest vector: attention alone would put
+    /// first what many heads rest on without taking anything from it.
+    pub fn memories(&self, head: usize) -> Result<Vec<Memory>> {
+        let scores = self.scores(head)?;
+        let seen: Vec<usize> = (0..scores.len()).filter(|&position| scores[position] > 0.).collect();
+        let lengths = batch::norms(&self.values(head, &seen)?)?;
+        let added: Vec<f64> = seen.iter().zip(lengths).map(|(&position, length)| scores[position] * length).collect();
+        let memory = |index: usize| Memory { position: seen[index], score: scores[seen[index]], added: added[index] };
+        Ok(batch::falling(&added).into_iter().map(memory).collect())
+    }
+
+    /// What some positions would write through a head with a score of 1: (n,D).
+    pub fn values(&self, head: usize, positions: &[usize]) -> Result<Tensor> {
+        let values = self.of_key_head(Site::Value(self.layer), head)?;
+        let values = values.f_index_select(0, &indices(positions, &values)?)?;
+        Ok(values.f_matmul(&self.weights.output_weight(head)?.f_to_kind(Kind::Float)?.f_tr()?)?)
+    }
+
+    /// What all positions but these write through a head, together: (D).
+    pub fn rest(&self, head: usize, positions: &[usize]) -> Result<Tensor> {
+        let mut scores = self.scores(head)?;
+        for &position in positions {
+            scores[position] = 0.;
+        }
+        let values = self.of_key_head(Site::Value(self.layer), head)?;
+        let scores: Vec<f32> = scores.iter().map(|&score| score as f32).collect();
+        let mix = values.f_tr()?.f_mv(&Tensor::f_from_slice(&scores)?.f_to_device(values.device())?)?;
+        Ok(self.weights.output_weight(head)?.f_to_kind(Kind::Float)?.f_mv(&mix)?)
+    }
+
+    /// The keys of some positions as a head's query meets them.
+    pub fn keys(&self, head: usize, positions: &[usize]) -> Result<Keys> {
+        let keys = match self.rotary {
+            true => self.of_key_head(Site::RotatedKey(self.layer), head)?,
+            false => self.normed(self.of_key_head(Site::Key(self.layer), head)?, Role::Key)?,
+        };
+        let mut along = keys.f_index_select(0, &indices(positions, &keys)?)?;
+        along = self.turned_back(&along)?;
+        let mut offsets = vec![0.; positions.len()];
+        if let Some((norm, _)) = self.weights.head_norms() {
+            let query = self.own(Site::Query(self.layer), head)?;
+            let (pulled, constant) = pull_back(norm, &query, &along)?;
+            along = pulled;
+            offsets = constant;
+        }
+        if let Some(bias) = self.weights.bias(Role::Query, head)? {
+            let constant = batch::numbers(&along.f_mv(&bias.f_to_kind(Kind::Float)?)?)?;
+            offsets.iter_mut().zip(constant).for_each(|(offset, more)| *offset += more);
+        }
+        let matrix = self.weights.weight(Role::Query, head)?.f_to_kind(Kind::Float)?;
+        Ok(Keys { directions: along.f_matmul(&matrix)?, offsets })
+    }
+
+    /// What a head's query looks for, as a direction of what the block reads (D): dotted with the input of a key at
+    /// the query's own place it gives the score, so that only content counts, not distance.
+    pub fn query(&self, head: usize) -> Result<Tensor> {
+        let mut along = match self.rotary {
+            true => self.turned_back(&self.own(Site::RotatedQuery(self.layer), head)?)?,
+            false => self.normed(self.own(Site::Query(self.layer), head)?, Role::Query)?,
+        };
+        let key_head = self.weights.key_head(head);
+        if let Some((_, norm)) = self.weights.head_norms() {
+            let key = self.of_key_head(Site::Key(self.layer), head)?.f_narrow(0, self.position, 1)?;
+            along = pull_back(norm, &key, &along)?.0;
+        }
+        Ok(along.f_matmul(&self.weights.weight(Role::Key, key_head)?.f_to_kind(Kind::Float)?)?.f_get(0)?)
+    }
+
+    /// The rows (S,d) of the key head that a query head reads.
+    fn of_key_head(&self, site: Site, head: usize) -> Result<Tensor> {
+        let all = self.trace.tensor(site)?.f_get(self.weights.key_head(head) as i64)?;
+        Ok(all.f_to_kind(Kind::Float)?)
+    }
+
+    /// The row (1,d) of a query head at the position.
+    fn own(&self, site: Site, head: usize) -> Result<Tensor> {
+        Ok(self.trace.tensor(site)?.f_get(head as i64)?.f_narrow(0, self.position, 1)?.f_to_kind(Kind::Float)?)
+    }
+
+    fn normed(&self, rows: Tensor, role: Role) -> Result<Tensor> {
+        match (self.weights.head_norms(), role) {
+            (Some((query, _)), Role::Query) => query.forward(&rows),
+            (Some((_, key)), _) => key.forward(&rows),
+            (None, _) => Ok(rows),
+        }
+    }
+
+    /// Rows (n,d) with the rotation of the position undone.
+    fn turned_back(&self, rows: &Tensor) -> Result<Tensor> {
+        match self.trace.model().stack().rotation(self.layer, &[self.position])? {
+            Some((rotary, angles)) => Ok(rotary.turn_transposed(&rows.f_unsqueeze(1)?, &angles)?.f_squeeze_dim(1)?),
+            None => Ok(rows.shallow_clone()),
+        }
+    }
+}
+
+/// Directions (n,d) behind a norm as directions before it, the norm's scale held fixed at `input` (1,d), and what its
+/// bias adds to each.
+fn pull_back(norm: &Norm, input: &Tensor, along: &Tensor) -> Result<(Tensor, Vec<f64>)> {
+    let constant = match &norm.bias {
+        Some(bias) => batch::numbers(&along.f_mv(&bias.f_to_kind(Kind::Float)?)?)?,
+        None => vec![0.; along.size()[0] as usize],
+    };
+    let mut before = along.f_mul(&norm.gain.f_to_kind(Kind::Float)?)?.f_div(&norm.divisor(input)?)?;
+    if matches!(norm.kind, NormKind::Layer { .. }) {
+        before = before.f_sub(&before.f_mean_dim([-1i64].as_slice(), true, Kind::Float)?)?;
+    }
+    Ok((before, constant))
+}
+
+fn indices(positions: &[usize], beside: &Tensor) -> Result<Tensor> {
+    let positions: Vec<i64> = positions.iter().map(|&position| position as i64).collect();
+    Ok(Tensor::f_from_slice(&positions)?.f_to_device(beside.device())?)
+}

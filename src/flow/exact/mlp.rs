@@ -1,0 +1,92 @@
+//! One layer's MLP at one position, taken apart into neurons.
+
+use tch::{Kind, Tensor};
+
+use super::super::batch;
+use crate::model::layers::{self, activate};
+use crate::trace::Trace;
+use crate::{Result, Site};
+
+/// What the MLP of one layer reads and writes at one position.
+pub(super) struct Mlp<'a> {
+    weights: &'a layers::Mlp,
+    neurons: Tensor,
+    /// What each neuron's row is multiplied with.
+    pub activations: Vec<f64>,
+    /// Before the activation; the up projection in gated MLPs.
+    pub pre: Vec<f64>,
+    /// Activation of the gate, in gated MLPs: `activations = gates * pre`.
+    pub gates: Option<Vec<f64>>,
+    /// Length of what each neuron adds.
+    pub lengths: Vec<f64>,
+    /// The second matrix's bias (D).
+    pub bias: Option<Tensor>,
+}
+
+impl<'a> Mlp<'a> {
+    pub fn new(trace: &'a Trace, layer: usize, position: usize) -> Result<Mlp<'a>> {
+        let weights = &trace.model().stack().blocks[layer].mlp;
+        let row =
+            |site: Site| -> Result<Tensor> { Ok(trace.tensor(site)?.f_get(position as i64)?.f_to_kind(Kind::Float)?) };
+        let neurons = row(Site::Neurons(layer))?;
+        let activations = batch::numbers(&neurons)?;
+        let columns = weights.down.weight.f_to_kind(Kind::Float)?;
+        let norms = batch::numbers(&columns.f_norm_scalaropt_dim(2., [0i64].as_slice(), false)?)?;
+        let gates = match weights.gate {
+            Some(_) => Some(batch::numbers(&activate(weights.activation, &row(Site::MlpGate(layer))?)?)?),
+            None => None,
+        };
+        Ok(Mlp {
+            weights,
+            lengths: activations.iter().zip(norms).map(|(a, norm)| a.abs() * norm).collect(),
+            activations,
+            pre: batch::numbers(&row(Site::MlpPre(layer))?)?,
+            gates,
+            neurons,
+            bias: weights.down.bias.as_ref().map(|bias| bias.f_to_kind(Kind::Float)).transpose()?,
+        })
+    }
+
+    /// The neurons to show: of those with a positive activation the ones that add most, then of those with a
+    /// negative one.
+    pub fn strongest(&self, top: usize, bottom: usize) -> Vec<usize> {
+        let pick = |sign: f64, count: usize| {
+            let order = batch::falling(&self.lengths).into_iter();
+            order.filter(move |&neuron| self.activations[neuron] * sign > 0.).take(count)
+        };
+        pick(1., top).chain(pick(-1., bottom)).collect()
+    }
+
+    /// What some neurons look for: rows of the first matrix, (n,D).
+    pub fn keys(&self, neurons: &[usize]) -> Result<Tensor> {
+        pick_rows(&self.weights.up.weight, 0, neurons)
+    }
+
+    /// Rows of the gate, in gated MLPs: (n,D).
+    pub fn gate_keys(&self, neurons: &[usize]) -> Result<Option<Tensor>> {
+        self.weights.gate.as_ref().map(|gate| pick_rows(&gate.weight, 0, neurons)).transpose()
+    }
+
+    /// What some neurons write, turned by the sign of their activation: (n,D). Times the absolute activation it is
+    /// what they add.
+    pub fn values(&self, neurons: &[usize]) -> Result<Tensor> {
+        let signs: Vec<f32> = neurons.iter().map(|&n| if self.activations[n] < 0. { -1. } else { 1. }).collect();
+        let rows = pick_rows(&self.weights.down.weight, 1, neurons)?.f_tr()?;
+        Ok(rows.f_mul(&Tensor::f_from_slice(&signs)?.f_to_device(rows.device())?.f_unsqueeze(1)?)?)
+    }
+
+    /// What all neurons but these add, together: (D).
+    pub fn rest(&self, neurons: &[usize]) -> Result<Tensor> {
+        let left = self.neurons.f_detach_copy()?;
+        for &neuron in neurons {
+            let _ = left.f_narrow(0, neuron as i64, 1)?.f_fill_(0.)?;
+        }
+        Ok(self.weights.down.weight.f_to_kind(Kind::Float)?.f_mv(&left)?)
+    }
+}
+
+fn pick_rows(matrix: &Tensor, axis: i64, indices: &[usize]) -> Result<Tensor> {
+    let indices: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
+    let indices = Tensor::f_from_slice(&indices)?.f_to_device(matrix.device())?;
+    Ok(matrix.f_index_select(axis, &indices)?.f_to_kind(Kind::Float)?)
+}

@@ -1,0 +1,201 @@
+//! The graph with its mathematics right: whatever enters a node adds up to it.
+//!
+//! * A key is a direction of what the block's attention reads: its dot product with that input is the score. So the
+//!   query's matrix carries it back, and a rotation is undone for the query's position.
+//! * A memory's value, a head, a neuron stand as they are added: through the output matrix, with score or activation.
+//!   A neuron's row is turned by the sign of its activation, so that its words are what it promotes.
+//! * Where only some terms of a sum are shown, one more node holds the others.
+//! * What a node puts onto a target's logit is linear: the final norm's scale is held at the last residual stream.
+
+mod attention;
+mod block;
+mod draft;
+mod mlp;
+mod overview;
+#[cfg(test)]
+mod tests;
+
+use tch::{Kind, Tensor};
+
+use super::batch::{self, Batch};
+use super::builder::Heads;
+use super::graph::{Graph, LinkKind, NodeKind, Target};
+use super::palette::Scheme;
+use crate::trace::Trace;
+use crate::{Error, Result, Site};
+use draft::{Draft, NodeDraft, Writer};
+
+/// What the width of links means.
+pub(super) const WIDTHS: &str = "width: length of the vector that is added there; links that read (norms, queries, \
+                                 keys) are as wide as what they lead to";
+
+/// How much of a block is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Amounts {
+    pub heads: Heads,
+    pub values_per_head: usize,
+    pub top_neurons: usize,
+    pub bottom_neurons: usize,
+}
+
+/// What a build goes by.
+pub(super) struct Request<'a> {
+    pub trace: &'a Trace,
+    pub position: usize,
+    pub targets: &'a [Target],
+    pub amounts: Amounts,
+    pub scheme: &'a Scheme,
+}
+
+/// Which part of the model is drawn.
+pub(super) enum Extent {
+    /// Every list of layers as a graph, its layers chained.
+    Layers(Vec<Vec<usize>>),
+    /// All layers, coarsely.
+    Overview,
+}
+
+/// Graphs, and the kinds of links in them.
+pub(super) fn build(request: &Request, extent: &Extent) -> Result<(Vec<Graph>, Vec<LinkKind>)> {
+    let _guard = tch::no_grad_guard();
+    let mut scene = Scene::new(request)?;
+    let mut drafts = Vec::new();
+    match extent {
+        Extent::Layers(lists) => {
+            for layers in lists {
+                drafts.push((layers.clone(), chain(&mut scene, layers)?));
+            }
+        }
+        Extent::Overview => {
+            drafts.push(((0..request.trace.model().layers()).collect(), overview::draft(&mut scene)?));
+        }
+    }
+    let kinds = drafts.iter().flat_map(|(_, draft)| draft.kinds()).collect();
+    let model = request.trace.model();
+    let writer = Writer::new(model, request.scheme, request.targets, &scene.batch, &scene.attributions)?;
+    let graphs = drafts.into_iter().map(|(layers, draft)| draft.finish(layers, &writer)).collect::<Result<_>>()?;
+    Ok((graphs, kinds))
+}
+
+/// What all parts of a build share.
+struct Scene<'a> {
+    request: &'a Request<'a>,
+    batch: Batch,
+    /// For every target the direction (D) of the stream that raises its logit; empty when the run did not keep the
+    /// last residual stream.
+    attributions: Vec<Tensor>,
+    /// The run's tokens as they are shown.
+    pieces: Vec<String>,
+}
+
+impl<'a> Scene<'a> {
+    fn new(request: &'a Request<'a>) -> Result<Scene<'a>> {
+        let trace = request.trace;
+        let model = trace.model();
+        let last = Site::ResidPost(model.layers() - 1);
+        let mut attributions = Vec::new();
+        if let (Ok(stream), false) = (trace.tensor(last), request.targets.is_empty()) {
+            let (lens, stream) = (model.lens()?, stream.f_get(request.position as i64)?);
+            for target in request.targets {
+                attributions.push(lens.attribution(target.id, &stream)?);
+            }
+        }
+        let shown = |id: u32| match model.tokenizer() {
+            Some(tokenizer) => tokenizer.shown(id),
+            None => model.piece(id),
+        };
+        let pieces = trace.ids().into_iter().map(|id| draft::short(&shown(id))).collect();
+        Ok(Scene { request, batch: Batch::default(), attributions, pieces })
+    }
+
+    /// The vector (D) of a site at the graph's position, float32.
+    fn row(&self, site: Site) -> Result<Tensor> {
+        Ok(self.request.trace.tensor(site)?.f_get(self.request.position as i64)?.f_to_kind(Kind::Float)?)
+    }
+
+    /// Adds a node for the vector of a site: the node, and the vector's length.
+    fn site(&mut self, draft: &mut Draft, site: Site, kind: NodeKind, column: usize) -> Result<(usize, f64)> {
+        let vector = self.row(site)?;
+        let layer = site.layer().unwrap_or_default();
+        let (name, words) = match site {
+            Site::ResidPre(_) => ("resid_pre", "the residual stream before the block"),
+            Site::ResidMid(_) => ("resid_mid", "the residual stream between attention and MLP"),
+            Site::ResidPost(_) => ("resid_post", "the residual stream after the block"),
+            Site::AttnNorm(_) => ("ln1", "what attention reads"),
+            Site::MlpNorm(_) => ("ln2", "what the MLP reads"),
+            Site::AttnOut(_) => ("attn_out", "what attention writes"),
+            _ => ("mlp_out", "what the MLP writes"),
+        };
+        let length = batch::norms(&vector.f_unsqueeze(0)?)?[0];
+        let node = NodeDraft {
+            added: (kind != NodeKind::Normed).then_some(1.),
+            ..bare(format!("blocks.{layer}.{name}"), kind, layer, column, self.batch.push(&vector)?)
+        };
+        Ok((draft.node(NodeDraft { name: format!("layer {layer}: {words}"), ..node }), length))
+    }
+
+    /// The direction of the first target.
+    fn first_target(&self) -> Result<&Tensor> {
+        self.attributions.first().ok_or_else(|| match self.request.targets.is_empty() {
+            true => Error::FlowGraph("heads are to be chosen by target, and the graph follows none".to_owned()),
+            false => Error::site(
+                Site::ResidPost(self.request.trace.model().layers() - 1),
+                "was not kept in this run, and heads chosen by target need it; add it to keep(..)",
+            ),
+        })
+    }
+}
+
+fn bare(id: String, kind: NodeKind, layer: usize, column: usize, vector: usize) -> NodeDraft {
+    NodeDraft {
+        id,
+        kind,
+        layer,
+        head: None,
+        source_position: None,
+        neuron: None,
+        column,
+        vector,
+        name: String::new(),
+        mark: String::new(),
+        label: None,
+        facts: Vec::new(),
+        added: None,
+    }
+}
+
+/// Blocks from left to right; layers between them that are not shown are one link.
+fn chain(scene: &mut Scene, layers: &[usize]) -> Result<Draft> {
+    let mut draft = Draft::default();
+    let mut previous: Option<(usize, (usize, f64), usize)> = None;
+    for &layer in layers {
+        let (input, column) = match previous {
+            None => (scene.site(&mut draft, Site::ResidPre(layer), NodeKind::Resid, 0)?, 0),
+            Some((before, output, column)) if before + 1 == layer => (output, column),
+            Some((before, (output, length), column)) => {
+                let input = scene.site(&mut draft, Site::ResidPre(layer), NodeKind::Resid, column + 2)?;
+                let added = scene.row(Site::ResidPre(layer))?.f_sub(&scene.row(Site::ResidPost(before))?)?;
+                let width = batch::norms(&added.f_unsqueeze(0)?)?[0];
+                let ends = (output, input.0);
+                draft.term(ends, LinkKind::Residual, length, length, "the residual stream goes on".to_owned());
+                let skipped = match before + 2 == layer {
+                    true => {
+                        format!("layer {}, not shown, adds a vector of length {}", before + 1, draft::number(width))
+                    }
+                    false => format!(
+                        "layers {} to {}, not shown, add a vector of length {}",
+                        before + 1,
+                        layer - 1,
+                        draft::number(width)
+                    ),
+                };
+                let vector = scene.batch.push(&added)?;
+                draft.carry(ends, LinkKind::Skip, width, vector, skipped);
+                (input, column + 2)
+            }
+        };
+        let (output, end) = block::draw(scene, &mut draft, layer, input, column)?;
+        previous = Some((layer, output, end));
+    }
+    Ok(draft)
+}

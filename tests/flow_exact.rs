@@ -1,0 +1,235 @@
+//! The exact graph as a user gets it: everything that enters a node adds up to it.
+
+use std::path::Path;
+
+use flowlens::flow::{FlowGraph, Graph, Heads, LinkKind, Method, NodeKind, Palette};
+use flowlens::{Model, Site, Trace};
+
+const FAMILIES: [&str; 9] =
+    ["gpt2", "gpt_neo", "gptj", "gpt_neox", "llama_mha", "llama_gqa", "mistral", "qwen2", "qwen3"];
+
+fn model(name: &str) -> Model {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    Model::load(folder.to_str().unwrap()).unwrap()
+}
+
+fn trace(family: &str) -> Trace {
+    model(&format!("parity/{family}")).run([5i64, 17, 200, 3, 77, 150, 42, 9, 111]).unwrap()
+}
+
+/// Checks every sum of a graph through what its terms put onto the logits of the targets: a linear view of the
+/// vectors, one number for each target.
+fn assert_sums(graph: &Graph, place: &str) -> usize {
+    let sum_kinds = [NodeKind::Head, NodeKind::AttnOut, NodeKind::MlpOut, NodeKind::Resid];
+    let mut sums = 0;
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let terms: Vec<_> = graph
+            .links
+            .iter()
+            .filter(|link| link.target == index && !matches!(link.kind, LinkKind::Norm | LinkKind::Skip))
+            .collect();
+        let skipped = graph.links.iter().any(|link| link.target == index && link.kind == LinkKind::Skip);
+        if !sum_kinds.contains(&node.kind) || terms.is_empty() || skipped {
+            continue;
+        }
+        let (mut error, mut size) = (0f64, 0f64);
+        for (target, &wanted) in node.contributions.iter().enumerate() {
+            let sum: f64 = terms.iter().map(|link| graph.nodes[link.source].contributions[target]).sum();
+            error += (sum - wanted).powi(2);
+            size += wanted.powi(2);
+        }
+        let relative = (error / size).sqrt();
+        assert!(relative < 1e-5, "{place}, {}: {} terms, relative error {relative:e}", node.id, terms.len());
+        sums += 1;
+    }
+    sums
+}
+
+#[test]
+fn every_fan_in_adds_up_in_every_family() {
+    for family in FAMILIES {
+        let trace = trace(family);
+        let heads = trace.model().architecture().blocks[0].attention.heads;
+        for (amount, position) in [(Heads::Top(2), -1), (Heads::All, 4), (Heads::ByTarget(1), 0)] {
+            let mut builder = trace.flow_graph().layers([0, 1]).position(position).heads(amount).neurons(3, 2);
+            for target in [1, 20, 100, 200, 289] {
+                builder = builder.target(target);
+            }
+            for chain in [false, true] {
+                let graph = builder.clone().chain(chain).build().unwrap();
+                assert_eq!(graph.graphs.len(), if chain { 1 } else { 2 });
+                let sums: usize = graph.graphs.iter().map(|graph| assert_sums(graph, family)).sum();
+                let shown = match amount {
+                    Heads::All => heads,
+                    Heads::Top(count) | Heads::ByTarget(count) => count,
+                    _ => unreachable!(),
+                };
+                let parallel = ["gptj", "gpt_neox"].contains(&family);
+                assert_eq!(sums, 2 * (shown + if parallel { 3 } else { 4 }), "{family}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_block_input_and_the_output_put_the_logit_together() {
+    for family in FAMILIES {
+        let trace = trace(family);
+        let graph = trace.flow_graph().overview().target(33).target(5).target(250).build().unwrap();
+        assert_eq!(assert_sums(&graph.graphs[0], family), trace.model().layers());
+        let last = graph.nodes().last().unwrap();
+        assert_eq!(last.kind, NodeKind::Resid);
+        let position = trace.len() - 1;
+        let stream = trace.get(Site::ResidPost(trace.model().layers() - 1)).unwrap().row(position).unwrap();
+        let frozen = trace.model().lens().unwrap().frozen(&stream).unwrap().targets([33]);
+        let logit = f64::from(frozen.read(&stream).unwrap()[0].targets[0].logit);
+        assert!((last.contributions[0] - logit).abs() < 1e-4 * logit.abs().max(1.), "{family}");
+        let own = trace.get(Site::Logits).unwrap().get(&[position, 33]).unwrap();
+        let read = last.reading.as_ref().unwrap().targets[0].logit;
+        assert!((own - read).abs() < 1e-4 * own.abs().max(1.), "{family}: {own} {read}");
+    }
+}
+
+#[test]
+fn layers_left_out_are_one_link_with_what_they_added() {
+    for family in ["gpt2", "gptj", "llama_gqa"] {
+        let trace = trace(family);
+        let graph = trace.flow_graph().layers([2, 0, 2]).chain(true).target(7).build().unwrap();
+        let graph = &graph.graphs[0];
+        assert_eq!(graph.layers, [0, 2]);
+        let skip: Vec<_> = graph.links.iter().filter(|link| link.kind == LinkKind::Skip).collect();
+        assert_eq!(skip.len(), 1);
+        let (from, to) = (&graph.nodes[skip[0].source], &graph.nodes[skip[0].target]);
+        assert_eq!((from.id.as_str(), to.id.as_str()), ("blocks.0.resid_post", "blocks.2.resid_pre"));
+        let row = |site| trace.get(site).unwrap().row(8).unwrap().data().to_vec();
+        let (attention, mlp) = (row(Site::AttnOut(1)), row(Site::MlpOut(1)));
+        let length = attention.iter().zip(&mlp).map(|(a, m)| f64::from(a + m).powi(2)).sum::<f64>().sqrt();
+        assert!((skip[0].weight - length).abs() < 1e-5 * length, "{family}: {} {length}", skip[0].weight);
+        assert!(skip[0].hover.contains("layer 1, not shown") && skip[0].hover.contains("says"), "{}", skip[0].hover);
+    }
+}
+
+#[test]
+fn remainders_stand_where_a_sum_is_cut_and_only_there() {
+    let trace = trace("gpt2");
+    let count = |graph: &FlowGraph| graph.nodes().filter(|node| node.kind == NodeKind::Remainder).count();
+    let cut = trace.flow_graph().layers([1]).heads(Heads::Top(3)).values_per_head(2).neurons(2, 1).build().unwrap();
+    assert_eq!(count(&cut), 3 + 1 + 1, "one for each head's tokens, one for heads, one for neurons");
+    let whole = trace.flow_graph().layers([1]).heads(Heads::All).values_per_head(99).neurons(999, 999).build().unwrap();
+    assert_eq!(count(&whole), 0);
+    let first = trace.flow_graph().layers([1]).position(0).heads(Heads::All).build().unwrap();
+    let memories = first.nodes().filter(|node| node.kind == NodeKind::Value).count();
+    assert_eq!(memories, 4, "the first position sees only itself");
+}
+
+#[test]
+fn a_window_hides_what_lies_before_it() {
+    let trace = trace("mistral");
+    let graph = trace.flow_graph().layers([0]).values_per_head(99).heads(Heads::All).build().unwrap();
+    let positions: Vec<usize> = graph.nodes().filter_map(|node| node.source_position).collect();
+    assert_eq!(positions.iter().min(), Some(&3), "six positions back from 8, its own included");
+    assert_eq!(positions.iter().max(), Some(&8));
+}
+
+#[test]
+fn gated_neurons_show_gate_and_up() {
+    let gated = trace("llama_gqa").flow_graph().layers([0]).neurons(3, 2).build().unwrap();
+    let count = |graph: &FlowGraph, kind| graph.nodes().filter(|node| node.kind == kind).count();
+    assert_eq!(count(&gated, NodeKind::NeuronGate), 5);
+    assert_eq!(count(&gated, NodeKind::NeuronKey), 5);
+    assert_eq!(count(&gated, NodeKind::NeuronValue), 5);
+    let plain = trace("gpt2").flow_graph().layers([0]).neurons(3, 2).build().unwrap();
+    assert_eq!(count(&plain, NodeKind::NeuronGate), 0);
+}
+
+#[test]
+fn nodes_tell_what_they_are_and_ids_are_unique() {
+    let trace = model("visit/tiny_llama").run("The capital of Japan is the city of").unwrap();
+    let graph = trace.flow_graph().layers(0..3).chain(true).target(" the").target(286).build().unwrap();
+    assert_eq!(graph.meta.targets.iter().map(|target| target.text.as_str()).collect::<Vec<_>>(), [" the", " of"]);
+    let mut ids: Vec<&str> = graph.nodes().map(|node| node.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), graph.nodes().count());
+    for node in graph.nodes() {
+        let hover = node.hover.join("\n");
+        for part in ["layer ", "says “", "“␣the”: rank ", "“␣of”: rank ", "length ", "entropy "] {
+            assert!(hover.contains(part), "{}: {part:?} is not in {hover}", node.id);
+        }
+        assert!(node.color.starts_with("rgba(") || node.color.starts_with('#'));
+    }
+    let key = graph.nodes().find(|node| node.kind == NodeKind::Key).unwrap();
+    assert!(key.hover.iter().any(|line| line.starts_with("attention 0.")), "{:?}", key.hover);
+    assert!(key.label.starts_with('«'));
+    let columns: Vec<usize> = graph.graphs[0]
+        .links
+        .iter()
+        .map(|link| {
+            let nodes = &graph.graphs[0].nodes;
+            assert!(nodes[link.source].column < nodes[link.target].column, "{link:?}");
+            nodes[link.target].column
+        })
+        .collect();
+    assert_eq!(columns.iter().max(), Some(&36));
+    assert!(graph.links().all(|link| link.weight >= 0. && !link.color.is_empty()));
+    assert!(graph.meta.link_colors.len() > 3 && graph.meta.rank_colors.len() > 3);
+}
+
+#[test]
+fn targets_that_are_not_one_token_are_remarked() {
+    let trace = model("visit/tiny_gpt2").run("The capital of Japan is the city of").unwrap();
+    let notes = |target: &str| trace.flow_graph().layers([0]).target(target).build().unwrap().meta.notes;
+    assert!(notes(" the").is_empty());
+    let several = notes(" Tokyo").concat();
+    assert!(several.contains("tokens (") && several.contains("follows the first"), "{several}");
+    let blank = notes("the").concat();
+    assert!(blank.contains("\" the\""), "{blank}");
+    let own = trace.flow_graph().layers([0]).build().unwrap();
+    assert_eq!(own.meta.targets[0].id, trace.next_tokens(1).unwrap()[0].id, "ids are passed on, not texts");
+    let none = trace.flow_graph().layers([0]).no_target().build().unwrap();
+    assert!(none.meta.rank_colors.is_empty() && none.nodes().all(|node| node.contributions.is_empty()));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_in_words() {
+    let trace = trace("gpt2");
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("flow_graph_configs");
+    let builder = || trace.flow_graph().layers([1]);
+    for (builder, says) in [
+        (trace.flow_graph().layers([3]), "layer 3 does not exist; the model has 3 layers (0 to 2)"),
+        (builder().position(9), "0 to 8"),
+        (builder().position(-10), "position -10"),
+        (builder().target("x").target(290), "0 to 289"),
+        (builder().config("nowhere.json"), "nowhere.json"),
+        (builder().config(configs.join("flow_graph_config_llama2_7B.json")), "belongs to llama"),
+        (builder().no_target().heads(Heads::ByTarget(2)), "follows none"),
+    ] {
+        let error = builder.build().unwrap_err().to_string();
+        assert!(error.contains(says), "{says:?} is not in {error:?}");
+    }
+    let poor = trace.model().watch([1i64, 2, 3]).keep([Site::ResidPre(0)]).run().unwrap();
+    let error = poor.flow_graph().layers([0]).target(1).build().unwrap_err().to_string();
+    assert!(error.contains("blocks.0.ln1.output") && error.contains("keep"), "{error}");
+    let grouped =
+        self::trace("llama_gqa").flow_graph().layers([0]).method(Method::Visit).build().unwrap_err().to_string();
+    assert!(grouped.contains("2 key heads for 6 query heads"), "{grouped}");
+    let neox = self::trace("gpt_neox").flow_graph().layers([0]).method(Method::Visit).build().unwrap_err().to_string();
+    assert!(neox.contains("no form for gpt_neox"), "{neox}");
+}
+
+#[test]
+fn configurations_set_amounts_and_colours() {
+    let trace = trace("gpt2");
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("flow_graph_configs");
+    let heads = |graph: &FlowGraph| graph.nodes().filter(|node| node.kind == NodeKind::Head).count();
+    for name in ["light", "dark", "color_blind", "flow_graph_config_gpt2", "flow_graph_config_basic_color_palette2"] {
+        let graph = trace.flow_graph().layers([1]).config(configs.join(format!("{name}.json"))).build().unwrap();
+        assert_eq!(graph.meta.method, Method::Exact);
+        assert_eq!(heads(&graph), 4);
+        let fewer = trace.flow_graph().layers([1]).heads(Heads::Top(1)).config(configs.join(format!("{name}.json")));
+        assert_eq!(heads(&fewer.build().unwrap()), 1, "the builder wins");
+    }
+    let rank_one =
+        |palette| trace.flow_graph().layers([1]).palette(palette).build().unwrap().meta.rank_colors[0].0.clone();
+    assert_ne!(rank_one(Palette::ColorBlind), rank_one(Palette::Standard));
+}
