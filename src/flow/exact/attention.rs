@@ -169,7 +169,7 @@ impl<'a> Attention<'a> {
 
     /// Rows (n,d) with the rotation of the position undone.
     fn turned_back(&self, rows: &Tensor) -> Result<Tensor> {
-        match self.trace.model().stack().rotation(self.layer, &[self.position])? {
+        match self.trace.model().stack().rotation(self.layer, &[self.position], self.trace.len())? {
             Some((rotary, angles)) => Ok(rotary.turn_transposed(&rows.f_unsqueeze(1)?, &angles)?.f_squeeze_dim(1)?),
             None => Ok(rows.shallow_clone()),
         }
