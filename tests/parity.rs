@@ -1,7 +1,8 @@
 //! Every family and every option that changes numbers, against what Python `transformers` computes.
 //!
 //! A folder of `tests/fixtures/parity` is a tiny checkpoint with `expected.safetensors`: an input and the tensors that
-//! Python returns for it. `tools/make_fixtures.py` makes them.
+//! Python returns for it. `tools/make_fixtures.py` makes them. With `FLOWLENS_PARITY` set, the folders there are
+//! compared instead.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use safetensors::{Dtype, SafeTensors};
 const TOLERANCE: f64 = 1e-4;
 
 fn folders() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity");
+    let root = std::env::var_os("FLOWLENS_PARITY").map_or(here, PathBuf::from);
     let mut folders: Vec<PathBuf> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     folders

@@ -36,6 +36,12 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     build(config, variant, |_| None)
 }
 
+/// Head width of the families that round it down where the heads do not divide the model's width.
+pub(super) fn rounded_head_dim(config: &Config) -> Result<Option<usize>> {
+    let width = config.size(&["hidden_size"])? / config.size(&["num_attention_heads"])?;
+    Ok(Some(width).filter(|&width| width > 0))
+}
+
 /// The architecture, with the attention window of each layer.
 pub(super) fn build(
     config: &Config,

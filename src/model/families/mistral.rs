@@ -1,6 +1,6 @@
 //! Mistral: Llama's block with a sliding window in every layer, or in those that `layer_types` names.
 
-use super::llama::{Variant, build};
+use super::llama::{Variant, build, rounded_head_dim};
 use super::qwen2::window_of_layers;
 use crate::Result;
 use crate::model::architecture::Architecture;
@@ -20,7 +20,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         output_bias: false,
         mlp_bias: false,
         head_norms: false,
-        head_dim: None,
+        head_dim: rounded_head_dim(config)?,
         kv_heads: Some(8),
         context: 131_072,
     };

@@ -1,6 +1,6 @@
 //! Qwen 2 and 2.5: Llama's block with biases on queries, keys and values.
 
-use super::llama::{Variant, build};
+use super::llama::{Variant, build, rounded_head_dim};
 use crate::model::architecture::Architecture;
 use crate::model::config::Config;
 use crate::{Error, Result};
@@ -12,7 +12,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         output_bias: false,
         mlp_bias: false,
         head_norms: false,
-        head_dim: None,
+        head_dim: rounded_head_dim(config)?,
         kv_heads: Some(32),
         context: 32_768,
     };

@@ -183,6 +183,12 @@ impl Scaling<'_> {
 
     /// A ramp between stretched and kept frequencies, and a magnitude that sharpens attention.
     fn yarn(&self, rope: &mut Rope) -> Result<()> {
+        if self.dims % 2 != 0 {
+            return Err(Error::config(
+                "rope_type",
+                format!("yarn needs an even number of rotating numbers, found {}", self.dims),
+            ));
+        }
         let given = |name: &'static str, default: f64| -> Result<f64> {
             match self.inside.value(name).and_then(Value::as_f64) {
                 Some(0.0) => Ok(default),
