@@ -47,12 +47,14 @@ notebooks: kernel
 	$(NOTEBOOK) --in-place notebooks/*.ipynb
 
 browser: venv
+	@$(SETUP)/venv.py --tests
 	@$(SETUP)/browser.py
 
+# The browser looks at pages that the Rust tests leave in target/.
 test: kernel browser
+	cargo test --locked
 	$(NOTEBOOK) --out target/notebooks notebooks/*.ipynb
 	.venv/bin/python tools/run_checks.py
-	cargo test --locked
 
 clean:
 	cargo clean

@@ -8,11 +8,11 @@ import sys
 
 from common import say
 
-NAMES = ["chromium", "chromium-browser", "google-chrome"]
+NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
 
 
 def main():
-    if os.environ.get("CHROME") or any(shutil.which(name) for name in NAMES):
+    if os.environ.get("CHROMIUM") or any(shutil.which(name) for name in NAMES):
         return
     prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
     may = shutil.which("apt-get") and (not prefix or subprocess.run([*prefix, "true"], capture_output=True).returncode == 0)
@@ -22,7 +22,7 @@ def main():
         subprocess.run([*environment, "apt-get", "-qq", "update"])
         subprocess.run([*environment, "apt-get", "-qq", "install", "-y", "--no-install-recommends", "chromium"], stdout=subprocess.DEVNULL)
     if not any(shutil.which(name) for name in NAMES):
-        say("no Chromium found: the browser tests will fail. Install one (sudo apt-get install chromium), or name one in CHROME=")
+        say("no Chromium found: the browser tests will fail. Install one (sudo apt-get install chromium), or name one in CHROMIUM=")
 
 
 main()

@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
-"""Makes `.venv`: the project's own Python environment with JupyterLab. Finished work is not repeated."""
+"""Makes `.venv`: the project's own Python environment with JupyterLab; with --tests also what tests need.
+
+Finished work is not repeated.
+"""
 
 import importlib.util
 import subprocess
 import sys
 
 from common import PYTHON, ROOT, VENV, fail, run, say
-from versions import PYTHON_PACKAGES
+from versions import PYTHON_PACKAGES, TEST_PACKAGES
 
 STAMP = VENV / "flowlens-packages.txt"
+TEST_STAMP = VENV / "flowlens-test-packages.txt"
 
 
 def create():
@@ -37,18 +41,37 @@ def main():
     if sys.version_info < (3, 11):
         fail(f"python3 is {sys.version.split()[0]}; 3.11 or newer is needed. With another one: make PYTHON=python3.12 ..")
     wanted = "\n".join(PYTHON_PACKAGES) + "\n"
-    if STAMP.exists():
-        old, _, packages = STAMP.read_text().partition("\n")
-        usable = subprocess.run([PYTHON, "-c", ""], capture_output=True).returncode == 0 if PYTHON.exists() else False
-        if usable and packages == wanted:
-            if old != str(ROOT):
-                mend_moved_scripts(old)
-                STAMP.write_text(f"{ROOT}\n{wanted}")
-            return
-    say("making .venv with JupyterLab (about 250 MB, a minute or two)")
-    pip = create()
-    run(*pip, "install", "--quiet", "--disable-pip-version-check", *PYTHON_PACKAGES)
-    STAMP.write_text(f"{ROOT}\n{wanted}")
+    old, packages = read(STAMP)
+    usable = PYTHON.exists() and subprocess.run([PYTHON, "-c", ""], capture_output=True).returncode == 0
+    if usable and packages == wanted:
+        if old != str(ROOT):
+            mend_moved_scripts(old)
+            write(STAMP, wanted)
+    else:
+        say("making .venv with JupyterLab (about 250 MB, a minute or two)")
+        install(create(), PYTHON_PACKAGES)
+        write(STAMP, wanted)
+    wanted = "\n".join(TEST_PACKAGES) + "\n"
+    if "--tests" in sys.argv[1:] and read(TEST_STAMP)[1] != wanted:
+        say(f"adding what tests need to .venv: {', '.join(TEST_PACKAGES)}")
+        install([PYTHON, "-m", "pip"], TEST_PACKAGES)
+        write(TEST_STAMP, wanted)
+
+
+def install(pip, packages):
+    run(*pip, "install", "--quiet", "--disable-pip-version-check", *packages)
+
+
+def read(stamp):
+    """Where the environment was made, and what was put into it."""
+    if not stamp.exists():
+        return None, None
+    place, _, packages = stamp.read_text().partition("\n")
+    return place, packages
+
+
+def write(stamp, packages):
+    stamp.write_text(f"{ROOT}\n{packages}")
 
 
 main()

@@ -18,3 +18,6 @@ PYTHON_PACKAGES = [
     "numpy==2.4.6",
     "safetensors==0.8.0",
 ]
+
+# What `make test` needs beside: the browser itself is the machine's.
+TEST_PACKAGES = ["playwright==1.65.2"]
