@@ -29,6 +29,12 @@ macro_rules! sites {
                 }
             }
 
+            /// The names of all sites of all families, `*` in place of the layer.
+            pub fn names() -> Vec<String> {
+                let once = [$($once_name),*].map(str::to_owned);
+                once.into_iter().chain([$(format!("blocks.*.{}", $layer_name)),*]).collect()
+            }
+
             /// Every site of a model with `layers` layers, in the order of the computation.
             ///
             /// Not every family has every site: see [`Model::sites`](crate::Model::sites).

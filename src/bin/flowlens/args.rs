@@ -1,0 +1,319 @@
+//! What can be written on the command line. VISIT's spellings are accepted beside ours.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use flowlens::flow::Method;
+use flowlens::{DType, Device, Error, Input, Model};
+
+#[derive(Parser)]
+#[command(name = "flowlens", version, about = "Look inside transformer language models")]
+#[command(max_term_width = 100, arg_required_else_help = true, infer_subcommands = false)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Draw what heads, memories and neurons write into the residual stream, as words
+    FlowGraph(FlowGraphArgs),
+    /// Run a model and write what it computes to a safetensors file
+    Trace(TraceArgs),
+    /// Show how a text falls into tokens
+    Tokens(TokensArgs),
+    /// Show the most probable next tokens
+    Next(NextArgs),
+    /// Let a model go on with a text
+    Generate(GenerateArgs),
+    /// Show what a model is made of and the memory it takes
+    Info(InfoArgs),
+    /// List starter models and known families
+    Models {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+pub struct ModelArgs {
+    /// A folder, a .gguf file, a starter model (see `flowlens models`), or an id on the Hugging Face Hub
+    #[arg(long, value_name = "NAME", alias = "model_name")]
+    pub model: String,
+    /// Branch, tag or commit on the Hub
+    #[arg(long, value_name = "NAME", default_value = "main", alias = "model_revision")]
+    pub revision: String,
+    /// Where to compute: cpu, cuda or cuda:0
+    #[arg(long, default_value = "cpu")]
+    pub device: Device,
+    /// Number type: float32, float16 or bfloat16 [default: float32 on the CPU, the model's own on CUDA]
+    #[arg(long, value_name = "TYPE")]
+    pub dtype: Option<DType>,
+    /// Take only what is on this machine
+    #[arg(long)]
+    pub offline: bool,
+    /// Folder of the Hub cache [default: Python's]
+    #[arg(long, value_name = "FOLDER")]
+    pub cache: Option<PathBuf>,
+}
+
+impl ModelArgs {
+    pub fn load(&self) -> Result<Model, Error> {
+        let options = Model::options(&self.model).revision(&self.revision).device(self.device).offline(self.offline);
+        let options = self.dtype.into_iter().fold(options, |options, dtype| options.dtype(dtype));
+        self.cache.iter().fold(options, |options, folder| options.cache(folder)).load()
+    }
+
+    pub fn hub_options(&self) -> flowlens::hub::Options {
+        let mut options = flowlens::hub::Options::default();
+        options.revision.clone_from(&self.revision);
+        options.offline = self.offline;
+        options.cache.clone_from(&self.cache);
+        options
+    }
+}
+
+/// One of the ways to say what a model reads.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct InputArgs {
+    /// A text
+    #[arg(long)]
+    pub text: Option<String>,
+    /// Token ids, e.g. 504,3575,282
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
+    pub ids: Option<Vec<i64>>,
+    /// A safetensors file with integer tensors: input_ids, attention_mask, token_type_ids, ..
+    #[arg(long, value_name = "FILE")]
+    pub inputs: Option<PathBuf>,
+}
+
+impl InputArgs {
+    pub fn read(&self) -> Result<Input, Error> {
+        match (&self.text, &self.ids, &self.inputs) {
+            (Some(text), ..) => Ok(text.into()),
+            (_, Some(ids), _) => Ok(ids.clone().into()),
+            (.., Some(file)) => Input::from_file(file),
+            _ => Err(Error::Input("neither a text nor token ids were given".to_owned())),
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct FlowGraphArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The prompt
+    #[arg(long, value_name = "TEXT")]
+    pub line: String,
+    /// Layers, e.g. 10,14 or 20-29; without any, an overview of the whole model
+    #[arg(long, value_name = "LIST", alias = "layers_to_check")]
+    pub layers: Option<Layers>,
+    /// Configuration: a file of VISIT's or ours [default: chosen by the model]
+    #[arg(long, value_name = "FILE", alias = "graph_config_path")]
+    pub config: Option<PathBuf>,
+    /// A token to follow, mind the leading blank; AUTO is the model's own next token; may be repeated
+    #[arg(long, value_name = "TEXT", default_value = "AUTO", alias = "target_token", allow_hyphen_values = true)]
+    pub target: Vec<String>,
+    /// The position the graph is about, counted from 0; negative ones count from the end
+    #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
+    pub position: i64,
+    /// How the numbers are made [default: exact]
+    #[arg(long)]
+    pub method: Option<MethodArg>,
+    /// One graph of all layers instead of one for each
+    #[arg(long)]
+    pub chain: bool,
+    /// Write a page, one file that needs no network
+    #[arg(long, value_name = "FILE", alias = "save_html", num_args = 0..=1, default_missing_value = "flow_graph.html")]
+    pub html: Option<PathBuf>,
+    /// Write nodes and links with all their numbers
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write a static picture
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum MethodArg {
+    /// Every fan-in adds up, directions on the right axis
+    Exact,
+    /// As VISIT published it, mistakes included
+    Visit,
+}
+
+impl From<MethodArg> for Method {
+    fn from(method: MethodArg) -> Method {
+        match method {
+            MethodArg::Exact => Method::Exact,
+            MethodArg::Visit => Method::Visit,
+        }
+    }
+}
+
+/// A list of layers: numbers and ranges between commas, square brackets round it or not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layers(pub Vec<usize>);
+
+impl std::str::FromStr for Layers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Layers, String> {
+        let list = text.trim().trim_start_matches('[').trim_end_matches(']');
+        let mut layers = Vec::new();
+        for part in list.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let range = range(part).ok_or_else(|| format!("{part:?} is no layer; write e.g. 10,14 or 20-29"))?;
+            // More than any model has: such a range must not fill the memory before the model is asked.
+            if range.end() - range.start() > 100_000 {
+                return Err(format!("{part:?} is more layers than any model has"));
+            }
+            layers.extend(range);
+        }
+        if layers.is_empty() {
+            return Err("no layer is named; write e.g. 10,14 or 20-29".to_owned());
+        }
+        Ok(Layers(layers))
+    }
+}
+
+fn range(part: &str) -> Option<RangeInclusive<usize>> {
+    if let Ok(layer) = part.parse::<usize>() {
+        return Some(layer..=layer);
+    }
+    let (first, last) = part.split_once('-').or_else(|| part.split_once(".."))?;
+    let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    (first <= last).then_some(first..=last)
+}
+
+#[derive(Args)]
+pub struct TraceArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Token ids that the decoder of an encoder-decoder reads
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
+    pub decoder_ids: Option<Vec<i64>>,
+    /// Sites to keep, e.g. `blocks.*.attn.hook_pattern,logits` [default: all but attn.hook_result]
+    #[arg(long, value_delimiter = ',', value_name = "LIST", long_help = sites_help())]
+    pub sites: Option<Vec<String>>,
+    /// Names and shapes in the file
+    #[arg(long, default_value = "sites")]
+    pub layout: Layout,
+    /// Megabytes that the run may keep
+    #[arg(long, value_name = "MB", default_value_t = 4000)]
+    pub memory_limit: u64,
+    /// The file to write
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub out: PathBuf,
+}
+
+fn sites_help() -> String {
+    let mut text =
+        "Sites to keep [default: all but attn.hook_result]; `*` stands for any layer. There are:\n".to_owned();
+    for name in flowlens::Site::names() {
+        text.push_str("  ");
+        text.push_str(&name);
+        text.push('\n');
+    }
+    text
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub enum Layout {
+    /// Site names, no batch axis
+    Sites,
+    /// What Python transformers returns: hidden_states.0, attentions.0, .., with a leading axis of 1
+    Transformers,
+}
+
+#[derive(Args)]
+pub struct TokensArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub source: TextSource,
+    /// Print JSON: a list of {"text", "ids", "pieces"}
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct TextSource {
+    /// A text
+    #[arg(long, allow_hyphen_values = true)]
+    pub text: Option<String>,
+    /// A file with a text on each line
+    #[arg(long)]
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct NextArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// How many
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub top: usize,
+    /// Print JSON: a list of {"id", "token", "logit", "prob"}
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct GenerateArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// The most tokens to add
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub max_tokens: usize,
+    /// Draw from the probabilities at this temperature; 0 takes the best token
+    #[arg(long, default_value_t = 0.0, value_name = "X", allow_negative_numbers = true)]
+    pub temperature: f64,
+    /// Makes drawing repeatable
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    pub seed: i64,
+    /// Print JSON: {"text", "ids"}
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct InfoArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Also estimate the memory of a watched run of this text
+    #[arg(long)]
+    pub text: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn reads_layers_as_people_and_visit_write_them() {
+        let read = |text: &str| text.parse::<Layers>().map(|layers| layers.0);
+        assert_eq!(read("10,14").unwrap(), [10, 14]);
+        assert_eq!(read("[10, 14]").unwrap(), [10, 14]);
+        assert_eq!(read("2-4, 7").unwrap(), [2, 3, 4, 7]);
+        assert_eq!(read("2..4").unwrap(), [2, 3, 4]);
+        for text in ["", "[]", "a", "-1", "4-2", "1,x", "0-99999999999"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

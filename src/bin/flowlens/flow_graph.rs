@@ -1,0 +1,37 @@
+//! `flowlens flow-graph`
+
+use std::path::PathBuf;
+
+use crate::args::FlowGraphArgs;
+use crate::output::{Done, print, write_whole};
+
+pub fn run(args: FlowGraphArgs) -> Done {
+    let model = args.model.load()?;
+    let trace = model.run(args.line)?;
+    let mut builder = trace.flow_graph().chain(args.chain).position(args.position);
+    if let Some(layers) = args.layers {
+        builder = builder.layers(layers.0);
+    }
+    for target in args.target {
+        builder = builder.target(target);
+    }
+    if let Some(file) = args.config {
+        builder = builder.config(file);
+    }
+    if let Some(method) = args.method {
+        builder = builder.method(method.into());
+    }
+    let graph = builder.build()?;
+    if args.html.is_none() && args.json.is_none() && args.svg.is_none() {
+        return print(&format!("{graph}\n"));
+    }
+    let figure = graph.figure();
+    let write = |path: Option<PathBuf>, content: &dyn Fn() -> String| match path {
+        Some(path) => write_whole(&path, &content()),
+        None => Ok(()),
+    };
+    write(args.html, &|| figure.html())?;
+    write(args.json, &|| figure.json())?;
+    write(args.svg, &|| figure.svg())?;
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! `flowlens models`
+
+use flowlens::hub::starters;
+use flowlens::model::families;
+use serde_json::json;
+
+use crate::output::{Done, print};
+
+pub fn models(as_json: bool) -> Done {
+    if as_json {
+        let starters: Vec<_> = starters()
+            .iter()
+            .map(|starter| {
+                json!({
+                    "name": starter.name, "about": starter.about, "hub_id": starter.hub_id, "package": starter.package,
+                    "version": starter.version, "sha256": starter.sha256, "bytes": starter.bytes, "licence": starter.licence,
+                })
+            })
+            .collect();
+        let families: Vec<_> =
+            families().iter().map(|family| json!({"name": family.name, "known_for": family.known_for})).collect();
+        return print(&format!("{:#}\n", json!({"starters": starters, "families": families})));
+    }
+    let mut text = "Starter models, fetched when first used:\n".to_owned();
+    for starter in starters() {
+        text.push_str(&format!(
+            "  {:<14} {} ({:.0} MB, {})\n  {:<14} from PyPI {} {}; its original is {} on the Hub\n",
+            starter.name,
+            starter.about,
+            starter.wheel_bytes as f64 / 1e6,
+            starter.licence,
+            "",
+            starter.package,
+            starter.version,
+            starter.hub_id,
+        ));
+    }
+    text.push_str("\nFamilies, from a folder, a .gguf file or the Hugging Face Hub:\n");
+    for family in families() {
+        text.push_str(&format!("  {:<14} {}\n", family.name, family.known_for));
+    }
+    print(&text)
+}

@@ -1,0 +1,70 @@
+//! The command line: what the library does, for shells and scripts.
+//!
+//! Results go to standard output, everything else to standard error. The exit code is 0, 1 after an error, or 2 when
+//! the command line itself makes no sense.
+
+mod args;
+mod flow_graph;
+mod list;
+mod output;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::{Cli, Command};
+use output::Failure;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|place| format!(" ({}:{})", place.file(), place.line())).unwrap_or_default();
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
+        let text = text.and_then(|text| text.lines().next()).unwrap_or("no message");
+        eprintln!("error: Flowlens failed where it should not: {text}{place}; please report it with the command");
+    }));
+    let done = std::panic::catch_unwind(|| match cli.command {
+        Command::FlowGraph(args) => flow_graph::run(args),
+        Command::Trace(args) => run::trace(args),
+        Command::Tokens(args) => run::tokens(args),
+        Command::Next(args) => run::next(args),
+        Command::Generate(args) => run::generate(args),
+        Command::Info(args) => run::info(args),
+        Command::Models { json } => list::models(json),
+    });
+    match done {
+        Ok(Ok(()) | Err(Failure::Unread)) => ExitCode::SUCCESS,
+        Ok(Err(Failure::Error(error))) => {
+            let text = error.to_string();
+            let words: Vec<&str> = text.split_whitespace().collect();
+            eprintln!("error: {}", words.join(" "));
+            ExitCode::FAILURE
+        }
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Help goes out as it is, a mistake as one paragraph.
+fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if !error.use_stderr() {
+        return match output::print(&text) {
+            Ok(()) | Err(Failure::Unread) => ExitCode::SUCCESS,
+            Err(Failure::Error(_)) => ExitCode::FAILURE,
+        };
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        eprint!("{text}");
+        return ExitCode::from(2);
+    }
+    let said = text.split("\n\nUsage:").next().unwrap_or(&text);
+    let words: Vec<&str> = said.split_whitespace().collect();
+    eprintln!("{}; `flowlens --help` and `flowlens <command> --help` list what there is", words.join(" "));
+    ExitCode::from(2)
+}

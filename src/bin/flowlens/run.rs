@@ -1,0 +1,156 @@
+//! `flowlens trace`, `tokens`, `next`, `generate` and `info`
+
+use flowlens::checkpoint::Checkpoint;
+use flowlens::text::{Tokenizer, visible};
+use flowlens::{Error, Model, Site, hub};
+use serde::Serialize;
+
+use crate::args::{GenerateArgs, InfoArgs, Layout, NextArgs, TokensArgs, TraceArgs};
+use crate::output::{Done, json, prepare_folder, print, print_list};
+
+pub fn trace(args: TraceArgs) -> Done {
+    let input = args.input.read()?;
+    let model = args.model.load()?;
+    if args.decoder_ids.is_some() {
+        let family = model.architecture().family;
+        return Err(
+            Error::Input(format!("{family} models have no decoder beside them; leave --decoder-ids out")).into()
+        );
+    }
+    let mut watch = model.watch(input).memory_limit_mb(args.memory_limit);
+    match (&args.sites, args.layout) {
+        (Some(names), _) => {
+            for name in names {
+                watch = watch.keep(model.sites_named(name.trim())?);
+            }
+        }
+        (None, Layout::Transformers) => watch = watch.keep(sites_of_transformers(&model)),
+        (None, Layout::Sites) => {}
+    }
+    let trace = watch.run()?;
+    prepare_folder(&args.out)?;
+    match args.layout {
+        Layout::Sites => trace.save(&args.out)?,
+        Layout::Transformers => trace.save_transformers(&args.out)?,
+    }
+    eprintln!("wrote {} ({} tokens, {} sites)", args.out.display(), trace.len(), trace.sites().len());
+    Ok(())
+}
+
+/// Those that have a name in Python: the others would only take memory.
+fn sites_of_transformers(model: &Model) -> Vec<Site> {
+    let named = |site: &Site| {
+        matches!(
+            site,
+            Site::Logits
+                | Site::FinalNorm
+                | Site::ResidPre(_)
+                | Site::Pattern(_)
+                | Site::Query(_)
+                | Site::Key(_)
+                | Site::Value(_)
+                | Site::Neurons(_)
+        )
+    };
+    model.sites().into_iter().filter(named).collect()
+}
+
+#[derive(Serialize)]
+struct Encoded<'a> {
+    text: &'a str,
+    ids: Vec<u32>,
+    pieces: Vec<String>,
+}
+
+pub fn tokens(args: TokensArgs) -> Done {
+    let path = hub::find(&args.model.model, &args.model.hub_options())?;
+    let tokenizer = Checkpoint::open(&path)?.tokenizer()?;
+    let tokenizer = tokenizer.ok_or_else(|| Error::Tokenizer(format!("{} has none", path.display())))?;
+    let tokenizer = Tokenizer::new(tokenizer)?;
+    let whole;
+    let lines: Vec<&str> = match (&args.source.text, &args.source.file) {
+        (Some(text), _) => vec![text],
+        (None, Some(file)) => {
+            let bytes = std::fs::read(file).map_err(|source| Error::Io { path: file.clone(), source })?;
+            whole = String::from_utf8(bytes)
+                .map_err(|_| Error::File { path: file.clone(), problem: "is not UTF-8 text; convert it".to_owned() })?;
+            whole.lines().collect()
+        }
+        (None, None) => Vec::new(),
+    };
+    let encode = |text| -> Result<Encoded, Error> {
+        let ids = tokenizer.encode(text, true)?;
+        let pieces = ids.iter().map(|&id| tokenizer.piece(id)).collect();
+        Ok(Encoded { text, ids, pieces })
+    };
+    let encoded: Vec<Encoded> = lines.into_iter().map(encode).collect::<Result<_, _>>()?;
+    if args.json {
+        return print_list(&encoded);
+    }
+    let mut text = String::new();
+    for line in &encoded {
+        for &id in &line.ids {
+            text.push_str(&format!("{id:>8}  {}\n", tokenizer.shown(id)));
+        }
+        text.push_str(&format!("{:>8}  tokens: {}\n", line.ids.len(), visible(line.text)));
+    }
+    print(&text)
+}
+
+#[derive(Serialize)]
+struct Next {
+    id: u32,
+    token: String,
+    logit: f32,
+    prob: f32,
+}
+
+pub fn next(args: NextArgs) -> Done {
+    let input = args.input.read()?;
+    let model = args.model.load()?;
+    let trace = model.watch(input).keep([]).run()?;
+    let next = trace.next_tokens(args.top)?;
+    if args.json {
+        let next: Vec<Next> = next
+            .into_iter()
+            .map(|next| Next { id: next.id, token: next.token, logit: next.logit, prob: next.prob })
+            .collect();
+        return print_list(&next);
+    }
+    let mut text = format!("{:>8}  {:>8}  {:>9}  token\n", "id", "prob", "logit");
+    for next in next {
+        let shown = model.tokenizer().map_or_else(|| visible(&next.token), |tokenizer| tokenizer.shown(next.id));
+        text.push_str(&format!("{:>8}  {:>8.4}  {:>9.3}  {shown}\n", next.id, next.prob, next.logit));
+    }
+    print(&text)
+}
+
+#[derive(Serialize)]
+struct Generated {
+    text: String,
+    ids: Vec<u32>,
+}
+
+pub fn generate(args: GenerateArgs) -> Done {
+    let input = args.input.read()?;
+    let model = args.model.load()?;
+    let generation =
+        model.generate(input).max_tokens(args.max_tokens).temperature(args.temperature).seed(args.seed).run()?;
+    if args.json {
+        return print(&format!("{}\n", json(&Generated { text: generation.text, ids: generation.ids })?));
+    }
+    match model.tokenizer() {
+        Some(_) => print(&format!("{}\n", generation.text)),
+        None => print(&format!("{}\n", json(&generation.ids)?)),
+    }
+}
+
+pub fn info(args: InfoArgs) -> Done {
+    let model = args.model.load()?;
+    let mut text = format!("{model}\n  from {}\n", model.path().display());
+    if let Some(prompt) = &args.text {
+        let estimate = model.estimate(prompt)?;
+        text.push_str(&format!("\na run of this text that keeps everything takes\n{estimate}"));
+    }
+    print(&text)
+}

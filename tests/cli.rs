@@ -1,0 +1,316 @@
+//! The command line, from outside: what people and scripts meet.
+#![cfg(feature = "cli")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use flowlens::tch::Tensor;
+use serde_json::{Value, json};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn parity(name: &str) -> String {
+    fixture("parity").join(name).display().to_string()
+}
+
+fn read_json(path: impl AsRef<Path>) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// A fresh folder for one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli").join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// A copy of a parity model that a test may damage.
+fn copy_of(model: &str, name: &str) -> PathBuf {
+    let folder = folder(name);
+    for entry in std::fs::read_dir(parity(model)).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+    }
+    folder
+}
+
+fn flowlens(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_flowlens")).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+fn works(args: &[&str]) -> String {
+    let output = flowlens(args);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{args:?}: {said}");
+    assert!(!said.contains("error"), "{args:?}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Fails with code 1 (or 2 for a wrong command line), nothing on standard output, and one paragraph that holds `parts`.
+fn fails(args: &[&str], parts: &[&str]) {
+    let output = flowlens(args);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{args:?}: {:?} {said}", output.status);
+    assert!(output.stdout.is_empty(), "{args:?} wrote to standard output");
+    assert!(said.starts_with("error: ") && said.lines().count() == 1, "{args:?}: {said:?}");
+    assert!(!said.contains("failed where it should not"), "{args:?}: {said:?}");
+    for part in parts {
+        assert!(said.contains(part), "{args:?}: {part:?} is not in {said:?}");
+    }
+}
+
+fn tensors(path: &Path) -> std::collections::BTreeMap<String, Tensor> {
+    Tensor::read_safetensors(path).unwrap().into_iter().collect()
+}
+
+#[test]
+fn traces_in_the_layout_of_transformers() {
+    let out = folder("trace").join("new").join("run.safetensors");
+    let inputs = format!("{}/expected.safetensors", parity("llama_gqa"));
+    let model = parity("llama_gqa");
+    let out_text = out.display().to_string();
+    let trace = ["trace", "--model", &model, "--out", &out_text];
+    let printed = works(&[&trace[..], &["--inputs", &inputs, "--layout", "transformers"]].concat());
+    assert!(printed.is_empty());
+    let (expected, found) = (tensors(Path::new(&inputs)), tensors(&out));
+    for (name, expected) in &expected {
+        let found = found.get(name).unwrap_or_else(|| panic!("{name} is missing"));
+        assert_eq!(found.size(), expected.size(), "{name}");
+        let off = (found - expected).abs() / (expected.abs() + 1.0);
+        assert!(off.max().double_value(&[]) <= 1e-4, "{name}");
+    }
+
+    works(&[&trace[..], &["--ids", "5,6,7", "--sites", "blocks.*.attn.hook_pattern,logits"]].concat());
+    let found = tensors(&out);
+    let names: Vec<_> = found.keys().map(String::as_str).collect();
+    let patterns: Vec<_> = (0..3).map(|layer| format!("blocks.{layer}.attn.hook_pattern")).collect();
+    assert_eq!(names, [patterns.iter().map(String::as_str).collect(), vec!["input_ids", "logits"]].concat());
+    assert_eq!(found["blocks.1.attn.hook_pattern"].size(), [6, 3, 3]);
+
+    fails(
+        &[&trace[..], &["--ids", "5", "--sites", "blocks.99.hook_resid_pre"]].concat(),
+        &["blocks.99.hook_resid_pre", "3 layers (0 to 2)"],
+    );
+    fails(
+        &[&trace[..], &["--ids", "5", "--sites", "blocks.1.nothing"]].concat(),
+        &["blocks.1.nothing", "no such site"],
+    );
+    fails(&[&trace[..], &["--ids", "5", "--decoder-ids", "1"]].concat(), &["decoder"]);
+    fails(&[&trace[..], &["--ids", "5", "--memory-limit", "0"]].concat(), &["0 MB", "keep fewer sites"]);
+    fails(&trace, &["--text", "--ids", "--inputs"]);
+    fails(&[&trace[..], &["--ids", "5", "--text", "x"]].concat(), &["cannot be used with"]);
+    fails(&[&trace[..], &["--inputs", "nowhere.safetensors"]].concat(), &["nowhere.safetensors"]);
+}
+
+#[test]
+fn shows_tokens() {
+    let model = parity("gpt2");
+    let printed = works(&["tokens", "--model", &model, "--text", "the cat  sat", "--json"]);
+    let list: Value = serde_json::from_str(&printed).unwrap();
+    let pieces: Vec<&str> = list[0]["pieces"].as_array().unwrap().iter().map(|piece| piece.as_str().unwrap()).collect();
+    assert_eq!(pieces.concat(), "the cat  sat");
+    assert_eq!((&list[0]["text"], list[0]["ids"].as_array().unwrap().len()), (&json!("the cat  sat"), pieces.len()));
+
+    let file = folder("tokens").join("lines.txt");
+    std::fs::write(&file, "one\n\n<b>three</b>\n").unwrap();
+    let printed = works(&["tokens", "--model", &model, "--file", &file.display().to_string(), "--json"]);
+    let list: Value = serde_json::from_str(&printed).unwrap();
+    let texts: Vec<_> = list.as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["one", "", "<b>three</b>"]);
+    assert_eq!(list[1], json!({"text": "", "ids": [], "pieces": []}));
+    std::fs::write(&file, [0xff, 0xfe]).unwrap();
+    fails(&["tokens", "--model", &model, "--file", &file.display().to_string()], &["lines.txt", "not UTF-8"]);
+    fails(&["tokens", "--model", &model, "--file", "nowhere.txt"], &["nowhere.txt"]);
+    assert!(works(&["tokens", "--model", &model, "--text", " x\n"]).contains("\\n"));
+}
+
+#[test]
+fn says_what_comes_next_and_goes_on() {
+    let model = parity("qwen2");
+    let printed = works(&["next", "--model", &model, "--text", "the cat", "--top", "4", "--json"]);
+    let next: Value = serde_json::from_str(&printed).unwrap();
+    let probs: Vec<f64> = next.as_array().unwrap().iter().map(|next| next["prob"].as_f64().unwrap()).collect();
+    assert_eq!(probs.len(), 4);
+    assert!(probs.is_sorted_by(|a, b| a >= b) && probs.iter().sum::<f64>() <= 1.0, "{probs:?}");
+    assert!(next[0]["logit"].is_f64() && next[0]["token"].is_string());
+    assert_eq!(works(&["next", "--model", &model, "--text", "the cat", "--top", "4"]).lines().count(), 5);
+
+    let generate = ["generate", "--model", &model, "--text", "the cat", "--max-tokens", "5", "--json"];
+    let greedy: Value = serde_json::from_str(&works(&generate)).unwrap();
+    assert_eq!(greedy["ids"][0], next[0]["id"]);
+    let drawn = |seed| works(&[&generate[..], &["--temperature", "2", "--seed", seed]].concat());
+    assert_eq!(drawn("7"), drawn("7"));
+    fails(&[&generate[..], &["--temperature", "-1"]].concat(), &["temperature -1"]);
+}
+
+#[test]
+fn shows_cards_and_lists() {
+    let model = parity("qwen3");
+    let card = works(&["info", "--model", &model, "--text", "the cat"]);
+    for part in ["qwen3", "float32 on cpu", "MB", "hook_pattern"] {
+        assert!(card.contains(part), "{part:?} is not in {card}");
+    }
+    let list = works(&["models"]);
+    assert!(list.contains("smollm2-135m") && list.contains("Apache-2.0") && list.contains("gpt_neox"));
+    let list: Value = serde_json::from_str(&works(&["models", "--json"])).unwrap();
+    assert_eq!(list["starters"][0]["name"], "smollm2-135m");
+}
+
+#[test]
+fn draws_flow_graphs_by_our_words_and_by_those_of_visit() {
+    let out = folder("graph");
+    let name = |file: &str| out.join(file).display().to_string();
+    let model = parity("gpt2");
+    let (html, json, svg) = (name("new/graph.html"), name("graph.json"), name("graph.svg"));
+    let ours = ["flow-graph", "--model", &model, "--line", "the cat sat", "--layers", "0,2", "--method", "visit"];
+    assert!(works(&[&ours[..], &["--html", &html, "--json", &json, "--svg", &svg]].concat()).is_empty());
+    let graph = read_json(&json);
+    let layers: Vec<&Value> = graph["graphs"].as_array().unwrap().iter().map(|graph| &graph["layers"]).collect();
+    assert_eq!(layers, [&json!([0]), &json!([2])]);
+    let first = &graph["graphs"][0];
+    assert!(first["nodes"][0]["label"].is_string() && first["links"][0]["weight"].is_number());
+    assert!(
+        std::fs::read_to_string(&html).unwrap().contains("<!DOCTYPE html>")
+            || std::fs::read_to_string(&html).unwrap().contains("<!doctype html>")
+    );
+    assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
+
+    // Without a file the graph is told in words.
+    assert!(works(&ours).contains("nodes"));
+    let theirs = name("theirs.json");
+    works(&[
+        "flow-graph",
+        "--model_name",
+        &model,
+        "--line",
+        "the cat sat",
+        "--layers_to_check",
+        "[0, 2]",
+        "--target_token",
+        "AUTO",
+        "--model_revision",
+        "main",
+        "--graph_config_path",
+        "flow_graph_configs/flow_graph_config_basic.json",
+        "--method",
+        "visit",
+        "--json",
+        &theirs,
+        "--save_html",
+        &name("theirs.html"),
+    ]);
+    assert_eq!(read_json(&theirs)["graphs"].as_array().unwrap().len(), 2);
+    works(&[&ours[..], &["--chain", "--json", &json, "--position", "-2", "--target", " dog"]].concat());
+    let graph = read_json(&json);
+    assert_eq!(
+        (&graph["graphs"][0]["layers"], &graph["meta"]["position"]),
+        (&json!([0, 2]), &json!(graph["meta"]["tokens"].as_array().unwrap().len() - 2))
+    );
+
+    let with = |more: &[&'static str]| [&["flow-graph", "--model", model.as_str(), "--line", "the cat"], more].concat();
+    fails(&with(&["--layers", "7"]), &["layer 7", "3 layers (0 to 2)"]);
+    fails(&with(&["--layers", "x"]), &["\"x\" is no layer"]);
+    fails(&with(&["--layers", "0", "--position", "99"]), &["position 99"]);
+    fails(&with(&["--layers", "0", "--config", "nowhere.json"]), &["nowhere.json"]);
+    fails(&with(&["--layers", "0", "--method", "other"]), &["exact", "visit"]);
+    fails(&["flow-graph", "--model", &model, "--line", ""], &["empty"]);
+}
+
+#[test]
+fn bad_input_is_a_clear_error() {
+    let model = parity("gpt2");
+    fails(&["next", "--model", &model, "--text", ""], &["prompt is empty"]);
+    fails(&["next", "--model", &model, "--text", &"the cat ".repeat(2000)], &["tokens", "at most"]);
+    fails(&["next", "--model", &model, "--ids", "1,99999"], &["99999", "vocabulary"]);
+    fails(&["next", "--model", &model, "--ids", "-1"], &["-1"]);
+    fails(&["next", "--model", "./nowhere", "--text", "x"], &["./nowhere", "no such folder"]);
+    fails(&["next", "--model", "owner/name", "--text", "x", "--offline"], &["owner/name", "offline"]);
+    fails(&["next", "--model", &model, "--text", "x", "--device", "gpu"], &["gpu", "cuda:0"]);
+    fails(&["next", "--model", &model, "--text", "x", "--dtype", "int4"], &["int4", "float32"]);
+    fails(&["next", "--text", "x"], &["--model"]);
+    fails(&["nonsense"], &["nonsense"]);
+    fails(
+        &["next", "--model", &fixture("gguf/tokenizers.json").display().to_string(), "--text", "x"],
+        &["not a model"],
+    );
+
+    let next = |folder: &Path, parts: &[&str]| {
+        fails(&["next", "--model", &folder.display().to_string(), "--ids", "1,2"], parts);
+    };
+    let broken = copy_of("gpt2", "config");
+    let config = std::fs::read_to_string(broken.join("config.json")).unwrap();
+    let change = |from: &str, to: &str| {
+        let mut keys: Value = serde_json::from_str(&config).unwrap();
+        let value: Value = serde_json::from_str(to).unwrap();
+        match value {
+            Value::Null => drop(keys.as_object_mut().unwrap().remove(from)),
+            value => keys[from] = value,
+        }
+        std::fs::write(broken.join("config.json"), keys.to_string()).unwrap();
+    };
+    for (key, value, part) in [
+        ("n_layer", "1000000000", "n_layer"),
+        ("n_layer", "null", "n_layer"),
+        ("n_layer", "-3", "n_layer"),
+        ("n_layer", "4", "not in"),
+        ("n_head", "0", "n_head"),
+        ("n_head", "7", "n_head"),
+        ("n_embd", "1e300", "n_embd"),
+        ("n_embd", "16777216", "config.json asks for"),
+        ("vocab_size", "\"many\"", "vocab_size"),
+        ("layer_norm_epsilon", "-1", "layer_norm_epsilon"),
+        ("model_type", "\"gtp2\"", "\"gpt2\""),
+        ("model_type", "null", "model_type"),
+    ] {
+        change(key, value);
+        next(&broken, &[part]);
+    }
+    std::fs::write(broken.join("config.json"), "{\"model_type\": ").unwrap();
+    next(&broken, &["config.json", "not valid JSON"]);
+    std::fs::remove_file(broken.join("config.json")).unwrap();
+    next(&broken, &["no config.json"]);
+
+    let broken = copy_of("gpt2", "weights");
+    let file = broken.join("model.safetensors");
+    let whole = std::fs::read(&file).unwrap();
+    for bytes in [&whole[..whole.len() - 1], &whole[..whole.len() / 2], &whole[..5], b""] {
+        std::fs::write(&file, bytes).unwrap();
+        next(&broken, &["model.safetensors", "download it again"]);
+    }
+    let mut hostile = whole.clone();
+    hostile[..8].copy_from_slice(&(u64::MAX - 7).to_le_bytes());
+    std::fs::write(&file, &hostile).unwrap();
+    next(&broken, &["18446744073709551608 bytes"]);
+    std::fs::remove_file(&file).unwrap();
+    next(&broken, &["no weights found"]);
+    std::fs::copy(fixture("bin/hostile.bin"), broken.join("pytorch_model.bin")).unwrap();
+    next(&broken, &["posix.system"]);
+    assert!(!Path::new("/tmp/flowlens-was-here").exists());
+    std::fs::write(broken.join("tokenizer.json"), "{").unwrap();
+    fails(&["tokens", "--model", &parity("gpt2_bin"), "--text", "x"], &["tokenizer"]);
+
+    let whole = std::fs::read(fixture("gguf/llama.gguf")).unwrap();
+    let file = folder("gguf").join("model.gguf");
+    for bytes in
+        [&whole[..whole.len() / 2], &whole[..9], b"GGUF\x03\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\0\0"]
+    {
+        std::fs::write(&file, bytes).unwrap();
+        next(&file, &["model.gguf", "not a whole GGUF file"]);
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_flowlens"))
+        .arg("models")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
