@@ -1,4 +1,64 @@
 //! Look inside transformer language models from Rust notebooks.
+//!
+//! A [`Model`] is loaded from a folder, a GGUF file or the Hugging Face Hub and computes on libtorch. Running a prompt
+//! gives a [`Trace`]: the tokens, what the model said next, and the tensors of every [`Site`] on the way (or of those
+//! that you asked to keep). From a trace come the analyses, as plain data that you can compute with: a [`lens`] reads
+//! vectors as vocabulary words, a [`flow::FlowGraph`] says what heads, memories and neurons write into the residual
+//! stream. And each of them draws itself as a [`Figure`], inline in a notebook or saved as a page.
+//!
+//! ```text
+//! text --tokens--> Model --(watched)--> Trace --lens, flow--> Figure --> notebook | file
+//! ```
+//!
+//! Everything goes in that direction, and each module knows only what stands to its left: [`hub`] finds the files of a
+//! name, [`checkpoint`] gives their tensors, [`model`] turns them into something that computes, [`trace`] keeps and
+//! changes, [`lens`] and [`flow`] analyse, figures draw.
+//!
+//! # From a prompt to a graph
+//!
+//! ```
+//! use flowlens::prelude::*;
+//!
+//! # fn main() -> flowlens::Result<()> {
+//! // A tiny model with random weights, so that this runs anywhere. In earnest: Model::load("smollm2-135m")?
+//! let model = Model::load("tests/fixtures/parity/llama_gqa")?;
+//! let trace = model.run("The capital of Japan is the city of")?;
+//!
+//! // What was seen: a pattern for each of 6 heads, every row a distribution over positions.
+//! let pattern = trace.get(Site::Pattern(1))?;
+//! assert_eq!(pattern.shape(), [6, trace.len(), trace.len()]);
+//! let row: f32 = pattern.row(2).unwrap().row(5).unwrap().data().iter().sum();
+//! assert!((row - 1.0).abs() < 1e-5);
+//!
+//! // What it means in words: the stream after each layer, read through the final norm and the head. The last layer's
+//! // reading is the model's own answer.
+//! let stream = trace.get(Site::ResidPost(2))?;
+//! let answer = &model.lens()?.read(&stream)?[trace.len() - 1].top[0];
+//! assert_eq!(answer.id, trace.next_tokens(1)?[0].id);
+//!
+//! // What flowed: layer 1 as a graph whose every fan-in adds up. In a notebook it shows itself.
+//! let graph = trace.flow_graph().layers([1]).build()?;
+//! let writes = graph.nodes().filter(|node| node.kind == flowlens::flow::NodeKind::Head).count();
+//! assert!(writes > 0);
+//!
+//! // What caused it: the same run with one head silenced.
+//! let without = model.watch("The capital of Japan is the city of").change(Change::zero_head(1, 2)).run()?;
+//! assert_ne!(without.get(Site::Logits)?, trace.get(Site::Logits)?);
+//! # Ok(()) }
+//! ```
+//!
+//! # What is promised
+//!
+//! * **The numbers are those of Python's `transformers`** in float32 with eager attention, to 1e-4 at every site of
+//!   every family; tests compare them, checkpoint by checkpoint. An option of a `config.json` that changes numbers is
+//!   honoured or refused by name, never ignored.
+//! * **Watching changes nothing.** A plain run and a watched run go through the same code; a site that is kept is not
+//!   copied. What a run would keep can be asked beforehand ([`Model::estimate`]).
+//! * **Bad input is an error that says what to do**: see [`Error`]. Files are hostile until checked, no pickle is
+//!   executed, token text is escaped wherever it is drawn.
+//!
+//! What is *not* promised: that an attention pattern explains an answer, or that the words a vector is nearest to are
+//! what it means. Silence the head ([`Change`]) and see.
 #![deny(missing_docs)]
 
 // In the notebook kernel a cell links the library that was compiled beforehand, and this crate only hands it on.

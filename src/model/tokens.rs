@@ -131,6 +131,7 @@ impl Tokens {
         self.ids.len()
     }
 
+    #[cfg(test)]
     pub(crate) fn from_ids(ids: Vec<i64>) -> Tokens {
         Tokens { text: None, ids, attention_mask: None, token_type_ids: None }
     }
