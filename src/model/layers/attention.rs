@@ -28,12 +28,11 @@ enum Projection {
     Fused { linear: Linear, order: FusedOrder },
 }
 
-/// Which of the three a projection gives.
+/// Whose rows of a projection are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Query,
     Key,
-    Value,
 }
 
 /// What a run knows about positions: the same for all layers of a kind.
@@ -168,7 +167,7 @@ impl Attention {
         Ok(mix.f_matmul(&by_head)?)
     }
 
-    /// The rows (d,D) that give the query of query head `head`, or key or value of key head `head`.
+    /// The rows (d,D) that give the query of query head `head`, or the key of key head `head`.
     pub(crate) fn weight(&self, role: Role, head: usize) -> Result<Tensor> {
         let (linear, start, step) = self.place(role);
         self.slice(&linear.weight, head, start, step)
@@ -214,18 +213,15 @@ impl Attention {
     fn place(&self, role: Role) -> (&Linear, i64, i64) {
         let d = self.head_dim;
         match &self.projection {
-            Projection::Separate { query, key, value } => match role {
+            Projection::Separate { query, key, .. } => match role {
                 Role::Query => (query, 0, d),
                 Role::Key => (key, 0, d),
-                Role::Value => (value, 0, d),
             },
             Projection::Fused { linear, order } => {
                 let start = match (order, role) {
                     (_, Role::Query) => 0,
                     (FusedOrder::Blocks, Role::Key) => self.heads * d,
-                    (FusedOrder::Blocks, Role::Value) => (self.heads + self.kv_heads) * d,
                     (FusedOrder::PerHead, Role::Key) => d,
-                    (FusedOrder::PerHead, Role::Value) => 2 * d,
                 };
                 (linear, start, if *order == FusedOrder::PerHead { 3 * d } else { d })
             }
