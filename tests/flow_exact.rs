@@ -233,3 +233,16 @@ fn configurations_set_amounts_and_colours() {
         |palette| trace.flow_graph().layers([1]).palette(palette).build().unwrap().meta.rank_colors[0].0.clone();
     assert_ne!(rank_one(Palette::ColorBlind), rank_one(Palette::Standard));
 }
+
+#[test]
+fn the_listed_sites_are_enough_for_both_methods() {
+    for family in FAMILIES {
+        let model = model(&format!("parity/{family}"));
+        let trace = model.watch([5i64, 17, 200, 3]).keep(flowlens::flow::sites(&model, [0])).run().unwrap();
+        assert!(trace.sites().len() <= 18, "{family}");
+        trace.flow_graph().layers([0]).target(3).build().unwrap();
+        if ["gpt2", "gpt_neo", "gptj", "llama_mha"].contains(&family) {
+            trace.flow_graph().layers([0]).target(3).method(Method::Visit).neurons(4, 2).build().unwrap();
+        }
+    }
+}

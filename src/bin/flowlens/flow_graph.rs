@@ -2,12 +2,22 @@
 
 use std::path::PathBuf;
 
+use flowlens::flow;
+
 use crate::args::FlowGraphArgs;
 use crate::output::{Done, print, write_whole};
 
 pub fn run(args: FlowGraphArgs) -> Done {
     let model = args.model.load()?;
-    let trace = model.run(args.line)?;
+    // VISIT takes blanks off the end of the prompt before it runs it.
+    let as_published = args.method.is_some_and(|method| flow::Method::from(method) == flow::Method::Visit);
+    let line = if as_published { args.line.trim_end() } else { &args.line };
+    // A graph of some layers needs little of a run, so a long prompt fits.
+    let fits = |layers: &&Vec<usize>| layers.iter().all(|&layer| layer < model.layers());
+    let trace = match args.layers.as_ref().map(|layers| &layers.0).filter(fits) {
+        Some(layers) => model.watch(line).keep(flow::sites(&model, layers.iter().copied())).run()?,
+        None => model.run(line)?,
+    };
     let mut builder = trace.flow_graph().chain(args.chain).position(args.position);
     if let Some(layers) = args.layers {
         builder = builder.layers(layers.0);

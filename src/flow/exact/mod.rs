@@ -26,7 +26,7 @@ use crate::{Error, Result, Site};
 use draft::{Draft, NodeDraft, Writer};
 
 /// What the width of links means.
-pub(super) const WIDTHS: &str = "width: length of the vector that is added there; links that read (norms, queries, \
+pub(super) const WIDTHS: &str = "length of the vector that is added there; links that read (norms, queries, \
                                  keys) are as wide as what they lead to";
 
 /// How much of a block is shown.

@@ -5,12 +5,14 @@ use std::path::Path;
 use tch::{Kind, Tensor};
 
 use super::super::batch::numbers;
+use super::super::builder::Heads;
+use super::super::graph::{FlowGraph, Method};
 use super::attention::Attention;
 use super::mlp::Mlp;
 use crate::model::Model;
 use crate::model::architecture::Order;
 use crate::trace::Trace;
-use crate::{Error, Site};
+use crate::{DType, Error, Site};
 
 const FAMILIES: [&str; 18] = [
     "gpt2",
@@ -192,5 +194,27 @@ fn a_missing_site_is_named() {
         Err(Error::Site { site, problem }) => assert!(site == "blocks.0.attn.hook_k" && problem.contains("keep")),
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("keys came from nowhere"),
+    }
+}
+
+#[test]
+fn runs_in_bfloat16_draw_too_and_say_nearly_the_same() {
+    for name in ["gpt2", "gpt_neo", "gptj", "gpt_neox", "llama_gqa", "mistral", "qwen2", "qwen3"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity").join(name);
+        let graph = |dtype| {
+            let model = Model::options(folder.to_str().unwrap()).dtype(dtype).load().unwrap();
+            let trace = model.run([5, 17, 3, 99, 42, 8]).unwrap();
+            assert!(trace.logit_lens().is_ok());
+            if name == "gpt2" {
+                trace.flow_graph().layers([0]).target(3).method(Method::Visit).neurons(4, 2).build().unwrap();
+            }
+            trace.flow_graph().overview().target(3).build().unwrap();
+            trace.flow_graph().layers([0, 1]).chain(true).target(3).heads(Heads::All).build().unwrap()
+        };
+        let (half, full) = (graph(DType::BF16), graph(DType::F32));
+        for id in ["blocks.0.resid_pre", "blocks.0.attn_out", "blocks.1.attn.head.0.output", "blocks.1.resid_post"] {
+            let norm = |graph: &FlowGraph| graph.nodes().find(|node| node.id == id).unwrap().norm;
+            assert!((norm(&half) / norm(&full) - 1.).abs() < 0.05, "{name}, {id}");
+        }
     }
 }
