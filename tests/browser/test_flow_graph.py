@@ -1,15 +1,19 @@
 """The flow graph in a browser: drawn without a network, answering to mouse and keys.
 
-The pages come from `cargo test --test figure`, which leaves them in target/figures.
+The pages come from `tests/figure`, which leaves them in target/figures.
 """
 
 import json
 import unittest
 import xml.etree.ElementTree
 
-from browser import PAGES, ROOT, BrowserTest
+from _browser import PAGES, ROOT, BrowserTest, write_pages
 
 SHOWN = ".fl-panel:not([hidden])"
+
+
+def setUpModule():
+    write_pages()
 
 
 def middle(tab, selector):

@@ -3,6 +3,7 @@
 import functools
 import os
 import shutil
+import subprocess
 import time
 import unittest
 from pathlib import Path
@@ -15,12 +16,18 @@ SHOTS = PAGES / "screenshots"
 NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
 
 
+def write_pages():
+    """Has the Rust tests write the pages; nothing is compiled when nothing changed."""
+    subprocess.run(["cargo", "test", "--quiet", "--locked", "--test", "figure", "writes_"], cwd=ROOT, check=True,
+                   stdout=subprocess.DEVNULL)
+
+
 @functools.cache
 def chromium():
     """The browser that the machine has; playwright's own download is not needed."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    found = os.environ.get("CHROME") or next(filter(None, map(shutil.which, NAMES)), None)
     if not found:
-        raise RuntimeError("no Chromium found: install one (Debian: apt-get install chromium) or set CHROMIUM")
+        raise RuntimeError("no Chromium found: install one (Debian: apt-get install chromium) or name one in CHROME")
     return found
 
 
