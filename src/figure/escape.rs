@@ -55,6 +55,21 @@ pub(super) fn line(text: &str, limit: usize) -> String {
     if rest == 0 { shown } else { format!("{shown}… ({} characters)", limit + rest) }
 }
 
+/// The beginning of a text, at most `limit` characters, for titles and captions.
+pub(super) fn short(text: &str, limit: usize) -> String {
+    let mut chars = text.chars();
+    let head: String = chars.by_ref().take(limit).collect();
+    let shown = inner_visible(&head);
+    if chars.next().is_none() { shown } else { format!("{shown}…") }
+}
+
+/// A model's name for titles: of a file or folder on this machine the last part only.
+pub(super) fn model_name(name: &str) -> String {
+    let is_path = name.starts_with(['/', '.', '~']) || name.contains('\\');
+    let last = name.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(name);
+    short(if is_path { last } else { name }, 60)
+}
+
 /// A word for beside a node: without the blank it may begin with, at most `limit` characters.
 pub(super) fn label(text: &str, limit: usize) -> String {
     let word = text.strip_prefix(' ').filter(|rest| !rest.trim().is_empty()).unwrap_or(text);
@@ -105,6 +120,14 @@ mod tests {
         assert_eq!(line("a\nb \u{202e}c", 50), "a\\nb \\u{202e}c");
         let long = line(&"x".repeat(10_000), 20);
         assert_eq!(long, format!("{}… (10000 characters)", "x".repeat(20)));
+    }
+
+    #[test]
+    fn names_models_without_their_folders() {
+        assert_eq!(model_name("/somewhere/of/mine/tiny.gguf"), "tiny.gguf");
+        assert_eq!(model_name("../models/tiny/"), "tiny");
+        assert_eq!(model_name("EleutherAI/pythia-70m"), "EleutherAI/pythia-70m");
+        assert_eq!(model_name(&"x".repeat(61)), format!("{}…", "x".repeat(60)));
     }
 
     #[test]

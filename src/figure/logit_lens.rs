@@ -26,7 +26,7 @@ impl LogitLens {
         let (svg, width, height) = picture(self, first);
         Figure {
             view: "logit-lens",
-            title: format!("Logit lens of {}", escape::line(&self.model, 40)),
+            title: format!("Logit lens of {}", escape::model_name(&self.model)),
             caption: caption(self, first),
             panels: vec![Panel { name: "logit lens".to_owned(), svg, width, height }],
             legend: vec![Keys {
@@ -68,7 +68,7 @@ fn caption(lens: &LogitLens, first: usize) -> String {
     );
     match &lens.target {
         Some(target) => {
-            let _ = write!(text, "Outlined: “{}” is first.", escape::line(&target.text, 40));
+            let _ = write!(text, "Outlined: “{}” is first.", escape::short(&target.text, 40));
         }
         None => text.push_str("Outlined: the model's own answer is already first."),
     }
@@ -153,7 +153,7 @@ fn hover(cell: &LensCell, row: &str, token: &str, at: usize) -> String {
 }
 
 fn quoted(token: &str) -> String {
-    format!("“{}”", escape::line(token, 60))
+    format!("“{}”", escape::short(token, 60))
 }
 
 fn numbers(lens: &LogitLens) -> Value {

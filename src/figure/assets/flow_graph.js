@@ -17,7 +17,7 @@
       this.svg = place.querySelector("svg");
       this.nodes = new Map();
       this.links = [];
-      const words = new Map([...this.svg.querySelectorAll("[data-label]")].map((it) => [it.dataset.label, it.textContent]));
+      const words = new Map([...this.svg.querySelectorAll("text[data-label]")].map((it) => [it.dataset.label, it.textContent]));
       for (const shape of this.svg.querySelectorAll("[data-node]")) {
         const box = shape.firstElementChild;
         const number = (name) => Number(box.getAttribute(name));

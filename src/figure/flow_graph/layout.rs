@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use super::svg::kind_name;
 use crate::figure::escape;
 use crate::flow::{Graph, LinkKind, NodeKind};
 
@@ -19,14 +20,16 @@ const LETTER: f64 = 6.3;
 /// What a node takes of its column at least, so that its label stays its own.
 const SLOT: f64 = 15.0;
 const GAP: f64 = 3.0;
+/// Nodes below this height get a mark, so that their colour can be seen.
+pub(super) const LEAST_NODE: f64 = 7.0;
 /// Room above the picture for the columns' names.
 pub(super) const HEAD: f64 = 44.0;
 const MARGIN: f64 = 14.0;
 /// The thinnest diagram, in pixels.
 const LEAST_WIDTH: f64 = 720.0;
-const LEAST_BODY: f64 = 230.0;
+const LEAST_BODY: f64 = 110.0;
 /// The tallest ribbon of the residual stream, and the tallest node below it as a part of the body.
-const TALLEST_ROAD: f64 = 56.0;
+const TALLEST_ROAD: f64 = 84.0;
 const TALLEST_NODE: f64 = 0.6;
 
 /// A node in its place.
@@ -62,7 +65,7 @@ pub(super) struct Ribbon {
 #[derive(Debug, Clone)]
 pub(super) struct Column {
     pub x: f64,
-    pub kind: NodeKind,
+    pub name: &'static str,
     pub layer: usize,
 }
 
@@ -312,8 +315,7 @@ impl<'a> Net<'a> {
         let columns = (0..self.order.len())
             .map(|column| {
                 let first = self.road[column].or(self.order[column].first().copied()).map_or(0, |at| self.nodes[at]);
-                let kind = self.common_kind(column).unwrap_or(self.graph.nodes[first].kind);
-                let here = Column { x, kind, layer: self.graph.nodes[first].layer };
+                let here = Column { x, name: self.column_name(column), layer: self.graph.nodes[first].layer };
                 x += pitch[column];
                 here
             })
@@ -322,10 +324,13 @@ impl<'a> Net<'a> {
     }
 
     /// What most nodes of a column stand for.
-    fn common_kind(&self, column: usize) -> Option<NodeKind> {
+    fn column_name(&self, column: usize) -> &'static str {
         let kinds: Vec<NodeKind> = self.order[column].iter().map(|&at| self.graph.nodes[self.nodes[at]].kind).collect();
         let count = |kind: NodeKind| kinds.iter().filter(|&&other| other == kind).count();
-        kinds.iter().copied().rev().max_by_key(|&kind| count(kind))
+        if kinds.contains(&NodeKind::AttnOut) && kinds.contains(&NodeKind::MlpOut) {
+            return "sub-blocks write";
+        }
+        kinds.iter().copied().rev().max_by_key(|&kind| count(kind)).map_or("", kind_name)
     }
 
     /// Ribbons stacked at both ends in the order of what they lead to, as Plotly stacks them.

@@ -99,17 +99,17 @@ fn title(graph: &FlowGraph) -> String {
         [one] => one.clone(),
         [first, .., last] => format!("{first} to {last}, one at a time"),
     };
-    format!("Flow graph of {}, {shown}", escape::line(&graph.meta.model, TOKEN_LETTERS))
+    format!("Flow graph of {}, {shown}", escape::model_name(&graph.meta.model))
 }
 
 /// A token between quotation marks.
 fn quoted(text: &str) -> String {
-    format!("“{}”", escape::line(text, TOKEN_LETTERS))
+    format!("“{}”", escape::short(text, TOKEN_LETTERS))
 }
 
 fn caption(graph: &FlowGraph) -> String {
     let meta = &graph.meta;
-    let mut text = format!("Prompt “{}”", escape::line(&meta.line, PROMPT_LETTERS));
+    let mut text = format!("Prompt “{}”", escape::short(&meta.line, PROMPT_LETTERS));
     let token = meta.tokens.get(meta.position).map(|token| format!(" ({})", quoted(token))).unwrap_or_default();
     text.push_str(&format!(
         ", seen from position {}{token}. Each node is a vector of the model, labelled with the \
@@ -129,8 +129,9 @@ fn caption(graph: &FlowGraph) -> String {
         }
     }
     if !meta.width_means.is_empty() {
-        let means = escape::line(meta.width_means.trim_end_matches('.'), PROMPT_LETTERS);
-        text.push_str(&format!(" Width of a link: {means}."));
+        let means = meta.width_means.trim_end_matches('.');
+        let means = means.strip_prefix("width: ").unwrap_or(means);
+        text.push_str(&format!(" Width of a link: {}.", escape::short(means, 2 * PROMPT_LETTERS)));
     }
     text.push_str(match meta.method {
         Method::Exact => " Method: exact, every sum of links adds up to its node.",
@@ -138,14 +139,14 @@ fn caption(graph: &FlowGraph) -> String {
     });
     for note in &meta.notes {
         text.push(' ');
-        text.push_str(&escape::line(note, PROMPT_LETTERS));
+        text.push_str(&escape::short(note, 2 * PROMPT_LETTERS));
     }
     text
 }
 
 fn legend(meta: &Meta) -> Vec<Keys> {
     let shown = |entries: &[(String, String)]| -> Vec<(String, String)> {
-        entries.iter().map(|(color, meaning)| (color.clone(), escape::line(meaning, TOKEN_LETTERS))).collect()
+        entries.iter().map(|(color, meaning)| (color.clone(), escape::short(meaning, TOKEN_LETTERS))).collect()
     };
     let mut rows = Vec::new();
     if !meta.rank_colors.is_empty() {

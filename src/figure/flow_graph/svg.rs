@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::layout::{HEAD, Layout, NODE_WIDTH};
+use super::layout::{HEAD, LEAST_NODE, Layout, NODE_WIDTH};
 use crate::figure::escape;
 use crate::flow::{Graph, NodeKind};
 
@@ -21,13 +21,14 @@ pub(super) fn picture(graph: &Graph, layout: &Layout, name: &str) -> String {
     nodes(&mut svg, graph, layout);
     svg.push_str("<g class=\"fl-over\" pointer-events=\"none\">");
     headings(&mut svg, layout);
+    marks(&mut svg, graph, layout);
     labels(&mut svg, layout);
     svg.push_str("</g></svg>");
     svg
 }
 
 fn links(svg: &mut String, graph: &Graph, layout: &Layout) {
-    svg.push_str("<g>");
+    svg.push_str("<g class=\"fl-links\">");
     for ribbon in &layout.ribbons {
         let (source, target) = (&layout.boxes[ribbon.source], &layout.boxes[ribbon.target]);
         let (left, right) = (source.x + NODE_WIDTH, target.x);
@@ -73,6 +74,22 @@ fn nodes(svg: &mut String, graph: &Graph, layout: &Layout) {
     svg.push_str("</g>");
 }
 
+/// Thin nodes get a mark in their colour, so that it can be seen and pointed at; the ribbons keep their width.
+fn marks(svg: &mut String, graph: &Graph, layout: &Layout) {
+    svg.push_str("<g stroke=\"var(--fl-line)\" stroke-width=\"0.7\">");
+    for place in layout.boxes.iter().filter(|place| place.height < LEAST_NODE) {
+        let _ = write!(
+            svg,
+            "<rect data-label=\"{}\" x=\"{:.1}\" y=\"{:.1}\" width=\"{NODE_WIDTH}\" height=\"{LEAST_NODE}\" fill=\"{}\"/>",
+            place.node,
+            place.x,
+            place.y + (place.height - LEAST_NODE) / 2.0,
+            escape::color(&graph.nodes[place.node].color)
+        );
+    }
+    svg.push_str("</g>");
+}
+
 fn labels(svg: &mut String, layout: &Layout) {
     svg.push_str(
         "<g font-size=\"11\" fill=\"var(--fl-ink)\" stroke=\"var(--fl-paper)\" stroke-width=\"2.6\" \
@@ -97,7 +114,7 @@ fn headings(svg: &mut String, layout: &Layout) {
     for (at, column) in layout.columns.iter().enumerate() {
         let end = layout.columns.get(at + 1).map_or(layout.width, |next| next.x);
         let room = ((end - column.x) / 5.2) as usize;
-        let name = kind_name(column.kind);
+        let name = column.name;
         let (first, second) = name.split_once(' ').unwrap_or((name, ""));
         if room >= first.len().max(second.len()) {
             let x = column.x;
