@@ -19,7 +19,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 def execute(path, target):
     notebook = nbformat.read(path, as_version=4)
     # Times of execution would make every run a change.
-    client = NotebookClient(notebook, kernel_name="rust", timeout=900, record_timing=False,
+    client = NotebookClient(notebook, kernel_name="rust", timeout=900, record_timing=False, coalesce_streams=True,
                             resources={"metadata": {"path": str(path.parent)}})
     began = time.time()
     try:
