@@ -34,6 +34,7 @@ kernel: build evcxr
 	@$(SETUP)/kernel.py
 
 demo: kernel
+	@mkdir -p out
 	target/release/flowlens flow-graph --model smollm2-135m --line '$(PROMPT)' --html out/flow_graph.html
 	$(NOTEBOOK) --out out notebooks/flow_graph.ipynb
 	@echo
