@@ -35,7 +35,7 @@ kernel: build evcxr
 
 demo: kernel
 	@mkdir -p out
-	target/release/flowlens flow-graph --model smollm2-135m --line '$(PROMPT)' --html out/flow_graph.html
+	target/release/flowlens flow-graph --model smollm2-135m --line '$(PROMPT)' --layers 20-29 --html out/flow_graph.html
 	$(NOTEBOOK) --out out notebooks/flow_graph.ipynb
 	@echo
 	@echo 'The flow graph of "$(PROMPT)":  out/flow_graph.html'
