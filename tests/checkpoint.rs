@@ -218,3 +218,40 @@ fn reads_sharded_pytorch_files() {
     let checkpoint = Checkpoint::open(&folder).unwrap();
     assert_eq!(checkpoint.shape("plain"), Some([6, 4].as_slice()));
 }
+
+#[test]
+fn builds_gpt2s_tokenizer_from_its_two_files() {
+    let folder = folder("two-files");
+    write(folder.join("model.safetensors"), tensors(&[("one", Dtype::F32, &[1], floats(&[1.]))]));
+    write(folder.join("config.json"), r#"{"model_type": "gpt2"}"#);
+    let whole: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(fixture("parity/gpt2/tokenizer.json")).unwrap()).unwrap();
+    let mut vocab = whole["model"]["vocab"].as_object().unwrap().clone();
+    for token in whole["added_tokens"].as_array().unwrap() {
+        vocab.insert(token["content"].as_str().unwrap().to_owned(), token["id"].clone());
+    }
+    let merges: Vec<String> = whole["model"]["merges"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|merge| match merge.as_array() {
+            Some(pair) => format!("{} {}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()),
+            None => merge.as_str().unwrap().to_owned(),
+        })
+        .collect();
+    write(folder.join("vocab.json"), serde_json::to_vec(&vocab).unwrap());
+    write(folder.join("merges.txt"), format!("#version: 0.2\n{}\n", merges.join("\n")));
+    let built = Checkpoint::open(&folder).unwrap().tokenizer().unwrap().unwrap();
+    let expected = Checkpoint::open(&fixture("parity/gpt2")).unwrap().tokenizer().unwrap().unwrap();
+    for text in ["the cat  sat on 1999 mats", "naïve\n\n日本 <|endoftext|> it's", " "] {
+        let ids = |tokenizer: &tokenizers::Tokenizer| tokenizer.encode(text, false).unwrap().get_ids().to_vec();
+        assert_eq!(ids(&built), ids(&expected), "{text:?}");
+    }
+    write(folder.join("tokenizer_config.json"), r#"{"tokenizer_class": "Qwen2Tokenizer"}"#);
+    assert!(Checkpoint::open(&folder).unwrap().tokenizer().unwrap().is_none());
+    std::fs::remove_file(folder.join("tokenizer_config.json")).unwrap();
+    vocab.insert("gap".to_owned(), 100_000.into());
+    write(folder.join("vocab.json"), serde_json::to_vec(&vocab).unwrap());
+    let text = Checkpoint::open(&folder).unwrap().tokenizer().unwrap_err().to_string();
+    assert!(text.contains("vocab.json") && text.contains("gap"), "{text}");
+}

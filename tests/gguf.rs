@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use flowlens::checkpoint::{Checkpoint, Quant, Stored};
 use flowlens::tch::Tensor;
 use flowlens::text::Tokenizer;
-use flowlens::{DType, Device, Model, hub};
+use flowlens::{DType, Device, Model, Site, hub};
 use serde_json::{Value, json};
 
 fn fixture(name: &str) -> PathBuf {
@@ -69,6 +69,23 @@ fn families_get_their_own_names_and_order() {
     assert_eq!(config("gpt2")["n_inner"], 20);
     let neox = config("gptneox");
     assert_eq!((&neox["rotary_pct"], &neox["use_parallel_residual"]), (&json!(0.5), &json!(true)));
+}
+
+#[test]
+fn every_family_runs_from_its_gguf_file() {
+    for name in ["llama", "qwen2", "qwen3", "gpt2", "gptneox"] {
+        let model = Model::load(fixture(&format!("{name}.gguf")).display().to_string()).unwrap();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("from-gguf").join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let config = Value::Object(Checkpoint::open(model.path()).unwrap().config().clone());
+        std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+        std::fs::copy(fixture(&format!("{name}.safetensors")), folder.join("model.safetensors")).unwrap();
+        let twin = Model::load(folder.display().to_string()).unwrap();
+        let logits = |model: &Model| model.run([3, 1, 4, 1, 5]).unwrap().get(Site::Logits).unwrap();
+        let (found, expected) = (logits(&model), logits(&twin));
+        let off = found.data().iter().zip(expected.data()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-6, "{name}: {off}");
+    }
 }
 
 #[test]
@@ -198,6 +215,7 @@ fn hostile_and_broken_files_are_refused() {
     refused(&changed("llama.attention.head_count", 4, &[3, 0, 0, 0]), &["does not divide"]);
     refused(&changed("llama.attention.layer_norm_rms_epsilon", 6, &f32::NAN.to_le_bytes()), &["epsilon", "above 0"]);
     refused(&changed("llama.expert_count", 4, &[8, 0, 0, 0]), &["llama.expert_count", "does not know"]);
+    refused(&changed("split.count", 2, &[3, 0]), &["one of 3 parts", "--merge"]);
     refused(&changed("llama.rope.scaling.type", 8, &text("longrope")), &["rope.scaling.type", "longrope"]);
 }
 

@@ -10,6 +10,7 @@ mod mapped;
 mod pickle;
 mod safetensors;
 mod stored;
+mod vocabulary;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -201,12 +202,16 @@ impl Checkpoint {
         }
         let path = self.path.join("tokenizer.json");
         if !path.exists() {
-            return Ok(None);
+            return vocabulary::tokenizer(&self.path, &self.config);
         }
         let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, source))?;
-        tokenizers::Tokenizer::from_bytes(bytes)
-            .map(Some)
-            .map_err(|error| Error::Tokenizer(format!("{}: {error}", path.display())))
+        // A vocabulary that contradicts itself can make the tokenizers crate panic.
+        let read = std::panic::catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes));
+        match read {
+            Ok(Ok(tokenizer)) => Ok(Some(tokenizer)),
+            Ok(Err(error)) => Err(Error::Tokenizer(format!("{}: {error}", path.display()))),
+            Err(_) => Err(Error::Tokenizer(format!("{}: contradicts itself; download it again", path.display()))),
+        }
     }
 }
 

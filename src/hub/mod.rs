@@ -4,6 +4,7 @@
 //! by Flowlens serves both. Downloads go to a temporary name, go on where they stopped, are checked, and get their
 //! final name when whole.
 
+#[cfg_attr(not(feature = "hub"), allow(dead_code, reason = "only fetching writes to the cache"))]
 mod cache;
 #[cfg(feature = "hub")]
 mod progress;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::cache::{folder_of, user_cache};
 use super::{Options, failed};
-use crate::{Error, Result};
+use crate::Result;
 
 /// A small model that Flowlens knows by a short name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +108,7 @@ mod fetch {
     use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::Error;
     use crate::hub::cache::create_parent;
     use crate::hub::transfer::{self, Wanted, agent, hex, plain, request};
 

@@ -1,4 +1,4 @@
-//! Tokenizers rebuilt from the metadata of a GGUF file.
+//! Tokenizers rebuilt from lists of tokens and merges, as the metadata of a GGUF file has them.
 //!
 //! The file names the pre-tokenizer (`tokenizer.ggml.pre`); what each name means is fixed in llama.cpp's
 //! `llama-vocab.cpp` and, for the model that it was made for, in the `tokenizer.json` on the Hub. Only those that are
@@ -45,15 +45,16 @@ pub(crate) struct Vocabulary<'a> {
     pub add_space_prefix: Option<bool>,
 }
 
-const CONTROL: i64 = 3;
-const USER_DEFINED: i64 = 4;
-
 /// Llama 3's split; Qwen 2's differs in the number of digits that stay together.
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN2: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 impl Vocabulary<'_> {
+    /// The kind of special tokens.
+    pub const CONTROL: i64 = 3;
+    const USER_DEFINED: i64 = 4;
+
     /// Builds the tokenizer.
     ///
     /// # Errors
@@ -77,8 +78,8 @@ impl Vocabulary<'_> {
             kept.map(move |(_, token)| AddedToken::from(token.clone(), special).normalized(false)).collect::<Vec<_>>()
         };
         let failed = |error: tokenizers::Error| broken(error.to_string());
-        tokenizer.add_special_tokens(of_kind(CONTROL, true)).map_err(failed)?;
-        tokenizer.add_tokens(of_kind(USER_DEFINED, false)).map_err(failed)?;
+        tokenizer.add_special_tokens(of_kind(Self::CONTROL, true)).map_err(failed)?;
+        tokenizer.add_tokens(of_kind(Self::USER_DEFINED, false)).map_err(failed)?;
         self.add_template(&mut tokenizer)?;
         Ok(tokenizer)
     }
@@ -236,5 +237,5 @@ impl Vocabulary<'_> {
 }
 
 fn broken(problem: impl std::fmt::Display) -> Error {
-    Error::Tokenizer(format!("cannot be rebuilt from the GGUF file: {problem}"))
+    Error::Tokenizer(format!("cannot be rebuilt: {problem}"))
 }

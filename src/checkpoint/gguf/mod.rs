@@ -26,6 +26,12 @@ pub(super) fn contents(file: &Mapped) -> Result<Contents> {
     let (metadata, declared) = header::read(file.bytes()).map_err(|problem| {
         Error::file(&file.path, format!("not a whole GGUF file: {problem}; if it should be one, download it again"))
     })?;
+    if let Some(Item::Integer(parts @ 2..)) = metadata.get("split.count") {
+        return Err(Error::file(
+            &file.path,
+            format!("is one of {parts} parts; merge them with llama.cpp's `llama-gguf-split --merge` first"),
+        ));
+    }
     let family = Family::new(&metadata)?;
     let find = |name: &str| declared.iter().find(|tensor| tensor.name == name);
     let vocab = find("token_embd.weight").and_then(|tensor| tensor.shape.first().copied()).ok_or_else(|| {

@@ -38,7 +38,7 @@ impl fmt::Display for Quant {
 
 impl Quant {
     /// Numbers and bytes of one block.
-    pub(in super::super) fn block(self) -> (usize, usize) {
+    pub(crate) fn block(self) -> (usize, usize) {
         match self {
             Quant::Q4_0 => (32, 18),
             Quant::Q4_1 => (32, 20),
@@ -52,7 +52,7 @@ impl Quant {
     }
 
     /// Writes the numbers of whole blocks; `to` must hold as many as the blocks of `from` do.
-    pub(in super::super) fn unpack(self, from: &[u8], to: &mut [f32]) {
+    pub(crate) fn unpack(self, from: &[u8], to: &mut [f32]) {
         match self {
             Quant::Q4_0 => blocks(from, to, q4_0),
             Quant::Q4_1 => blocks(from, to, q4_1),
@@ -67,21 +67,21 @@ impl Quant {
 }
 
 /// float16 numbers, little-endian.
-pub(in super::super) fn unpack_f16(from: &[u8], to: &mut [f32]) {
+pub(crate) fn unpack_f16(from: &[u8], to: &mut [f32]) {
     for (bytes, value) in from.as_chunks().0.iter().zip(to) {
         *value = f16::from_le_bytes(*bytes).to_f32();
     }
 }
 
 /// bfloat16 numbers, little-endian.
-pub(in super::super) fn unpack_bf16(from: &[u8], to: &mut [f32]) {
+pub(crate) fn unpack_bf16(from: &[u8], to: &mut [f32]) {
     for (bytes, value) in from.as_chunks().0.iter().zip(to) {
         *value = bf16::from_le_bytes(*bytes).to_f32();
     }
 }
 
 /// float32 numbers, little-endian.
-pub(in super::super) fn unpack_f32(from: &[u8], to: &mut [f32]) {
+pub(crate) fn unpack_f32(from: &[u8], to: &mut [f32]) {
     for (bytes, value) in from.as_chunks().0.iter().zip(to) {
         *value = f32::from_le_bytes(*bytes);
     }
