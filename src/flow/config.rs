@@ -311,24 +311,8 @@ impl Config {
 
 /// What to say about a key that does not exist.
 fn unknown(key: &str) -> String {
-    let nearest = KEYS.iter().min_by_key(|known| edit_distance(key, known)).copied().unwrap_or_default();
+    let nearest = KEYS.iter().min_by_key(|known| strsim::levenshtein(key, known)).copied().unwrap_or_default();
     format!("unknown key {key:?}; the nearest known one is {nearest:?}")
-}
-
-/// Letters to insert, delete or change to make one word the other.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
