@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use flowlens::flow::{FlowGraph, Graph, Heads, LinkKind, Method, NodeKind, Palette};
-use flowlens::{Model, Site, Trace};
+use flowlens::{Array, Change, Model, Site, Trace};
 
 const FAMILIES: [&str; 9] =
     ["gpt2", "gpt_neo", "gptj", "gpt_neox", "llama_mha", "llama_gqa", "mistral", "qwen2", "qwen3"];
@@ -34,9 +34,10 @@ fn assert_sums(graph: &Graph, place: &str) -> usize {
         }
         let (mut error, mut size) = (0f64, 0f64);
         for (target, &wanted) in node.contributions.iter().enumerate() {
-            let sum: f64 = terms.iter().map(|link| graph.nodes[link.source].contributions[target]).sum();
-            error += (sum - wanted).powi(2);
-            size += wanted.powi(2);
+            let parts = || terms.iter().map(|link| graph.nodes[link.source].contributions[target]);
+            error += (parts().sum::<f64>() - wanted).powi(2);
+            // A head that was zeroed by hand has a sum of nothing.
+            size += if wanted == 0. { parts().map(|part| part * part).sum() } else { wanted * wanted };
         }
         let relative = (error / size).sqrt();
         assert!(relative < 1e-5, "{place}, {}: {} terms, relative error {relative:e}", node.id, terms.len());
@@ -245,4 +246,28 @@ fn the_listed_sites_are_enough_for_both_methods() {
             trace.flow_graph().layers([0]).target(3).method(Method::Visit).neurons(4, 2).build().unwrap();
         }
     }
+}
+
+#[test]
+fn what_was_changed_by_hand_is_a_term_of_its_own() {
+    let model = model("parity/gpt2");
+    let ids = [5i64, 17, 200, 3];
+    let changes = |graph: &FlowGraph| -> Vec<String> {
+        graph.nodes().filter(|node| node.label == "change").map(|node| node.id.clone()).collect()
+    };
+    let draw = |change: Change| {
+        let trace = model.watch(ids).change(change).run().unwrap();
+        let graph = trace.flow_graph().layers([0, 1]).chain(true).target(7).target(70).build().unwrap();
+        assert_sums(&graph.graphs[0], "changed");
+        graph
+    };
+    let width = model.architecture().width;
+    let waves = Array::new(&[width], (0..width).map(|i| (i as f32).sin()).collect()).unwrap();
+    assert_eq!(
+        changes(&draw(Change::replace_position(Site::AttnOut(1), 3, waves.clone()))),
+        ["blocks.1.attn_out.change"]
+    );
+    assert_eq!(changes(&draw(Change::replace_position(Site::ResidPost(0), 3, waves))), ["blocks.0.resid_post.change"]);
+    assert_eq!(changes(&draw(Change::zero_head(0, 2))), ["blocks.0.attn.head.2.output.change"]);
+    assert!(changes(&draw(Change::zero_neuron(1, 7))).is_empty());
 }

@@ -46,6 +46,16 @@ struct LinkDraft {
     term: bool,
 }
 
+impl LinkDraft {
+    /// The vector that it brings to a sum, and what that is multiplied with.
+    fn carries(&self, nodes: &[NodeDraft]) -> (usize, f64) {
+        match self.vector {
+            Some(vector) => (vector, 1.),
+            None => (nodes[self.source].vector, nodes[self.source].added.unwrap_or(1.)),
+        }
+    }
+}
+
 /// A graph before its vectors are read.
 #[derive(Default)]
 pub(super) struct Draft {
@@ -91,14 +101,57 @@ impl Draft {
         });
     }
 
+    /// Where terms do not add up to their sum because the run was changed there by hand, adds the difference as one more
+    /// term. `tolerance` is what rounding may leave, relative to the lengths of the terms.
+    pub fn close_sums(&mut self, batch: &mut Batch, tolerance: f64) -> Result<()> {
+        let Some(all) = batch.all()? else { return Ok(()) };
+        let vectors = Array::from_tensor(&all)?;
+        let width = vectors.shape()[1];
+        let row = |index: usize| &vectors.data()[index * width..(index + 1) * width];
+        for target in 0..self.nodes.len() {
+            let mut left: Vec<f64> = row(self.nodes[target].vector).iter().map(|&x| f64::from(x)).collect();
+            let mut size = dot(row(self.nodes[target].vector), row(self.nodes[target].vector)).sqrt();
+            let terms: Vec<&LinkDraft> = self.links.iter().filter(|link| link.term && link.target == target).collect();
+            if terms.is_empty() {
+                continue;
+            }
+            for link in terms {
+                let (vector, times) = link.carries(&self.nodes);
+                size += times.abs() * dot(row(vector), row(vector)).sqrt();
+                left.iter_mut().zip(row(vector)).for_each(|(left, &x)| *left -= times * f64::from(x));
+            }
+            let length = left.iter().map(|x| x * x).sum::<f64>().sqrt();
+            if length > tolerance * size {
+                let left: Vec<f32> = left.into_iter().map(|x| x as f32).collect();
+                let vector = batch.push(&Tensor::f_from_slice(&left)?.f_to_device(all.device())?)?;
+                let of = &self.nodes[target];
+                let node = NodeDraft {
+                    id: format!("{}.change", of.id),
+                    kind: NodeKind::Remainder,
+                    layer: of.layer,
+                    head: of.head,
+                    source_position: None,
+                    neuron: None,
+                    column: of.column.saturating_sub(1),
+                    vector,
+                    name: format!("layer {}: what was changed here by hand in this run", of.layer),
+                    mark: String::new(),
+                    label: Some("change".to_owned()),
+                    facts: Vec::new(),
+                    added: Some(1.),
+                };
+                let node = self.node(node);
+                self.add((node, target), LinkKind::Add, length);
+            }
+        }
+        Ok(())
+    }
+
     /// Fills in the words.
     pub fn finish(self, layers: Vec<usize>, writer: &Writer) -> Result<Graph> {
         let share = |link: &LinkDraft| {
-            let (source, target) = (&self.nodes[link.source], &self.nodes[link.target]);
-            let (vector, times) = match link.vector {
-                Some(vector) => (vector, 1.),
-                None => (source.vector, source.added.unwrap_or(1.)),
-            };
+            let target = &self.nodes[link.target];
+            let (vector, times) = link.carries(&self.nodes);
             link.term.then(|| times * writer.dot(vector, target.vector) / writer.dot(target.vector, target.vector))
         };
         let shares: Vec<Option<f64>> = self.links.iter().map(share).collect();

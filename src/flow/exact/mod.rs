@@ -4,7 +4,8 @@
 //!   query's matrix carries it back, and a rotation is undone for the query's position.
 //! * A memory's value, a head, a neuron stand as they are added: through the output matrix, with score or activation.
 //!   A neuron's row is turned by the sign of its activation, so that its words are what it promotes.
-//! * Where only some terms of a sum are shown, one more node holds the others.
+//! * Where only some terms of a sum are shown, one more node holds the others; where a run was changed by hand, one
+//!   more holds the change.
 //! * What a node puts onto a target's logit is linear: the final norm's scale is held at the last residual stream.
 
 mod attention;
@@ -22,7 +23,7 @@ use super::builder::Heads;
 use super::graph::{Graph, LinkKind, NodeKind, Target};
 use super::palette::Scheme;
 use crate::trace::Trace;
-use crate::{Error, Result, Site};
+use crate::{DType, Error, Result, Site};
 use draft::{Draft, NodeDraft, Writer};
 
 /// What the width of links means.
@@ -70,8 +71,12 @@ pub(super) fn build(request: &Request, extent: &Extent) -> Result<(Vec<Graph>, V
             drafts.push(((0..request.trace.model().layers()).collect(), overview::draft(&mut scene)?));
         }
     }
-    let kinds = drafts.iter().flat_map(|(_, draft)| draft.kinds()).collect();
     let model = request.trace.model();
+    let tolerance = if model.dtype() == DType::F32 { 1e-4 } else { 0.05 };
+    for (_, draft) in &mut drafts {
+        draft.close_sums(&mut scene.batch, tolerance)?;
+    }
+    let kinds = drafts.iter().flat_map(|(_, draft)| draft.kinds()).collect();
     let writer = Writer::new(model, request.scheme, request.targets, &scene.batch, &scene.attributions)?;
     let graphs = drafts.into_iter().map(|(layers, draft)| draft.finish(layers, &writer)).collect::<Result<_>>()?;
     Ok((graphs, kinds))
