@@ -1,16 +1,40 @@
 //! Pages and notebook outputs around figures: style sheet, scripts and plotly.js once, then the figures.
 
-use super::{Figure, escape, plotly, theme};
+use super::base64::base64;
+use super::{Figure, Panel, escape, plotly, theme};
 
 /// Our scripts. Together with the figures' own data they are all that runs.
 const RUNTIME: &str = include_str!("assets/runtime.js");
 const FLOW_GRAPH: &str = include_str!("assets/flow_graph.js");
 const HEAT_MAP: &str = include_str!("assets/heat_map.js");
 
-/// Figures for a notebook's output, or for the body of a page. `library` puts plotly.js in, where a figure needs it.
-pub(super) fn fragment(figures: &[Figure], library: bool) -> String {
+/// Figures for a notebook's output; `library` puts plotly.js in, where a figure needs it.
+///
+/// A notebook that is not trusted (and GitHub) strips scripts, styles and SVG and leaves bare what stood in them, but
+/// keeps images. So the static picture is an image here, and its other form, which answers, waits in a script.
+pub(super) fn output(figures: &[Figure], library: bool) -> String {
+    fragment(figures, library, |panel| {
+        format!(
+            "<img alt=\"{}\" width=\"{}\" src=\"data:image/svg+xml;base64,{}\"><script type=\"image/svg+xml\">{}</script>",
+            escape::html(&panel.name),
+            panel.width.ceil(),
+            base64(still(&panel.svg).as_bytes()),
+            panel.svg
+        )
+    })
+}
+
+/// A picture that stands alone: with its own colours, without the texts that only a pointer finds.
+fn still(svg: &str) -> String {
+    let mut parts = svg.split("<title>");
+    let mut still = parts.next().unwrap_or_default().to_owned();
+    parts.for_each(|part| still.push_str(part.split_once("</title>").map_or("", |(_, rest)| rest)));
+    still.replacen('>', &format!("><style>{}</style>", theme::SVG_CSS), 1)
+}
+
+fn fragment(figures: &[Figure], library: bool, picture: fn(&Panel) -> String) -> String {
     let mut html = format!("<style>{}</style>", theme::CSS);
-    figures.iter().for_each(|figure| html.push_str(&view(figure)));
+    figures.iter().for_each(|figure| html.push_str(&view(figure, picture)));
     html.push_str("<script>");
     html.push_str(RUNTIME);
     html.push_str(FLOW_GRAPH);
@@ -36,12 +60,12 @@ pub(super) fn page(figures: &[Figure]) -> String {
          <style>:root{{color-scheme:light dark}}body{{margin:20px;background:#fff}}\
          @media (prefers-color-scheme:dark){{body{{background:#14171c}}}}</style>\n</head>\n<body>\n{}\n</body>\n</html>\n",
         escape::html(&title),
-        fragment(figures, true)
+        fragment(figures, true, |panel| panel.svg.clone())
     )
 }
 
 /// One figure: the static picture, and beside it what the scripts need to take it over.
-fn view(figure: &Figure) -> String {
+fn view(figure: &Figure, picture: fn(&Panel) -> String) -> String {
     let mut html = format!(
         "<div class=\"flowlens-view\" data-view=\"{}\" data-state=\"static\"><p class=\"fl-title\">{}</p>\
          <div class=\"fl-choosers\"></div>",
@@ -56,7 +80,7 @@ fn view(figure: &Figure) -> String {
         html.push_str(&format!(
             "<div class=\"fl-picture\" data-name=\"{}\">{}</div></div>",
             escape::html(&panel.name),
-            panel.svg
+            picture(panel)
         ));
     }
     html.push_str(&figure.legend_html());

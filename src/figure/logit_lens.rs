@@ -143,7 +143,7 @@ fn hover(cell: &LensCell, row: &str, token: &str, at: usize) -> String {
     }
     let _ = write!(
         text,
-        "\nrank {} of {}, {:.2} %\nentropy {:.2} bits",
+        "\n{}: rank {}, {:.2} %\nentropy {:.2} bits",
         quoted(&cell.target.text),
         cell.target.rank,
         100.0 * cell.target.prob,

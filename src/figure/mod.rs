@@ -3,6 +3,7 @@
 //! A figure is drawn when it is made: it holds a static picture (SVG), the words around it, and what a script needs to
 //! make it answer to mouse and keyboard. It knows no tensor and no model, and asks no network.
 
+mod base64;
 mod document;
 mod escape;
 mod flow_graph;
@@ -123,7 +124,8 @@ impl Figure {
 
     fn bundle(&self) -> Bundle {
         let mut bundle = Bundle::new(self.to_string());
-        bundle.add("text/html", document::fragment(std::slice::from_ref(self), wants_library(self.wants_plotly())));
+        let library = wants_library(self.wants_plotly());
+        bundle.add("text/html", document::output(std::slice::from_ref(self), library));
         bundle.add("image/svg+xml", self.svg());
         if let Some(plotly) = &self.plotly {
             bundle.add("application/vnd.plotly.v1+json", plotly.to_string());
@@ -204,7 +206,7 @@ impl Gallery {
     pub fn evcxr_display(&self) {
         let mut bundle = Bundle::new(self.to_string());
         let library = wants_library(self.figures.iter().any(Figure::wants_plotly));
-        bundle.add("text/html", document::fragment(&self.figures, library));
+        bundle.add("text/html", document::output(&self.figures, library));
         bundle.send();
     }
 }

@@ -7,6 +7,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
+use super::base64::base64;
+
 /// A Sankey trace with every place given.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Sankey {
@@ -82,19 +84,6 @@ fn first_script(sources: &str) -> &str {
     parts.next().map_or(sources, |part| part.trim_end().trim_end_matches("</script>"))
 }
 
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for part in bytes.chunks(3) {
-        let group = part.iter().fold(0u32, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - part.len()));
-        for place in 0..4 {
-            let letter = LETTERS[(group >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= part.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,13 +95,5 @@ mod tests {
         assert!(script.contains("plotly.js v3") && script.trim_end().ends_with("}));"));
         assert!(!script.contains("MathJax.loader") && script.len() > 4_000_000);
         assert!(library().len() < 2_000_000, "{}", library().len());
-    }
-
-    #[test]
-    fn writes_base64() {
-        assert_eq!(
-            ["", "f", "fo", "foo", "foob"].map(|text| base64(text.as_bytes())),
-            ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg=="]
-        );
     }
 }

@@ -61,7 +61,7 @@ class FlowGraph(BrowserTest):
         tab = self.open("layers.html")
         for selector, text in [
             (f"{SHOWN} .sankey-node[data-node='31']", 'key 8 [created from " the"]'),
-            (f"{SHOWN} [data-label='31']", 'key 8 [created from " the"]'),
+            (f"{SHOWN} text[data-label='31']", 'key 8 [created from " the"]'),
         ]:
             tab.mouse.move(*middle(tab, selector), steps=3)
             tab.wait_for_selector(".fl-tip:not([hidden])")
@@ -143,7 +143,7 @@ class FlowGraph(BrowserTest):
 
     def test_light_and_dark_follow_the_host_also_while_open(self):
         tab = self.open("layers.html", color_scheme="light")
-        ink = f"getComputedStyle(document.querySelector('{SHOWN} [data-label]')).fill"
+        ink = f"getComputedStyle(document.querySelector('{SHOWN} text[data-label]')).fill"
         light = tab.evaluate(ink)
         self.shot(tab, "light")
         tab.emulate_media(color_scheme="dark")
@@ -205,8 +205,8 @@ class FlowGraph(BrowserTest):
         for name in ["layers", "chain", "parallel"]:
             tab = self.open(f"{name}.html")
             boxes = tab.eval_on_selector_all(
-                f"{SHOWN} .plot-container [data-label], {SHOWN} .main-svg [data-label]",
-                "list => [...new Set(list)].map(it => { const box = it.getBBox(); return [box.x, box.y, box.height]; })",
+                f"{SHOWN} .main-svg text[data-label]",
+                "list => list.map(it => { const box = it.getBBox(); return [box.x, box.y, box.height]; })",
             )
             self.assertGreater(len(boxes), 100)
             columns = {}
@@ -218,6 +218,44 @@ class FlowGraph(BrowserTest):
                     self.assertGreaterEqual(below, y + 0.8 * height)
 
 
+class Notebook(BrowserTest):
+    def test_outputs_of_several_cells(self):
+        tab = self.open("notebook.html")
+        views = tab.locator(".flowlens-view")
+        self.assertEqual(
+            [(it.get_attribute("data-view"), it.get_attribute("data-picture")) for it in views.all()],
+            [("flow-graph", "plotly"), ("flow-graph", "plotly"), ("logit-lens", None), ("logit-lens", None)],
+        )
+        self.assertEqual(tab.locator("img").count(), 1, "only the layer that is not shown yet is still an image")
+        self.shot(tab, "notebook")
+
+    def test_outputs_without_scripts_are_images(self):
+        tab = self.open("notebook.html", wait=False, java_script_enabled=False)
+        self.assertEqual(tab.locator("img:visible").count(), 5)
+        self.assertEqual(tab.locator("svg").count(), 0)
+        drawn = tab.locator("img").evaluate_all("list => list.map(it => it.naturalWidth)")
+        self.assertGreater(min(drawn), 300)
+        self.shot(tab, "notebook_no_scripts")
+
+
+class LogitLens(BrowserTest):
+    def test_cells_tell_their_numbers_to_pointer_and_keys(self):
+        tab = self.open("lens.html")
+        tab.mouse.move(*middle(tab, "[data-cell='1 3']"), steps=3)
+        text = tab.locator(".fl-tip").inner_text()
+        self.assertIn("After layer 2, position 3", text)
+        self.assertIn("“ Tokyo”: rank 2, ", text)
+        tab.mouse.move(2, 2)
+        tab.locator("[data-cell][tabindex='0']").focus()
+        tab.keyboard.press("ArrowDown")
+        tab.keyboard.press("ArrowRight")
+        self.assertEqual(tab.evaluate("document.activeElement.dataset.cell"), "1 1")
+        self.assertIn("After layer 2, position 1", tab.locator(".fl-tip").inner_text())
+        self.shot(tab, "lens")
+        fills = tab.locator("[data-cell] rect").evaluate_all("list => new Set(list.map(it => it.getAttribute('fill'))).size")
+        self.assertGreater(fills, 15)
+
+
 class Hostile(BrowserTest):
     def test_nothing_of_a_token_runs(self):
         for script in (True, False):
@@ -225,6 +263,8 @@ class Hostile(BrowserTest):
             self.assertEqual(tab.locator("img").count(), 0)
             self.assertEqual(tab.locator("b:not(.fl-keys b)").count(), 0)
         self.assertEqual(tab.locator(".flowlens-view").count(), 1)
+        tab = self.open("lens_hostile.html")
+        self.assertEqual(tab.locator("img").count(), 0)
         tab = self.open("hostile.html")
         tab.mouse.move(*middle(tab, f"{SHOWN} .sankey-node[data-node='8']"), steps=3)
         self.assertIn("</script><img src=x onerror=\"window.ran=1\">'\"&amp;\\u{2028}\\u{202e}\\u{0}<b>%{x}",

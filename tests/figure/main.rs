@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use flowlens::Gallery;
 use flowlens::flow::{FlowGraph, LinkKind};
-use sample::{graph, hostile};
+use sample::{graph, hostile, lens};
 
 const NAMES: [&str; 3] = ["layers", "chain", "parallel"];
 
@@ -30,7 +30,70 @@ fn writes_pages_for_the_browser() {
     hostile().save(folder.join("hostile.svg")).unwrap();
     let two = Gallery::new([graph("layers").figure(), graph("parallel").figure()]);
     two.save(folder.join("two.html")).unwrap();
+    lens("␣").save(folder.join("lens.html")).unwrap();
+    lens(sample::HOSTILE).save(folder.join("lens_hostile.html")).unwrap();
+    let cells = kernel_blocks().into_iter().filter(|(mime, _)| mime == "text/html");
+    let cells: Vec<String> = cells.map(|(_, html)| format!("<section>{html}</section>")).collect();
+    fs::write(folder.join("notebook.html"), format!("<!doctype html><meta charset=\"utf-8\">{}", cells.concat()))
+        .unwrap();
     fs::write(folder.join("later.html"), without_plotly(&graph("layers").figure().html())).unwrap();
+}
+
+/// What three cells of one kernel print; for `kernel_blocks`.
+#[test]
+#[ignore = "prints what a kernel reads"]
+fn prints_for_the_kernel() {
+    graph("layers").evcxr_display();
+    Gallery::new([graph("parallel").figure(), lens("x").figure()]).evcxr_display();
+    lens("y").evcxr_display();
+}
+
+/// The blocks that a kernel would read, as MIME type and content.
+fn kernel_blocks() -> Vec<(String, String)> {
+    let arguments = ["--exact", "prints_for_the_kernel", "--ignored", "--nocapture", "--test-threads=1"];
+    let output = std::process::Command::new(std::env::current_exe().unwrap()).args(arguments).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let blocks = text.split("EVCXR_BEGIN_CONTENT ").skip(1);
+    blocks
+        .map(|block| {
+            let (mime, rest) = block.split_once('\n').unwrap();
+            (mime.to_owned(), rest.split_once("\nEVCXR_END_CONTENT\n").unwrap().0.to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn cells_show_every_form_and_carry_plotly_once() {
+    let blocks = kernel_blocks();
+    let types: Vec<&str> = blocks.iter().map(|(mime, _)| mime.as_str()).collect();
+    let all = ["text/plain", "text/html", "image/svg+xml", "application/vnd.plotly.v1+json"];
+    assert_eq!(types, [&all[..], &all[..2], &all[..3]].concat());
+    let html: Vec<&String> = blocks.iter().filter(|(mime, _)| mime == "text/html").map(|(_, html)| html).collect();
+    assert_eq!(html.iter().map(|it| it.matches("data-flowlens-plotly>").count()).collect::<Vec<_>>(), [1, 0, 0]);
+    assert!(html[1].len() < 600_000, "{}", html[1].len());
+    // What a sanitizer would leave bare stands in scripts and images.
+    let outside: String =
+        html[1].split("<script").map(|part| part.split_once("</script>").map_or(part, |it| it.1)).collect();
+    assert!(outside.contains("<img alt=\"layers 0 to 2\"") && !outside.contains("<svg") && !outside.contains("<title"));
+    let plotly: serde_json::Value = serde_json::from_str(&blocks[3].1).unwrap();
+    let trace = &plotly["data"][0];
+    assert_eq!(trace["type"], "sankey");
+    assert_eq!(trace["node"]["label"].as_array().unwrap().len(), 111);
+    assert_eq!(trace["node"]["customdata"].as_array().unwrap().len(), 111);
+    assert_eq!(trace["link"]["value"].as_array().unwrap().len(), 168);
+}
+
+#[test]
+fn the_lens_is_a_heat_map_with_words() {
+    let figure = lens("</title><img src=x onerror=1>").figure();
+    let svg = figure.svg();
+    assert_eq!(svg.matches("<g data-cell").count(), 5 * 8);
+    assert!(!svg.contains("<img") && !figure.html().contains("<img"));
+    assert!(svg.contains("“ Tokyo”: rank 2, "), "the target's rank is told");
+    assert!(figure.caption().contains("Outlined"));
+    let numbers: serde_json::Value = serde_json::from_str(&figure.json()).unwrap();
+    assert_eq!(numbers["rows"][1]["site"], "blocks.0.hook_resid_post");
+    assert_eq!(numbers["rows"][4]["cells"][7]["top"].as_array().unwrap().len(), 3);
 }
 
 /// A page as a notebook has it whose first figure was run again: plotly.js is not in it.

@@ -1,6 +1,8 @@
 //! Flow graphs for the tests: VISIT's own, written by `tools/figure_fixtures.py`.
 
+use flowlens::Site;
 use flowlens::flow::{FlowGraph, Graph, Link, LinkKind, Meta, Method, Node, NodeKind, Target};
+use flowlens::lens::{LensCell, LensRow, LogitLens, TargetScore, TokenScore};
 use serde_json::Value;
 
 pub const HOSTILE: &str = "</script><img src=x onerror=\"window.ran=1\">'\"&amp;\u{2028}\u{202e}\u{0}<b>%{x}";
@@ -63,6 +65,30 @@ pub fn hostile() -> FlowGraph {
     graph.graphs[0].nodes[0].label = long.clone();
     graph.graphs[0].nodes[0].hover = vec![long];
     graph
+}
+
+/// Readings of four layers at eight positions; `word` stands in every third cell.
+pub fn lens(word: &str) -> LogitLens {
+    let sites = std::iter::once(Site::ResidPre(0)).chain((0..4).map(Site::ResidPost));
+    let score = |id: u32, text: &str, prob: f32| TokenScore { id, text: text.to_owned(), logit: 5.0 * prob, prob };
+    let cell = |row: usize, at: usize| {
+        let prob = ((row + 1) * (at + 1)) as f32 / 45.0;
+        let text = if (row + at).is_multiple_of(3) { word } else { " Tokyo" };
+        let rank = if text == " Tokyo" { 1 } else { 2 };
+        LensCell {
+            top: score(1, text, prob),
+            others: vec![score(2, " of", prob / 3.0), score(3, "\n", prob / 9.0)],
+            entropy: 3.5,
+            target: TargetScore { id: 7, text: " Tokyo".to_owned(), logit: 4.0, prob: prob / 3.0, rank },
+        }
+    };
+    let row = |(row, site)| LensRow { site, cells: (0..8).map(|at| cell(row, at)).collect() };
+    LogitLens {
+        model: "tiny".to_owned(),
+        tokens: ["The", " capital", " of", " Japan", " is", " the", " city", " of"].map(str::to_owned).to_vec(),
+        rows: sites.enumerate().map(row).collect(),
+        target: None,
+    }
 }
 
 fn one(graph: &Value) -> Graph {

@@ -2,7 +2,7 @@
 // in the same places, and answers in the same way.
 (() => {
   "use strict";
-  const { views, plotly, showTip, hideTip, element, takeTitle, chooser } = globalThis.flowlens;
+  const { views, plotly, showTip, hideTip, element, picture, takeTitle, chooser } = globalThis.flowlens;
   if (views["flow-graph"]) return;
 
   const HINT = "Point at a node or a ribbon for its numbers. Click a node to trace where it comes from and where it " +
@@ -14,7 +14,7 @@
   class Picture {
     constructor(place, info, hint) {
       Object.assign(this, { place, info, hint, traced: null, plot: null });
-      this.svg = place.querySelector("svg");
+      this.svg = picture(place);
       this.nodes = new Map();
       this.links = [];
       const words = new Map([...this.svg.querySelectorAll("text[data-label]")].map((it) => [it.dataset.label, it.textContent]));
@@ -66,6 +66,8 @@
         if (shape && shape.dataset.link) return;
         const id = shape && nodeOf(shape);
         this.trace(id === this.traced ? null : id);
+        // From here keys go on: Escape must work after a click on a word, too.
+        if (id) this.focus(id);
       });
       this.place.addEventListener("focusin", (event) => {
         const shape = part(event);
@@ -103,7 +105,7 @@
         const chosen = shape.dataset.node === id;
         shape.setAttribute("tabindex", chosen ? "0" : "-1");
         if (chosen) {
-          shape.focus();
+          shape.focus({ preventScroll: true });
           shape.scrollIntoView({ block: "nearest", inline: "nearest" });
         }
       }

@@ -1,35 +1,35 @@
 // Heat maps: the cells tell their numbers to pointer and keys.
 (() => {
   "use strict";
-  const { views, showTip, hideTip, takeTitle } = globalThis.flowlens;
+  const { views, showTip, hideTip, picture, takeTitle } = globalThis.flowlens;
   if (views["heat-map"]) return;
 
   views["heat-map"] = views["logit-lens"] = (root) => {
-    const cells = [...root.querySelectorAll("[data-cell]")];
+    const place = root.querySelector(".fl-picture");
+    const cells = [...picture(place).querySelectorAll("[data-cell]")];
     const texts = new Map(cells.map((cell) => [cell, takeTitle(cell)]));
     const at = new Map(cells.map((cell) => [cell.dataset.cell, cell]));
-    const picture = root.querySelector(".fl-picture");
     const under = (event) => event.target.closest("[data-cell]");
-    cells.forEach((cell, place) => {
-      cell.setAttribute("tabindex", place ? "-1" : "0");
+    cells.forEach((cell, number) => {
+      cell.setAttribute("tabindex", number ? "-1" : "0");
       cell.setAttribute("role", "img");
       cell.setAttribute("aria-label", texts.get(cell));
     });
-    picture.addEventListener("pointermove", (event) => {
+    place.addEventListener("pointermove", (event) => {
       const cell = under(event);
       if (cell) showTip(texts.get(cell), event.clientX, event.clientY);
       else hideTip();
     });
-    picture.addEventListener("pointerleave", hideTip);
-    picture.addEventListener("focusout", hideTip);
-    picture.addEventListener("focusin", (event) => {
+    place.addEventListener("pointerleave", hideTip);
+    place.addEventListener("focusout", hideTip);
+    place.addEventListener("focusin", (event) => {
       const cell = under(event);
       if (!cell || !cell.matches(":focus-visible")) return;
       const { right, bottom } = cell.getBoundingClientRect();
       showTip(texts.get(cell), right, bottom);
     });
     const steps = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-    picture.addEventListener("keydown", (event) => {
+    place.addEventListener("keydown", (event) => {
       const cell = under(event);
       const step = steps[event.key];
       if (!cell || !step) return;

@@ -89,6 +89,17 @@
     return made;
   }
 
+  /** The picture of a place that answers; where an image stood for it, it waits in a script beside the image. */
+  function picture(place) {
+    const waiting = place.querySelector('script[type="image/svg+xml"]');
+    if (waiting) {
+      const template = document.createElement("template");
+      template.innerHTML = waiting.textContent;
+      place.replaceChildren(template.content);
+    }
+    return place.querySelector("svg");
+  }
+
   /** The text of an element's <title>, which is taken out: the tooltip shows it from now on. */
   function takeTitle(owner) {
     const title = owner.querySelector("title");
@@ -117,7 +128,7 @@
     place.append(group);
   }
 
-  const flowlens = { version: VERSION, views, plotly, unpack, draw, showTip, hideTip, element, takeTitle, chooser };
+  const flowlens = { version: VERSION, views, plotly, unpack, draw, showTip, hideTip, element, picture, takeTitle, chooser };
   globalThis.flowlens = flowlens;
   addEventListener("scroll", hideTip, { capture: true, passive: true });
 })();
