@@ -30,7 +30,8 @@ impl Repo {
         if !is_revision(&revision) {
             return Err(super::failed(id, format!("{revision:?} is not the name of a branch, a tag or a commit")));
         }
-        let folder = root.join(format!("models--{}", id.replace('/', "--")));
+        let model = hf_hub::Repo::with_revision(id.to_owned(), hf_hub::RepoType::Model, revision.clone());
+        let folder = root.join(model.folder_name());
         Ok(Repo { id: id.to_owned(), revision, folder })
     }
 
