@@ -19,7 +19,7 @@ pub enum Heads {
     All,
     /// The ones that write the longest vectors.
     Top(usize),
-    /// The ones that put most onto the first target's logit, for or against it.
+    /// The ones that move the first target's logit most against the average token's, up or down.
     ByTarget(usize),
 }
 

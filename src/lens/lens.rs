@@ -176,11 +176,21 @@ impl Lens {
     /// The direction (D) whose dot product with a part of the stream is what that part puts onto the logit of `id`
     /// with the norm frozen at `stream` (D).
     pub(crate) fn attribution(&self, id: u32, stream: &Tensor) -> Result<Tensor> {
-        let _guard = tch::no_grad_guard();
         if id as usize >= self.vocabulary() {
             return Err(Error::Input(format!("target {id} is outside the vocabulary of {} tokens", self.vocabulary())));
         }
-        let mut direction = self.readout.head.f_get(i64::from(id))?.f_to_kind(Kind::Float)?;
+        self.frozen_direction(self.readout.head.f_get(i64::from(id))?.f_to_kind(Kind::Float)?, stream)
+    }
+
+    /// [`attribution`](Lens::attribution) for the average token: what raises all logits alike changes no probability.
+    pub(crate) fn average_attribution(&self, stream: &Tensor) -> Result<Tensor> {
+        let average = self.readout.head.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
+        self.frozen_direction(average, stream)
+    }
+
+    /// A direction (D) behind the final norm as one before it, the norm frozen at `stream` (D).
+    fn frozen_direction(&self, mut direction: Tensor, stream: &Tensor) -> Result<Tensor> {
+        let _guard = tch::no_grad_guard();
         if let Some(norm) = &self.readout.norm {
             let root = self.root(&self.batch(stream)?)?;
             direction = direction.f_mul(&norm.gain)?;
@@ -408,6 +418,16 @@ mod tests {
             let by_lens = all.narrow(0, 0, 3).select(1, 5);
             assert!((by_direction - by_lens).abs().max().double_value(&[]) < 1e-4);
         }
+    }
+
+    #[test]
+    fn the_average_attribution_is_the_mean_over_the_vocabulary() {
+        let stream = vectors(1).get(0);
+        let lens = lens(true, None);
+        let all: Vec<Tensor> = (0..40).map(|id| lens.attribution(id, &stream).unwrap()).collect();
+        let mean = Tensor::stack(&all, 0).mean_dim(0i64, false, Kind::Float);
+        let difference = (mean - lens.average_attribution(&stream).unwrap()).abs().max().double_value(&[]);
+        assert!(difference < 1e-6, "{difference}");
     }
 
     #[test]

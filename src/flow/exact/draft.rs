@@ -5,6 +5,7 @@ use tch::Tensor;
 use super::super::batch::{Batch, Readings};
 use super::super::graph::{Graph, Link, LinkKind, Node, NodeKind, Target};
 use super::super::palette::Scheme;
+use super::Scene;
 use crate::lens::TokenScore;
 use crate::model::Model;
 use crate::text::visible;
@@ -177,17 +178,15 @@ pub(super) struct Writer<'a> {
     width: usize,
     /// For every target, what each vector of the batch would put onto its logit.
     shares: Vec<Vec<f64>>,
+    /// What each vector would put onto the average logit.
+    average: Vec<f64>,
 }
 
 impl<'a> Writer<'a> {
-    /// Reads the whole batch. `attributions` are directions (D), one for each target, or none.
-    pub fn new(
-        model: &'a Model,
-        scheme: &'a Scheme,
-        targets: &'a [Target],
-        batch: &Batch,
-        attributions: &[Tensor],
-    ) -> Result<Writer<'a>> {
+    /// Reads the whole batch.
+    pub fn new(scene: &Scene<'a>) -> Result<Writer<'a>> {
+        let Scene { request, batch, .. } = scene;
+        let (model, scheme, targets) = (request.trace.model(), request.scheme, request.targets);
         let lens = model.lens()?.top(5).bottom(5).targets(targets.iter().map(|target| target.id));
         let all = batch.all()?;
         let vectors =
@@ -197,8 +196,9 @@ impl<'a> Writer<'a> {
             let direction = Array::from_tensor(direction)?;
             Ok(vectors.chunks_exact(width).map(|vector| dot(vector, direction.data())).collect())
         };
-        let shares = attributions.iter().map(along).collect::<Result<_>>()?;
-        Ok(Writer { model, scheme, targets, readings: batch.read(&lens)?, vectors, width, shares })
+        let shares = scene.attributions.iter().map(along).collect::<Result<_>>()?;
+        let average = scene.average.as_ref().map(along).transpose()?.unwrap_or_default();
+        Ok(Writer { model, scheme, targets, readings: batch.read(&lens)?, vectors, width, shares, average })
     }
 
     fn node(&self, node: NodeDraft) -> Result<Node> {
@@ -224,8 +224,8 @@ impl<'a> Writer<'a> {
                 percent(f64::from(target.prob))
             ));
         }
-        for (target, share) in self.targets.iter().zip(&contributions) {
-            hover.push(format!("puts {} onto the logit of {}", signed(*share), self.quoted(target.id)));
+        if let Some(times) = node.added {
+            hover.extend(self.puts(node.vector, times));
         }
         hover.push(format!("length {}, entropy {:.1} bits", number(norm), reading.entropy));
         hover.extend(node.facts);
@@ -246,6 +246,20 @@ impl<'a> Writer<'a> {
         })
     }
 
+    /// What a vector, so many times, puts onto the logit of each target. Beside it the difference to the average token,
+    /// because what raises all logits alike changes no probability.
+    fn puts(&self, vector: usize, times: f64) -> impl Iterator<Item = String> {
+        self.targets.iter().zip(&self.shares).map(move |(target, shares)| {
+            let (share, average) = (times * shares[vector], times * self.average[vector]);
+            let word = self.quoted(target.id);
+            format!(
+                "puts {} onto the logit of {word}, {} against the average token",
+                signed(share),
+                signed(share - average)
+            )
+        })
+    }
+
     /// Dot product of two vectors of the batch.
     fn dot(&self, a: usize, b: usize) -> f64 {
         let row = |index: usize| &self.vectors[index * self.width..(index + 1) * self.width];
@@ -259,13 +273,7 @@ impl<'a> Writer<'a> {
         }
         if let Some(vector) = link.vector {
             hover.push_str(&format!(": says {}", self.words(&self.readings.of(vector)?.top)));
-            for (target, shares) in self.targets.iter().zip(&self.shares) {
-                hover.push_str(&format!(
-                    "; puts {} onto the logit of {}",
-                    signed(shares[vector]),
-                    self.quoted(target.id)
-                ));
-            }
+            self.puts(vector, 1.).for_each(|share| hover.push_str(&format!("; {share}")));
         }
         Ok(Link {
             source: link.source,

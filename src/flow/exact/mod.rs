@@ -77,7 +77,7 @@ pub(super) fn build(request: &Request, extent: &Extent) -> Result<(Vec<Graph>, V
         draft.close_sums(&mut scene.batch, tolerance)?;
     }
     let kinds = drafts.iter().flat_map(|(_, draft)| draft.kinds()).collect();
-    let writer = Writer::new(model, request.scheme, request.targets, &scene.batch, &scene.attributions)?;
+    let writer = Writer::new(&scene)?;
     let graphs = drafts.into_iter().map(|(layers, draft)| draft.finish(layers, &writer)).collect::<Result<_>>()?;
     Ok((graphs, kinds))
 }
@@ -89,6 +89,8 @@ struct Scene<'a> {
     /// For every target the direction (D) of the stream that raises its logit; empty when the run did not keep the
     /// last residual stream.
     attributions: Vec<Tensor>,
+    /// The same for the average token; with none of the former, none.
+    average: Option<Tensor>,
     /// The run's tokens as they are shown.
     pieces: Vec<String>,
 }
@@ -98,19 +100,20 @@ impl<'a> Scene<'a> {
         let trace = request.trace;
         let model = trace.model();
         let last = Site::ResidPost(model.layers() - 1);
-        let mut attributions = Vec::new();
+        let (mut attributions, mut average) = (Vec::new(), None);
         if let (Ok(stream), false) = (trace.tensor(last), request.targets.is_empty()) {
             let (lens, stream) = (model.lens()?, stream.f_get(request.position as i64)?);
             for target in request.targets {
                 attributions.push(lens.attribution(target.id, &stream)?);
             }
+            average = Some(lens.average_attribution(&stream)?);
         }
         let shown = |id: u32| match model.tokenizer() {
             Some(tokenizer) => tokenizer.shown(id),
             None => model.piece(id),
         };
         let pieces = trace.ids().into_iter().map(|id| draft::short(&shown(id))).collect();
-        Ok(Scene { request, batch: Batch::default(), attributions, pieces })
+        Ok(Scene { request, batch: Batch::default(), attributions, average, pieces })
     }
 
     /// The vector (D) of a site at the graph's position, float32.
@@ -139,9 +142,12 @@ impl<'a> Scene<'a> {
         Ok((draft.node(NodeDraft { name: format!("layer {layer}: {words}"), ..node }), length))
     }
 
-    /// The direction of the first target.
-    fn first_target(&self) -> Result<&Tensor> {
-        self.attributions.first().ok_or_else(|| match self.request.targets.is_empty() {
+    /// The direction that raises the first target's logit above the average one.
+    fn first_target(&self) -> Result<Tensor> {
+        if let (Some(target), Some(average)) = (self.attributions.first(), &self.average) {
+            return Ok(target.f_sub(average)?);
+        }
+        Err(match self.request.targets.is_empty() {
             true => Error::FlowGraph("heads are to be chosen by target, and the graph follows none".to_owned()),
             false => Error::site(
                 Site::ResidPost(self.request.trace.model().layers() - 1),
