@@ -33,19 +33,9 @@ def series_of(program):
 
 def find_evcxr():
     for program in [OWN_EVCXR / "bin" / "evcxr_jupyter", shutil.which("evcxr_jupyter")]:
-        if not program or not Path(program).exists() or series_of(program) != SERIES:
-            continue
-        # Cells and engine must come from one compiler.
-        if version_of(rustc_of(program)) == version_of("rustc", ROOT):
+        if program and Path(program).exists() and series_of(program) == SERIES:
             return Path(program)
     return None
-
-
-def version_of(rustc, folder="/"):
-    try:
-        return subprocess.run([rustc, "-vV"], cwd=folder, capture_output=True, text=True).stdout.strip()
-    except OSError:
-        return None
 
 
 def install_evcxr():
@@ -62,10 +52,8 @@ def install_evcxr():
     return OWN_EVCXR / "bin" / "evcxr_jupyter"
 
 
-def rustc_of(evcxr):
-    """evcxr compiles cells with the rustc that was on PATH when it was built; the path stands in the program."""
-    found = re.search(rb"/[!-~]*?/cargo(/[!-~]*?/rustc)", Path(evcxr).read_bytes())
-    return found[1].decode() if found else shutil.which("rustc")
+def rustc(*arguments):
+    return run("rustc", *arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def build():
@@ -122,14 +110,15 @@ def forget_old_engines(current):
             remove(folder)
 
 
-def keep_library(rustc):
+def keep_library():
     """Copies the standard library's sources: without them rust-analyzer knows no type of any variable.
 
     It reads them at every start and again at the first `let`; without comments and attributes that say nothing about
     types both take a third less.
     """
-    sysroot = Path(subprocess.run([rustc, "--print", "sysroot"], cwd="/", capture_output=True, text=True).stdout.strip())
-    release = re.search(r"^release: (\S+)", version_of(rustc), re.M)[1]
+    version = rustc("-vV")
+    sysroot = Path(rustc("--print", "sysroot"))
+    release = re.search(r"^release: (\S+)", version, re.M)[1]
     places = [sysroot / "lib/rustlib/src/rust/library", Path(f"/usr/src/rustc-{release}/library")]
     if not any(place.exists() for place in places) and shutil.which("rustup"):
         say("adding the sources of Rust's standard library, which the kernel takes types from: rustup component add rust-src")
@@ -140,7 +129,7 @@ def keep_library(rustc):
              "Install them (rustup component add rust-src, or Debian's package rust-src) and run make kernel again.")
     library = KERNEL / "library"
     note = library / "version"
-    if note.exists() and note.read_text() == version_of(rustc):
+    if note.exists() and note.read_text() == version:
         return
     part = KERNEL / "library.part"
     remove(part)
@@ -150,25 +139,23 @@ def keep_library(rustc):
             if {"tests", "benches"}.isdisjoint(name.parts):
                 (part / name).parent.mkdir(parents=True, exist_ok=True)
                 (part / name).write_text(NO_TYPE.sub("", file.read_text()))
-    (part / "version").write_text(version_of(rustc))
+    (part / "version").write_text(version)
     replace(part, library)
 
 
 def install():
     evcxr = find_evcxr() or install_evcxr()
-    rustc = rustc_of(evcxr)
     KERNEL.mkdir(parents=True, exist_ok=True)
     shutil.copy2(ROOT / "tools" / "setup" / "start", KERNEL / "start.part")
     (KERNEL / "start.part").rename(KERNEL / "start")
     sources = run(KERNEL / "start", "--sources", stdout=subprocess.PIPE, text=True).stdout.strip()
     own, others = build()
     engine = keep(own, others)
-    keep_library(rustc)
+    keep_library()
     facts = {
         "engine": engine,
         "evcxr": evcxr.relative_to(ROOT) if evcxr.is_relative_to(ROOT) else evcxr,
-        "rustc": rustc,
-        "rustc_version": version_of(rustc),
+        "rustc_version": rustc("-vV"),
         "sources": sources,
     }
     text = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in facts.items())
