@@ -1,6 +1,7 @@
 //! The figure of a flow graph: a Sankey diagram, Plotly's where scripts run.
 
 mod layout;
+mod net;
 mod svg;
 
 use std::fmt;
