@@ -130,6 +130,8 @@ def unpack(wheel):
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             base = name.rsplit("/", 1)[-1]
+            if name.endswith("/"):
+                continue
             if name.startswith("torch/include/"):
                 target = PART / name.removeprefix("torch/")
             elif base in KEPT and name.startswith(KEPT[base] + "/"):
