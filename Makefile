@@ -2,16 +2,18 @@
 PYTHON ?= python3
 SETUP := $(PYTHON) tools/setup
 NOTEBOOK := .venv/bin/python tools/run_notebooks.py
+BENCH_PYTHON ?= python3
 PROMPT := The capital of Japan is the city of
 export PATH := $(PATH):$(CURDIR)/target/release
 
-.PHONY: help build demo test lab notebooks kernel libtorch venv evcxr browser clean distclean
+.PHONY: help build demo test bench lab notebooks kernel libtorch venv evcxr browser clean distclean
 
 help:
 	@echo 'make build      libtorch and target/release/flowlens'
 	@echo 'make demo       the above, a small model, its flow graph in out/flow_graph.html, and the executed notebook'
 	@echo 'make lab        JupyterLab with the Rust kernel ready'
 	@echo 'make test       everything that tests'
+	@echo 'make bench      measures beside Python; BENCH_PYTHON=/environment/bin/python with torch, transformers and gguf'
 	@echo 'make kernel     the Jupyter kernel: after a change of rustc or of src/'
 	@echo 'make notebooks  executes the notebooks in place'
 	@echo 'make clean      takes away what was built; make distclean also what was fetched'
@@ -56,6 +58,10 @@ test: kernel browser
 	cargo test --locked
 	$(NOTEBOOK) --out target/notebooks notebooks/*.ipynb
 	.venv/bin/python tools/run_checks.py
+
+bench: build
+	target/release/flowlens info --model smollm2-135m > /dev/null
+	$(BENCH_PYTHON) benches/run.py --out out/bench.md
 
 clean:
 	cargo clean

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures Flowlens beside Python on this machine and prints the table of the README.
 
-    python benches/run.py --gguf SmolLM2-135M-Instruct.Q4_1.gguf [--rounds 7] [--out FILE.md]
+    python benches/run.py [--gguf SmolLM2-135M-Instruct.Q4_1.gguf] [--rounds 7] [--only graph|run|load] [--out FILE.md]
 
 Needs an environment with torch 2.11, transformers 5, safetensors and gguf, and a Rust toolchain; `make bench` calls it.
 Both sides run in processes of their own that stay alive, with 2 threads each, and are asked in turn (A B A B ..), so that
@@ -22,12 +22,20 @@ PROMPT = "504,3575,282,3085,314,260,2240,282"  # "The capital of Japan is the ci
 ENV = os.environ | {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
+def starter():
+    """Where Flowlens keeps the starter model smollm2-135m."""
+    home = os.environ.get("FLOWLENS_HOME")
+    if not home:
+        home = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "flowlens")
+    return os.path.join(home, "models", "smollm2-135m", "SmolLM2-135M-Instruct.Q4_1.gguf")
+
+
 def rust_worker():
     """Builds benches/worker.rs as cargo bench would and gives its path."""
     command = ["cargo", "bench", "--bench", "worker", "--no-run", "--message-format=json"]
     built = subprocess.run(command, cwd=os.path.dirname(HERE), stdout=subprocess.PIPE, check=True, text=True).stdout
     paths = [m["executable"] for m in map(json.loads, built.splitlines()) if m.get("target", {}).get("name") == "worker"]
-    return [next(path for path in paths if path)]
+    return [os.path.join(os.path.dirname(HERE), "tools", "setup", "with-libtorch"), next(path for path in paths if path)]
 
 
 class Worker:
@@ -76,7 +84,7 @@ def ratio(above, below):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gguf", required=True)
+    parser.add_argument("--gguf", default=starter(), help="SmolLM2-135M-Instruct.Q4_1.gguf; the starter model's file unless told")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--models", default=os.path.join(tempfile.gettempdir(), "flowlens-bench-models"))
     parser.add_argument("--only", choices=["graph", "run", "load"])
@@ -94,6 +102,7 @@ def main():
     table = "| what | Flowlens | beside it | ratio |\n|---|---|---|---|\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
     print(table)
     if options.out:
+        os.makedirs(os.path.dirname(os.path.abspath(options.out)), exist_ok=True)
         with open(options.out, "w") as f:
             f.write(table)
 

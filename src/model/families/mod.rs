@@ -86,3 +86,96 @@ fn head(config: &Config, name: &str, width: usize, vocab: usize, tied: bool) -> 
     let tied = config.flag("tie_word_embeddings", tied)?;
     Ok(Head { linear: linear(name.to_owned(), width, vocab, false), other_name: None, tied })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The config of a fixture with some keys put in place.
+    fn config(fixture: &str, changes: Value) -> Map<String, Value> {
+        let path = format!("{}/tests/fixtures/parity/{fixture}/config.json", env!("CARGO_MANIFEST_DIR"));
+        let mut keys: Map<String, Value> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        keys.extend(changes.as_object().unwrap().clone());
+        keys
+    }
+
+    /// Python fails on these, or computes something else; each must be refused under its name.
+    #[test]
+    fn what_is_not_computed_is_refused_by_name() {
+        for (fixture, changes, name) in [
+            ("gpt2", json!({"add_cross_attention": true}), "add_cross_attention"),
+            ("gpt2", json!({"quantization_config": {"bits": 4}}), "quantization_config"),
+            ("gpt2", json!({"is_causal": false}), "is_causal"),
+            ("gpt2", json!({"activation_function": "prelu"}), "activation_function"),
+            ("gpt2", json!({"n_head": 5}), "n_head"),
+            ("gpt2", json!({"hidden_size": 0}), "hidden_size"),
+            ("gpt_neo", json!({"attention_layers": ["global"]}), "attention_layers"),
+            (
+                "gpt_neo",
+                json!({"attention_layers": null, "attention_types": [[["global", "linear", "local"], 1]]}),
+                "linear",
+            ),
+            ("gpt_neo", json!({"attention_layers": null, "attention_types": null}), "attention_types"),
+            ("gpt_neo", json!({"window_size": 0}), "window_size"),
+            ("gptj", json!({"rotary_dim": null}), "rotary_dim"),
+            ("gptj", json!({"rotary_dim": 7}), "rotary_dim"),
+            ("gptj", json!({"rotary_dim": 18}), "rotary_dim"),
+            ("gpt_neox", json!({"head_dim": 8}), "head_dim"),
+            ("gpt_neox", json!({"rotary_pct": 2.0}), "numbers of a head"),
+            ("llama_mha", json!({"per_layer_config": {"1": {"intermediate_size": 8}}}), "per_layer_config"),
+            ("llama_mha", json!({"tie_last_hidden_states": false}), "tie_last_hidden_states"),
+            ("llama_mha", json!({"num_key_value_heads": 3}), "num_key_value_heads"),
+            ("llama_mha", json!({"head_dim": 7}), "head_dim"),
+            ("llama_mha", json!({"num_hidden_layers": "3"}), "num_hidden_layers"),
+            ("llama_mha", json!({"rope_scaling": {"type": "mrope"}}), "mrope"),
+            ("llama_mha", json!({"rope_scaling": {"type": "linear"}}), "factor"),
+            ("llama_mha", json!({"rope_scaling": {"type": "linear", "factor": -1.0}}), "factor"),
+            ("llama_mha", json!({"rope_scaling": {"type": "llama3", "factor": 8.0}}), "low_freq_factor"),
+            (
+                "llama_mha",
+                json!({"rope_scaling": {"type": "linear", "factor": 2.0}, "partial_rotary_factor": 0.5}),
+                "partial_rotary_factor",
+            ),
+            ("llama_mha", json!({"rope_parameters": {"full_attention": {"rope_type": "default"}}}), "rope_parameters"),
+            ("llama_mha", json!({"rope_scaling": {"type": "longrope", "short_factor": [1.0]}}), "short_factor"),
+            ("mistral", json!({"layer_types": ["sliding_attention"]}), "layer_types"),
+            ("mistral", json!({"sliding_window": 0}), "sliding_window"),
+            ("qwen2", json!({"layer_types": vec!["sliding_attention"; 3]}), "layer_types"),
+            ("qwen2", json!({"layer_types": vec!["chunked_attention"; 3]}), "chunked_attention"),
+            ("qwen3", json!({"max_window_layers": "all", "use_sliding_window": true}), "max_window_layers"),
+        ] {
+            let keys = config(fixture, changes.clone());
+            let error = read(&keys).expect_err(&format!("{fixture} with {changes}")).to_string();
+            assert!(error.contains(name), "{fixture} with {changes}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_family_is_told_its_nearest() {
+        let error = read(&config("llama_mha", json!({"model_type": "lama"}))).unwrap_err().to_string();
+        assert!(error.contains("\"lama\"") && error.contains("\"llama\""), "{error}");
+    }
+
+    #[test]
+    fn absent_keys_mean_what_they_mean_in_transformers() {
+        let absent = |fixture: &str, key: &str| {
+            let mut keys = config(fixture, json!({}));
+            keys.remove(key);
+            keys
+        };
+        let window = |keys: &Map<String, Value>| read(keys).unwrap().blocks[0].attention.window;
+        assert_eq!(window(&absent("mistral", "sliding_window")), Some(4096));
+        assert_eq!(window(&config("mistral", json!({"sliding_window": null}))), None);
+        let mut qwen = config("qwen2", json!({"use_sliding_window": true, "sliding_window": 9}));
+        qwen.remove("max_window_layers");
+        assert_eq!(window(&qwen), None, "the first 28 layers see everything");
+        assert_eq!(read(&absent("qwen3", "head_dim")).unwrap().blocks[0].attention.head_dim, 128);
+        let keys = absent("mistral", "num_key_value_heads");
+        let error = read(&keys).unwrap_err().to_string();
+        assert!(error.contains("num_key_value_heads"), "absent means 8, which does not divide 4 heads: {error}");
+        assert!(read(&absent("gpt2", "tie_word_embeddings")).unwrap().head.tied);
+        assert!(!read(&absent("llama_mha", "tie_word_embeddings")).unwrap().head.tied);
+    }
+}
