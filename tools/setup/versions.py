@@ -16,7 +16,6 @@ PYTHON_PACKAGES = [
     "nbconvert==7.17.2",
     "nbformat==5.11.1",
     "numpy==2.4.6",
-    "playwright==1.65.2",
     "safetensors==0.8.0",
 ]
 
