@@ -29,9 +29,18 @@ def execute(path, target):
         print(str(error)[:4000], file=sys.stderr)
         return None
     finally:
+        number_outputs(notebook)
         part = target.with_name(target.name + ".part")
         nbformat.write(notebook, part)
         part.rename(target)
+
+
+def number_outputs(notebook):
+    """evcxr counts its own start as the first cell: its outputs are one ahead of their cells."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "execution_count" in output:
+                output["execution_count"] = cell["execution_count"]
 
 
 def main():
