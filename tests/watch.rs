@@ -234,7 +234,7 @@ fn ablating_a_head_both_ways_gives_the_same_logits() {
         };
         let mut out = Vec::new();
         for position in 0..t {
-            for output in 0..width {
+            for (output, constant) in bias.iter().enumerate() {
                 let parts =
                     (0..heads).filter(|&other| other != head).flat_map(|other| (0..d).map(move |place| (other, place)));
                 let sum: f32 = parts
@@ -242,7 +242,7 @@ fn ablating_a_head_both_ways_gives_the_same_logits() {
                         mix.get(&[other, position, place]).unwrap() * weight(other * d + place, output)
                     })
                     .sum();
-                out.push(sum + bias[output]);
+                out.push(sum + constant);
             }
         }
         let out = Array::new(&[t, width], out).unwrap();

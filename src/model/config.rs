@@ -192,7 +192,7 @@ impl<'a> Config<'a> {
 
 /// `part` of `whole`, which must divide evenly.
 pub(crate) fn divide(whole: (&str, usize), part: (&str, usize)) -> Result<usize> {
-    if whole.1 % part.1 != 0 {
+    if !whole.1.is_multiple_of(part.1) {
         return Err(Error::config(part.0, format!("{} does not divide {} ({})", part.1, whole.0, whole.1)));
     }
     Ok(whole.1 / part.1)

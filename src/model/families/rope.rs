@@ -105,7 +105,7 @@ fn trained(config: &Config, inside: &Config, context: usize) -> Result<f64> {
 
 /// GPT-J's rotation: `dims` numbers of a head, neighbours together, no scaling.
 pub(super) fn fixed(dims: usize, head_dim: usize) -> Result<Rotary> {
-    if dims % 2 != 0 || dims > head_dim {
+    if !dims.is_multiple_of(2) || dims > head_dim {
         return Err(Error::config(
             "rotary_dim",
             format!("found {dims}, expected an even number of at most {head_dim}"),
@@ -183,7 +183,7 @@ impl Scaling<'_> {
 
     /// A ramp between stretched and kept frequencies, and a magnitude that sharpens attention.
     fn yarn(&self, rope: &mut Rope) -> Result<()> {
-        if self.dims % 2 != 0 {
+        if !self.dims.is_multiple_of(2) {
             return Err(Error::config(
                 "rope_type",
                 format!("yarn needs an even number of rotating numbers, found {}", self.dims),

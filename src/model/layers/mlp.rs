@@ -64,7 +64,11 @@ pub(crate) fn activate(activation: Activation, x: &Tensor) -> Result<Tensor> {
         Activation::HardSwish => x.f_hardswish()?,
         Activation::Laplace => {
             let spread = 0.282095 * std::f64::consts::SQRT_2;
-            x.f_sub_scalar(0.707107)?.f_div_scalar(spread)?.f_erf()?.f_add_scalar(1.0)?.f_mul_scalar(0.5)?
+            x.f_sub_scalar(std::f64::consts::FRAC_1_SQRT_2)?
+                .f_div_scalar(spread)?
+                .f_erf()?
+                .f_add_scalar(1.0)?
+                .f_mul_scalar(0.5)?
         }
         Activation::SqrtSoftplus => x.f_softplus()?.f_sqrt()?,
     })
