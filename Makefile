@@ -4,7 +4,6 @@ SETUP := $(PYTHON) tools/setup
 NOTEBOOK := .venv/bin/python tools/run_notebooks.py
 BENCH_PYTHON ?= python3
 PROMPT := The capital of Japan is the city of
-export PATH := $(PATH):$(CURDIR)/target/release
 
 .PHONY: help build demo test bench lab notebooks kernel libtorch venv evcxr browser clean distclean
 
