@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Measures Flowlens beside Python on this machine and prints the table of the README.
 
-    python benches/run.py [--gguf SmolLM2-135M-Instruct.Q4_1.gguf] [--rounds 7] [--only graph|run|load] [--out FILE.md]
+    python benches/run.py [--gguf SmolLM2-135M-Instruct.Q4_1.gguf] [--rounds 7] [--only graph|run|load] [--threads 2] [--out FILE.md]
 
 Needs an environment with torch 2.11, transformers 5, safetensors and gguf, and a Rust toolchain; `make bench` calls it.
-Both sides run in processes of their own that stay alive, with 2 threads each, and are asked in turn (A B A B ..), so that
+Both sides run in processes of their own that stay alive, with as many threads (2 unless told), and are asked in turn (A B A B ..), so that
 whatever else the machine does falls on both. A number is a median; a ratio is the median of the rounds' ratios.
 """
 import argparse
@@ -19,7 +19,7 @@ import models
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROMPT = "504,3575,282,3085,314,260,2240,282"  # "The capital of Japan is the city of", 8 tokens
-ENV = os.environ | {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+ENV = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 def starter():
@@ -86,10 +86,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gguf", default=starter(), help="SmolLM2-135M-Instruct.Q4_1.gguf; the starter model's file unless told")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", default="2")
     parser.add_argument("--models", default=os.path.join(tempfile.gettempdir(), "flowlens-bench-models"))
     parser.add_argument("--only", choices=["graph", "run", "load"])
     parser.add_argument("--out")
     options = parser.parse_args()
+    ENV.update(OMP_NUM_THREADS=options.threads, MKL_NUM_THREADS=options.threads)
     smollm2, gpt2 = models.smollm2(options.gguf, f"{options.models}/smollm2"), models.gpt2(f"{options.models}/gpt2")
     rust, python = rust_worker(), [sys.executable, f"{HERE}/worker.py"]
     rows = []
@@ -143,7 +145,7 @@ def loads(rust, python, folder, rounds):
             if one:
                 answers[name].append(answer)
     column = lambda name, place: [answer[place] for answer in answers[name]]
-    above = lambda name, empty, place: median(column(name, place)) - median(column(empty, 1))
+    above = lambda name, empty, place: max(0, median(column(name, place)) - median(column(empty, 1)))
     row = lambda what, place: (what, f"{median(column('ours', place)):.3f} s", f"`transformers`: {median(column('theirs', place)):.3f} s",
                                f"{ratio(column('ours', place), column('theirs', place)):.2f}")
     memory = lambda what, place: (what, f"{above('ours', 'our empty', place):.0f} MB", f"`transformers`: {above('theirs', 'their empty', place):.0f} MB",

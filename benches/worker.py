@@ -13,7 +13,6 @@ start = time.perf_counter()
 import torch  # noqa: E402
 
 JOB, FOLDER, IDS = (sys.argv[1:] + [None] * 3)[:3]
-torch.set_num_threads(2)
 ids = [int(i) for i in IDS.split(",")] if IDS else None
 
 

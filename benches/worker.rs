@@ -13,7 +13,6 @@ fn main() -> Result<()> {
     let start = Instant::now();
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    tch::set_num_threads(2);
     match words[..] {
         ["empty"] => {
             let ones = tch::Tensor::ones([2, 2], (tch::Kind::Float, tch::Device::Cpu));
