@@ -74,6 +74,29 @@ impl Array {
     }
 }
 
+/// The float32 numbers of a tensor where they lie; copied only from another device or type.
+pub(crate) struct Numbers {
+    tensor: Tensor,
+}
+
+impl Numbers {
+    pub(crate) fn of(tensor: &Tensor) -> Result<Numbers> {
+        let tensor = tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
+        Ok(Numbers { tensor })
+    }
+
+    /// All numbers, row by row.
+    pub(crate) fn data(&self) -> &[f32] {
+        let start = self.tensor.data_ptr() as *const f32;
+        if start.is_null() {
+            return &[];
+        }
+        // SAFETY: `of` made the tensor float32, gapless and on the CPU, where libtorch aligns it to 64 bytes; it lives
+        // as long as the borrow, and nothing here writes to it.
+        unsafe { std::slice::from_raw_parts(start, self.tensor.numel()) }
+    }
+}
+
 impl fmt::Debug for Array {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shape: Vec<String> = self.shape.iter().map(usize::to_string).collect();

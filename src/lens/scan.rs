@@ -26,23 +26,28 @@ pub(super) fn scan(row: &[f32], top: usize, bottom: usize, targets: &[u32]) -> S
 /// The first `count` indices in the order of `before`. Scanning upwards and asking for strictly better keeps the
 /// smaller index among equals.
 fn best(row: &[f32], count: usize, before: impl Fn(f32, f32) -> bool) -> Vec<usize> {
+    const BLOCK: usize = 64;
     let mut kept: Vec<usize> = Vec::with_capacity(count + 1);
     if count == 0 {
         return kept;
     }
-    for (index, &value) in row.iter().enumerate() {
-        if value.is_nan() {
-            continue;
-        }
-        if let Some(&last) = kept.last()
-            && kept.len() == count
-            && !before(value, row[last])
+    for (start, block) in (0..).step_by(BLOCK).zip(row.chunks(BLOCK)) {
+        let last = (kept.len() == count).then(|| row[kept[count - 1]]);
+        // Asked of a whole block at once, as processors like it: nearly every block has nothing for the list.
+        if let Some(last) = last
+            && !block.iter().fold(false, |found, &value| found | before(value, last))
         {
             continue;
         }
-        let place = kept.partition_point(|&other| !before(value, row[other]));
-        kept.insert(place, index);
-        kept.truncate(count);
+        for (index, &value) in (start..).zip(block) {
+            let full = kept.len() == count;
+            if value.is_nan() || full && !before(value, row[kept[count - 1]]) {
+                continue;
+            }
+            let place = kept.partition_point(|&other| !before(value, row[other]));
+            kept.insert(place, index);
+            kept.truncate(count);
+        }
     }
     kept
 }
@@ -85,6 +90,16 @@ mod tests {
         let found = scan(&[2., f32::NAN, 1.], 5, 0, &[0]);
         assert_eq!(found.top, [0, 2]);
         assert!(found.bottom.is_empty());
+    }
+
+    #[test]
+    fn finds_the_best_of_many_blocks() {
+        let row: Vec<f32> = (0..1000).map(|i| ((i * 7919) % 1009) as f32).collect();
+        let mut order: Vec<usize> = (0..1000).collect();
+        order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
+        let found = scan(&row, 9, 4, &[]);
+        assert_eq!(found.top, order[..9]);
+        assert_eq!(found.bottom, order.iter().rev().take(4).copied().collect::<Vec<_>>());
     }
 
     #[test]
