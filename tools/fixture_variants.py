@@ -51,7 +51,8 @@ def own_head(name):
 
 
 def variant(name, base, point, *, matters=(), ignored=(), drop=(), **rest):
-    keywords = {k: rest.pop(k) for k in ("store", "dtype", "tensors", "length", "pad", "token_types") if k in rest}
+    own = ("store", "dtype", "tensors", "length", "pad", "put", "token_types", "langs", "auto")
+    keywords = dict(auto="AutoModelForCausalLM") | {k: rest.pop(k) for k in own if k in rest}
     config = {k: v for k, v in base.items() if k not in drop} | rest
     return dict(name=name, config=config, point=point, matters=dict(matters), ignored=ignored, **keywords)
 
@@ -68,7 +69,7 @@ VARIANTS = [
             drop=["n_embd", "n_head", "n_layer", "n_positions"], hidden_size=24, num_attention_heads=3, num_hidden_layers=2,
             max_position_embeddings=32, layer_norm_epsilon=0.05, tensors=own_head("lm_head.weight"),
             matters={"layer_norm_epsilon": None}),
-    variant("gpt2_left_padded", GPT2, "left padding with segments", pad="left", token_types=True, activation_function="quick_gelu",
+    variant("gpt2_left_padded", GPT2, "left padding with segments", pad="left", token_types=(1, 3), activation_function="quick_gelu",
             matters={"activation_function": None}),
     variant("gpt2_one_token", GPT2, "one token, one layer, one head, float16", length=1, n_layer=1, n_head=1, dtype="float16",
             torch_dtype="float16"),
@@ -76,7 +77,7 @@ VARIANTS = [
             activation_function="silu", matters={"activation_function": None}),
     variant("gpt_neo_local", NEO, "local layers with a window of 3, MLP width, padding, segments", window_size=3, num_layers=3,
             attention_types=[[["local"], 2], [["global"], 1]], intermediate_size=37, activation_function="silu", pad="right",
-            token_types=True, matters={"window_size": None, "attention_types": [[["global"], 3]], "activation_function": None}),
+            token_types=(1, 3), matters={"window_size": None, "attention_types": [[["global"], 3]], "activation_function": None}),
     variant("gpt_neo_layers", NEO, "attention_layers goes before attention_types; head width 7, own head", hidden_size=21,
             window_size=2, attention_types=[[["global", "local"], 1]], attention_layers=["local", "global"],
             tie_word_embeddings=False, matters={"attention_layers": None}),
@@ -88,7 +89,7 @@ VARIANTS = [
             rope_scaling={"type": "linear", "factor": 2.0}, tensors=without("lm_head.weight"),
             matters={"rotary_dim": 8, "tie_word_embeddings": None, "activation_function": None}, ignored=["rope_scaling"]),
     variant("gptj_padded", GPTJ, "left padding, segments, two rotated dimensions, float16 shards", rotary_dim=2, pad="left",
-            token_types=True, store="safetensors_sharded", dtype="float16", torch_dtype="float16", layer_norm_epsilon=0.01,
+            token_types=(1, 3), store="safetensors_sharded", dtype="float16", torch_dtype="float16", layer_norm_epsilon=0.01,
             matters={"rotary_dim": 4, "layer_norm_epsilon": None}),
     variant("gpt_neox_sequential", NEOX, "attention first, MLP second; whole head rotated; no attention biases; relu",
             use_parallel_residual=False, rotary_pct=1.0, attention_bias=False, hidden_act="relu",
@@ -117,7 +118,7 @@ VARIANTS = [
             matters={"original_max_position_embeddings": None}),
     variant("llama_scaling_first", LLAMA, "rope_scaling goes before rope_parameters, rope_type before type; padding",
             rope_scaling={"type": "linear", "rope_type": "default", "factor": 5.0, "rope_theta": 30.0}, rope_theta=9.0, pad="left",
-            rope_parameters={"rope_type": "linear", "factor": 2.0}, token_types=True, rms_norm_eps=0.01,
+            rope_parameters={"rope_type": "linear", "factor": 2.0}, token_types=(1, 3), rms_norm_eps=0.01,
             matters={"rope_scaling": None, "rms_norm_eps": None}, ignored=["rope_parameters", "rope_theta"]),
     variant("llama_partial_ignored", LLAMA, "plain rope rotates the whole head whatever partial_rotary_factor says; no prefix",
             partial_rotary_factor=0.5, tie_word_embeddings=True, tensors=bare("model.", "lm_head.weight"), layer_types=["sliding_attention", "full_attention"],

@@ -22,14 +22,17 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch  # noqa: E402
 import transformers  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
-from transformers import AutoConfig, AutoModelForCausalLM  # noqa: E402
+from transformers import AutoConfig  # noqa: E402
 
-from fixture_variants import VARIANTS  # noqa: E402
+import fixture_variants  # noqa: E402
+import fixture_variants_encoders  # noqa: E402
 
 transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(__file__), "..", "tests", "fixtures", "parity")
 TOLERANCE = 1e-4
+VARIANTS = fixture_variants.VARIANTS + fixture_variants_encoders.VARIANTS
 
 
 def random_parameters(model, seed):
@@ -43,7 +46,8 @@ def random_parameters(model, seed):
         elif "wte" in name or "embed" in name or "lm_head" in name:
             draw = draw * 0.7
         else:
-            fan_in = parameter.shape[0] if name.endswith(("c_attn.weight", "c_fc.weight", "c_proj.weight")) else parameter.shape[1]
+            rows_are_inputs = name.endswith(("c_attn.weight", "c_fc.weight", "c_proj.weight")) or "rel_attn" in name
+            fan_in = parameter.shape[0] if rows_are_inputs else parameter.shape[1]
             draw = draw * 1.4 / fan_in**0.5
         with torch.no_grad():
             parameter.copy_(draw)
@@ -51,7 +55,7 @@ def random_parameters(model, seed):
 
 def write_checkpoint(folder, variant):
     config = AutoConfig.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model = getattr(transformers, variant["auto"]).from_config(config, dtype=torch.float32)
     random_parameters(model, zlib.crc32(variant["name"].encode()))
     state = {name: value.detach().clone() for name, value in model.state_dict().items()}
     if variant.get("dtype"):
@@ -110,10 +114,12 @@ def watch(model, kept):
             def keep(_m, inputs, key=f"mlp_act.{layer}"):
                 kept[key] = inputs[0]
             module.register_forward_pre_hook(keep)
+    fixture_variants_encoders.watch(model, kept)
 
 
-def expected(folder, inputs, dtype=torch.float32):
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval().to(dtype)
+def expected(variant, folder, inputs, dtype=torch.float32):
+    loader = getattr(transformers, variant["auto"])
+    model = loader.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval().to(dtype)
     for module in model.modules():
         if dtype == torch.float64 and hasattr(module, "reorder_and_upcast_attn"):
             module.reorder_and_upcast_attn = False  # it insists on float32
@@ -121,7 +127,8 @@ def expected(folder, inputs, dtype=torch.float32):
     watch(model, kept)
     with torch.no_grad():
         out = model(**inputs, output_hidden_states=True, output_attentions=True, use_cache=False)
-    kept["logits"] = out.logits
+    if "logits" in out:
+        kept["logits"] = out.logits
     kept |= {f"hidden_states.{i}": value for i, value in enumerate(out.hidden_states)}
     kept |= {f"attentions.{i}": value for i, value in enumerate(out.attentions)}
     mask = inputs.get("attention_mask")
@@ -141,7 +148,7 @@ def distance(a, b):
     return max(float(((a[k].double() - b[k].double()).abs() / (TOLERANCE * (1 + a[k].double().abs()))).max()) for k in a)
 
 
-def with_config(folder, config, inputs):
+def with_config(variant, folder, config, inputs):
     """What the same tensors give under another config.json; None where Python refuses it."""
     with tempfile.TemporaryDirectory() as other:
         for file in os.listdir(folder):
@@ -149,7 +156,7 @@ def with_config(folder, config, inputs):
         with open(f"{other}/config.json", "w") as f:
             json.dump(config, f)
         try:
-            return expected(other, inputs)
+            return expected(variant, other, inputs)
         except Exception:
             return None
 
@@ -164,24 +171,28 @@ def make(variant):
         f.write("\n")
     write_checkpoint(folder, variant)
 
-    length, vocab = variant.get("length", 11), config["vocab_size"]
+    length, vocab = variant.get("length", 11), AutoConfig.from_pretrained(folder).vocab_size
     generator = torch.Generator().manual_seed(zlib.crc32(variant["name"].encode()))
     inputs = {"input_ids": torch.randint(0, vocab, (1, length), generator=generator)}
     if variant.get("pad"):
         mask = torch.ones(1, length, dtype=torch.long)
         mask[:, slice(0, 3) if variant["pad"] == "left" else slice(length - 3, length)] = 0
         inputs["attention_mask"] = mask
-    if variant.get("token_types"):
-        inputs["token_type_ids"] = (torch.arange(length)[None] >= length // 2).long() * 2 + 1
+    for position, token in variant.get("put", {}).items():
+        inputs["input_ids"][0, position] = token
+    for key, name in ("token_types", "token_type_ids"), ("langs", "langs"):
+        if variant.get(key):  # the values one after the other, each for about as many tokens
+            parts = torch.tensor(variant[key])
+            inputs[name] = parts[(torch.arange(length) * len(parts) + len(parts) // 2) // length][None]
 
-    values = expected(folder, inputs)
-    noise = distance(expected(folder, inputs, torch.float64), values)
+    values = expected(variant, folder, inputs)
+    noise = distance(expected(variant, folder, inputs, torch.float64), values)
     for key, other in variant.get("matters", {}).items():
         changed = {k: v for k, v in config.items() if k != key} | ({} if other is None else {key: other})
-        found = with_config(folder, changed, inputs)
+        found = with_config(variant, folder, changed, inputs)
         assert found is None or distance(found, values) > 3, f"{variant['name']}: {key} makes no difference"
     for key in variant.get("ignored", ()):
-        found = with_config(folder, {k: v for k, v in config.items() if k != key}, inputs)
+        found = with_config(variant, folder, {k: v for k, v in config.items() if k != key}, inputs)
         assert found is not None and distance(found, values) == 0, f"{variant['name']}: {key} does make a difference"
     save_file(inputs | {k: v.contiguous() for k, v in values.items()}, f"{folder}/expected.safetensors",
               {"architecture": config["architectures"][0], "transformers": transformers.__version__})
