@@ -26,29 +26,33 @@ from transformers import AutoConfig  # noqa: E402
 
 import fixture_variants  # noqa: E402
 import fixture_variants_encoders  # noqa: E402
+import fixture_variants_seq2seq  # noqa: E402
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(__file__), "..", "tests", "fixtures", "parity")
 TOLERANCE = 1e-4
-VARIANTS = fixture_variants.VARIANTS + fixture_variants_encoders.VARIANTS
+VARIANTS = fixture_variants.VARIANTS + fixture_variants_encoders.VARIANTS + fixture_variants_seq2seq.VARIANTS
 
 
 def random_parameters(model, seed):
     """Values that keep every part of the network awake: matrices by fan-in, gains round 1, biases clearly not 0."""
-    for name, parameter in model.named_parameters():
+    named = list(model.named_parameters()) + [pair for pair in model.named_buffers() if pair[0] == "final_logits_bias"]
+    for name, parameter in named:
         draw = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed + zlib.crc32(name.encode())))
         if parameter.dim() == 1:
             draw = draw * 0.3 + (1.0 if "norm" in name.lower() or "ln_" in name else 0.0) * (not name.endswith("bias"))
         elif "wpe" in name:
             draw = draw * 0.4
-        elif "wte" in name or "embed" in name or "lm_head" in name:
+        elif any(part in name for part in ("wte", "embed", "shared", "lm_head")):
             draw = draw * 0.7
         else:
             rows_are_inputs = name.endswith(("c_attn.weight", "c_fc.weight", "c_proj.weight")) or "rel_attn" in name
             fan_in = parameter.shape[0] if rows_are_inputs else parameter.shape[1]
             draw = draw * 1.4 / fan_in**0.5
+            if name.endswith("Attention.q.weight"):  # T5 does not scale scores
+                draw = draw / 2
         with torch.no_grad():
             parameter.copy_(draw)
 
@@ -124,21 +128,27 @@ def expected(variant, folder, inputs, dtype=torch.float32):
         if dtype == torch.float64 and hasattr(module, "reorder_and_upcast_attn"):
             module.reorder_and_upcast_attn = False  # it insists on float32
     kept = {}
-    watch(model, kept)
+    (fixture_variants_seq2seq.watch if model.config.is_encoder_decoder else watch)(model, kept)
     with torch.no_grad():
         out = model(**inputs, output_hidden_states=True, output_attentions=True, use_cache=False)
     if "logits" in out:
         kept["logits"] = out.logits
-    kept |= {f"hidden_states.{i}": value for i, value in enumerate(out.hidden_states)}
-    kept |= {f"attentions.{i}": value for i, value in enumerate(out.attentions)}
-    mask = inputs.get("attention_mask")
+    for name in out.keys():
+        if name.endswith(("hidden_states", "attentions")):
+            kept |= {f"{name}.{i}": value for i, value in enumerate(out[name])}
     for key in kept:
         kept[key] = kept[key].clone()
+        mask = mask_of_rows(key, inputs)
         if mask is not None:
-            axis = 2 if key.split(".")[0] in ("attentions", "q", "k", "v") else 1
             padded = (mask[0] == 0).nonzero().flatten()
-            kept[key] = kept[key].index_fill(axis, padded, 0.0)
+            kept[key] = kept[key].index_fill(kept[key].dim() - 2, padded, 0.0)
     return kept
+
+
+def mask_of_rows(key, inputs):
+    """The mask of the tokens that the rows of a tensor stand for."""
+    of_target = "decoder_input_ids" in inputs and not key.startswith(("encoder_", "cross_k", "cross_v"))
+    return inputs.get("decoder_attention_mask" if of_target else "attention_mask")
 
 
 def distance(a, b):
@@ -161,6 +171,12 @@ def with_config(variant, folder, config, inputs):
             return None
 
 
+def padding(length, side):
+    mask = torch.ones(1, length, dtype=torch.long)
+    mask[:, slice(0, 3) if side == "left" else slice(length - 3, length)] = 0
+    return mask
+
+
 def make(variant):
     folder = os.path.join(OUT, variant["name"])
     shutil.rmtree(folder, ignore_errors=True)
@@ -175,15 +191,18 @@ def make(variant):
     generator = torch.Generator().manual_seed(zlib.crc32(variant["name"].encode()))
     inputs = {"input_ids": torch.randint(0, vocab, (1, length), generator=generator)}
     if variant.get("pad"):
-        mask = torch.ones(1, length, dtype=torch.long)
-        mask[:, slice(0, 3) if variant["pad"] == "left" else slice(length - 3, length)] = 0
-        inputs["attention_mask"] = mask
+        inputs["attention_mask"] = padding(length, variant["pad"])
     for position, token in variant.get("put", {}).items():
         inputs["input_ids"][0, position] = token
     for key, name in ("token_types", "token_type_ids"), ("langs", "langs"):
         if variant.get(key):  # the values one after the other, each for about as many tokens
             parts = torch.tensor(variant[key])
             inputs[name] = parts[(torch.arange(length) * len(parts) + len(parts) // 2) // length][None]
+    if config.get("is_encoder_decoder"):
+        length, vocab = variant.get("decoder_length", 8), config.get("decoder_vocab_size", vocab)
+        inputs["decoder_input_ids"] = torch.randint(0, vocab, (1, length), generator=generator)
+        if variant.get("decoder_pad"):
+            inputs["decoder_attention_mask"] = padding(length, variant["decoder_pad"])
 
     values = expected(variant, folder, inputs)
     noise = distance(expected(variant, folder, inputs, torch.float64), values)
