@@ -51,7 +51,7 @@ def own_head(name):
 
 
 def variant(name, base, point, *, matters=(), ignored=(), drop=(), **rest):
-    own = ("store", "dtype", "tensors", "length", "pad", "put", "token_types", "langs", "auto")
+    own = ("store", "dtype", "tensors", "length", "pad", "put", "token_types", "langs", "auto", "published")
     keywords = dict(auto="AutoModelForCausalLM") | {k: rest.pop(k) for k in own if k in rest}
     config = {k: v for k, v in base.items() if k not in drop} | rest
     return dict(name=name, config=config, point=point, matters=dict(matters), ignored=ignored, **keywords)
