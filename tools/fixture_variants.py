@@ -51,7 +51,8 @@ def own_head(name):
 
 
 def variant(name, base, point, *, matters=(), ignored=(), drop=(), **rest):
-    own = ("store", "dtype", "tensors", "length", "pad", "put", "token_types", "langs", "auto", "decoder_length", "decoder_pad")
+    own = ("store", "dtype", "tensors", "length", "pad", "put", "token_types", "langs", "auto", "published", "decoder_length",
+           "decoder_pad")
     keywords = dict(auto="AutoModelForCausalLM") | {k: rest.pop(k) for k in own if k in rest}
     config = {k: v for k, v in base.items() if k not in drop} | rest
     return dict(name=name, config=config, point=point, matters=dict(matters), ignored=ignored, **keywords)
