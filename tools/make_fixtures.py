@@ -182,7 +182,7 @@ def with_config(variant, folder, config, inputs):
 
 def padding(length, side):
     mask = torch.ones(1, length, dtype=torch.long)
-    mask[:, slice(0, 3) if side == "left" else slice(length - 3, length)] = 0
+    mask[:, {"left": slice(0, 3), "middle": slice(4, 6), "right": slice(length - 3, length)}[side]] = 0
     return mask
 
 
