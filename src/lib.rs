@@ -94,7 +94,7 @@ mod rooms {
     pub use self::device::{DType, Device};
     pub use self::error::{Error, Result};
     pub use self::figure::{Figure, Gallery};
-    pub use self::model::{Input, Model};
+    pub use self::model::{Input, Model, Seq2Seq};
     pub use self::trace::{Change, Estimate, Site, Trace};
 
     pub use ndarray;

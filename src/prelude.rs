@@ -4,4 +4,4 @@
 pub use crate::figure::{Figure, Gallery};
 pub use crate::flow::{FlowGraph, Heads, Method, Palette};
 pub use crate::lens::LogitLens;
-pub use crate::{Array, Change, DType, Device, Estimate, Input, Model, Site, Trace};
+pub use crate::{Array, Change, DType, Device, Estimate, Input, Model, Seq2Seq, Site, Trace};

@@ -50,7 +50,7 @@ fn assert_sums(graph: &Graph, place: &str) -> usize {
 fn every_fan_in_adds_up_in_every_family() {
     for family in FAMILIES {
         let trace = trace(family);
-        let heads = trace.model().architecture().blocks[0].attention.heads;
+        let heads = trace.model().architecture().main.blocks[0].attention.heads;
         for (amount, position) in [(Heads::Top(2), -1), (Heads::All, 4), (Heads::ByTarget(1), 0)] {
             let mut builder = trace.flow_graph().layers([0, 1]).position(position).heads(amount).neurons(3, 2);
             for target in [1, 20, 100, 200, 289] {
@@ -261,7 +261,7 @@ fn what_was_changed_by_hand_is_a_term_of_its_own() {
         assert_sums(&graph.graphs[0], "changed");
         graph
     };
-    let width = model.architecture().width;
+    let width = model.architecture().main.width;
     let waves = Array::new(&[width], (0..width).map(|i| (i as f32).sin()).collect()).unwrap();
     assert_eq!(
         changes(&draw(Change::replace_position(Site::AttnOut(1), 3, waves.clone()))),

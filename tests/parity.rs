@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use flowlens::model::families;
-use flowlens::{Array, Input, Model};
+use flowlens::{Array, Input, Model, Site};
 use safetensors::{Dtype, SafeTensors};
 
 const TOLERANCE: f64 = 1e-4;
@@ -21,8 +21,14 @@ fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// Float tensors by name, and `attention_mask` when there is one.
-fn expected(folder: &Path) -> (BTreeMap<String, Array>, Option<Vec<i64>>) {
+/// Float tensors by name, and the masks that were given.
+struct Expected {
+    arrays: BTreeMap<String, Array>,
+    mask: Option<Vec<i64>>,
+    decoder_mask: Option<Vec<i64>>,
+}
+
+fn expected(folder: &Path) -> Expected {
     let bytes = std::fs::read(folder.join("expected.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let arrays = file
@@ -33,11 +39,11 @@ fn expected(folder: &Path) -> (BTreeMap<String, Array>, Option<Vec<i64>>) {
             (name.to_owned(), Array::new(view.shape(), data).unwrap())
         })
         .collect();
-    let mask = file
-        .tensor("attention_mask")
-        .ok()
-        .map(|view| view.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect());
-    (arrays, mask)
+    let mask = |name: &str| {
+        let view = file.tensor(name).ok()?;
+        Some(view.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect())
+    };
+    Expected { arrays, mask: mask("attention_mask"), decoder_mask: mask("decoder_attention_mask") }
 }
 
 /// The largest difference in tolerances. Rows at padded positions are left out; columns are not.
@@ -66,15 +72,22 @@ fn check(folder: &Path) -> Result<String, String> {
     let input = Input::from_file(folder.join("expected.safetensors")).map_err(text)?;
     let trace = model.run(input).map_err(text)?;
     let found: BTreeMap<String, Array> = trace.transformers().map_err(text)?.into_iter().collect();
-    let (expected, mask) = expected(folder);
-    let required = 1 + model.layers() + 1 + model.layers();
-    let listed = |name: &&String| ["logits", "hidden_states", "attentions"].iter().any(|start| name.starts_with(start));
-    if expected.keys().filter(listed).count() != required {
-        return Err(format!("the fixture holds other layers than the model's {}", model.layers()));
+    let Expected { arrays: expected, mask, decoder_mask } = expected(folder);
+    let (encoder, main) = (model.encoder_layers(), model.layers());
+    let with_head = usize::from(model.sites().contains(&Site::Logits));
+    // Hidden states and attentions of every stack, cross attention, logits.
+    let stacks = if encoder > 0 { 1 + encoder + encoder + main } else { 0 } + 1 + main + main;
+    let listed = |name: &&String| ["logits", "hidden_states", "attentions"].iter().any(|part| name.contains(part));
+    if expected.keys().filter(listed).count() != stacks + with_head {
+        return Err(format!("the fixture holds other layers than the model's {encoder} + {main}, or another head"));
     }
     let mut worst = (0.0, "");
     for (name, wanted) in &expected {
         let array = found.get(name).ok_or_else(|| format!("{name}: missing"))?;
+        // A decoder's rows stand for its own positions; keys and values of cross attention for the encoder's.
+        let of_decoder = name.starts_with("decoder_") || (encoder > 0 && name.as_str() == "logits");
+        let of_queries = ["cross_q", "cross_attentions"].iter().any(|start| name.starts_with(start));
+        let mask = if of_decoder || of_queries { &decoder_mask } else { &mask };
         let ratio = distance(name, array, wanted, mask.as_deref())?;
         if ratio > 1.0 {
             return Err(format!("{name}: {ratio:.1} tolerances away"));

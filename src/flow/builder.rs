@@ -240,7 +240,7 @@ impl<'a> FlowGraphBuilder<'a> {
         meta.width_means = exact::WIDTHS.to_owned();
         meta.notes = notes;
         if !meta.targets.is_empty() {
-            meta.rank_colors = scheme.rank_legend(self.trace.model().architecture().vocab);
+            meta.rank_colors = scheme.rank_legend(self.trace.model().architecture().vocab());
         }
         meta.link_colors = scheme.link_legend(|kind| kinds.contains(&kind));
         Ok(FlowGraph { meta, graphs })

@@ -7,9 +7,9 @@ use tch::{Kind, Tensor};
 use super::scan::scan_rows;
 use super::{Reading, TargetScore, TokenScore};
 use crate::array::Numbers;
-use crate::model::Model;
 use crate::model::architecture::NormKind;
 use crate::model::layers::Norm;
+use crate::model::{Model, Transform};
 use crate::text::Tokenizer;
 use crate::{Array, Error, Result};
 
@@ -22,6 +22,10 @@ const CHUNK: usize = 8_000_000;
 pub(crate) struct Readout {
     /// The final norm, in float32; `None` where the model has none.
     pub norm: Option<Norm>,
+    /// A map after the norm (E,D), where the head is narrower than the model.
+    pub project: Option<Tensor>,
+    /// The layer before the head's matrix in masked language models.
+    pub transform: Option<Transform>,
     /// The head (V,D).
     pub head: Tensor,
     /// Bias of the head (V).
@@ -120,7 +124,9 @@ impl Lens {
 
     /// Width of the vectors that it reads.
     pub fn width(&self) -> usize {
-        self.readout.head.size()[1] as usize
+        let reads = self.readout.project.as_ref().unwrap_or(&self.readout.head);
+        let reads = self.readout.transform.as_ref().map_or(reads, |transform| transform.matrix());
+        reads.size()[1] as usize
     }
 
     /// Reads `vectors`, (N,D) or one (D): a reading for each.
@@ -276,12 +282,20 @@ impl Lens {
             (_, Through::Head) | (None, _) => vectors.shallow_clone(),
         };
         let linear = matches!(self.through, Through::Frozen { .. });
-        let mut logits = multiply(&normed, head)?;
-        if let (Some(bias), false) = (&self.readout.bias, linear) {
-            logits = logits.f_add(&bias.f_to_kind(Kind::Float)?)?;
-        }
+        let projected = match &self.readout.project {
+            Some(project) => normed.f_matmul(&project.f_tr()?)?,
+            None => normed,
+        };
+        let read = match &self.readout.transform {
+            Some(transform) => transform.forward(&projected)?,
+            None => projected,
+        };
+        let mut logits = multiply(&read, head)?;
         if self.readout.scale != 1. {
             logits = logits.f_mul_scalar(self.readout.scale)?;
+        }
+        if let (Some(bias), false) = (&self.readout.bias, linear) {
+            logits = logits.f_add(&bias.f_to_kind(Kind::Float)?)?;
         }
         if let (Some(cap), false) = (self.readout.soft_cap, linear) {
             logits = logits.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?;
@@ -296,19 +310,16 @@ impl Model {
     /// # Errors
     /// When memory for a float32 copy of the final norm runs out.
     pub fn lens(&self) -> Result<Lens> {
-        let stack = self.stack();
+        let (stack, head) = (self.stack(), self.head()?);
         let float = |tensor: &Tensor| tensor.f_to_kind(Kind::Float);
-        let norm = Norm {
-            kind: stack.final_norm.kind,
-            gain: float(&stack.final_norm.gain)?,
-            bias: stack.final_norm.bias.as_ref().map(float).transpose()?,
-        };
         let readout = Readout {
-            norm: Some(norm),
-            head: stack.head.weight.shallow_clone(),
-            bias: stack.head.bias.as_ref().map(Tensor::shallow_clone),
-            scale: 1.,
-            soft_cap: None,
+            norm: stack.final_norm.as_ref().map(Norm::in_float).transpose()?,
+            project: stack.project.as_ref().map(|project| float(&project.weight)).transpose()?,
+            transform: head.transform.as_ref().map(Transform::in_float).transpose()?,
+            head: head.weight.shallow_clone(),
+            bias: head.bias.as_ref().map(Tensor::shallow_clone),
+            scale: head.scale,
+            soft_cap: head.soft_cap,
         };
         Ok(Lens::new(readout, self.tokenizer().cloned()))
     }
@@ -387,8 +398,15 @@ mod tests {
             gain: random(&[8]).abs() + 0.5,
             bias: centred.then(|| random(&[8])),
         };
-        let readout =
-            Readout { norm: Some(norm), head: random(&[40, 8]), bias: Some(random(&[40])), scale: 0.5, soft_cap };
+        let readout = Readout {
+            norm: Some(norm),
+            project: None,
+            transform: None,
+            head: random(&[40, 8]),
+            bias: Some(random(&[40])),
+            scale: 0.5,
+            soft_cap,
+        };
         Lens::new(readout, None)
     }
 

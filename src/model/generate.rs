@@ -4,6 +4,7 @@ use std::fmt;
 
 use tch::{Kind, Tensor};
 
+use super::architecture::Sees;
 use super::{Input, Model};
 use crate::trace::{Trace, Watch};
 use crate::{Change, Error, Result, Site};
@@ -81,6 +82,12 @@ impl Generate {
             tch::manual_seed(self.seed);
         }
         let mut generation = Generation { text: String::new(), ids: Vec::new(), traces: Vec::new() };
+        if self.model.architecture().main.sees == Sees::Both {
+            let family = self.model.architecture().family;
+            return Err(Error::Input(format!(
+                "{family} reads both ways and writes no text; it predicts masked tokens"
+            )));
+        }
         let mut input = self.input.clone();
         for _ in 0..self.max_tokens {
             let trace = self.step(input)?;
@@ -91,10 +98,15 @@ impl Generate {
             if self.keep.is_some() {
                 generation.traces.push(trace);
             }
-            if self.model.stop_ids().contains(&next) || ids.len() > self.model.architecture().context {
+            let full = self.model.architecture().main.context.is_some_and(|context| ids.len() > context);
+            if self.model.stop_ids().contains(&next) || full {
                 break;
             }
-            input = ids.into();
+            // What an encoder read stays; its decoder reads what has been written.
+            input = match self.model.architecture().encoder {
+                Some(_) => self.input.clone().target(ids),
+                None => ids.into(),
+            };
         }
         if let Some(tokenizer) = self.model.tokenizer() {
             generation.text = tokenizer.decode(&generation.ids, true)?;

@@ -2,9 +2,13 @@
 
 pub mod architecture;
 mod config;
+mod embedding;
 pub(crate) mod families;
 mod generate;
+mod head;
 pub(crate) mod layers;
+mod masks;
+mod network;
 mod options;
 mod sites;
 mod stack;
@@ -19,14 +23,16 @@ pub use architecture::Architecture;
 pub use families::{Family, families};
 pub use generate::{Generate, Generation};
 pub use options::ModelOptions;
-pub use tokens::Input;
+pub use tokens::{Input, Seq2Seq};
 
+pub(crate) use head::{Head, Transform};
+pub(crate) use network::Network;
 pub(crate) use stack::Stack;
-pub(crate) use tokens::Tokens;
+pub(crate) use tokens::{Reader, Tokens};
 
 use crate::text::Tokenizer;
 use crate::trace::{Trace, Watch};
-use crate::{DType, Device, Estimate, Result};
+use crate::{DType, Device, Error, Estimate, Result};
 
 /// A transformer language model, loaded and ready to run.
 ///
@@ -48,7 +54,7 @@ struct Loaded {
     name: String,
     path: PathBuf,
     architecture: Architecture,
-    stack: Stack,
+    network: Network,
     tokenizer: Option<Tokenizer>,
     /// Ids that end a text.
     stop_ids: Vec<u32>,
@@ -115,17 +121,22 @@ impl Model {
 
     /// The number type that it computes in.
     pub fn dtype(&self) -> DType {
-        self.loaded.stack.dtype
+        self.loaded.network.dtype
     }
 
     /// Where it computes.
     pub fn device(&self) -> Device {
-        self.loaded.stack.device
+        self.loaded.network.device
     }
 
-    /// Number of layers.
+    /// Number of layers; the decoder's in an encoder-decoder.
     pub fn layers(&self) -> usize {
-        self.loaded.architecture.blocks.len()
+        self.loaded.architecture.main.blocks.len()
+    }
+
+    /// Number of layers of an encoder-decoder's encoder; 0 where there is none.
+    pub fn encoder_layers(&self) -> usize {
+        self.loaded.architecture.encoder.as_ref().map_or(0, |encoder| encoder.blocks.len())
     }
 
     /// Its tokenizer; `None` when the checkpoint has none.
@@ -138,8 +149,23 @@ impl Model {
         self.tokenizer().map_or_else(|| format!("#{id}"), |tokenizer| tokenizer.piece(id))
     }
 
+    pub(crate) fn network(&self) -> &Network {
+        &self.loaded.network
+    }
+
+    /// The decoder, or the only stack.
     pub(crate) fn stack(&self) -> &Stack {
-        &self.loaded.stack
+        &self.loaded.network.main
+    }
+
+    /// The head, or an error that says what the model lacks.
+    pub(crate) fn head(&self) -> Result<&Head> {
+        self.loaded.network.head.as_ref().ok_or_else(|| {
+            Error::Input(format!(
+                "the checkpoint of {} holds no language-model head, so its vectors cannot be read as words; load one                  that was saved with its head",
+                self.name()
+            ))
+        })
     }
 
     pub(crate) fn stop_ids(&self) -> &[u32] {
@@ -156,14 +182,15 @@ impl fmt::Display for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = self.architecture();
         writeln!(f, "{} ({})", self.name(), plan.family)?;
-        let Some(first) = plan.blocks.first() else { return Ok(()) };
+        let Some(first) = plan.main.blocks.first() else { return Ok(()) };
         let attention = &first.attention;
         writeln!(
             f,
-            "  {:.1} M parameters, {} layers, width {}, {} heads of {}{}, {} neurons a layer",
+            "  {:.1} M parameters, {}{} layers, width {}, {} heads of {}{}, {} neurons a layer",
             plan.parameters() as f64 / 1e6,
+            plan.encoder.as_ref().map_or(String::new(), |encoder| format!("{} + ", encoder.blocks.len())),
             self.layers(),
-            plan.width,
+            plan.main.width,
             attention.heads,
             attention.head_dim,
             if attention.kv_heads == attention.heads {
@@ -173,7 +200,10 @@ impl fmt::Display for Model {
             },
             first.mlp.up.outputs,
         )?;
-        writeln!(f, "  vocabulary {}, context {} tokens", plan.vocab, plan.context)?;
+        match plan.main.context {
+            Some(context) => writeln!(f, "  vocabulary {}, context {context} tokens", plan.vocab())?,
+            None => writeln!(f, "  vocabulary {}, context without end", plan.vocab())?,
+        }
         write!(f, "  {} on {}, weights {:.0} MB", self.dtype(), self.device(), self.weight_bytes() as f64 / 1e6)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Architecture, Loaded, Model, Stack, families};
+use super::{Architecture, Loaded, Model, Network, families};
 use crate::checkpoint::{Checkpoint, Stored};
 use crate::text::Tokenizer;
 use crate::{DType, Device, Error, Result, hub};
@@ -65,10 +65,10 @@ impl ModelOptions {
         let checkpoint = Checkpoint::open(&path)?;
         let architecture = families::read(checkpoint.config())?;
         let dtype = self.run_dtype(&checkpoint, &architecture)?;
-        let stack = Stack::load(&architecture, &checkpoint, dtype, self.device)?;
+        let network = Network::load(&architecture, &checkpoint, dtype, self.device)?;
         let tokenizer = checkpoint.tokenizer()?.map(Tokenizer::new).transpose()?;
         let stop_ids = stop_ids(checkpoint.config().get("eos_token_id"));
-        let loaded = Loaded { name: self.name, path, architecture, stack, tokenizer, stop_ids };
+        let loaded = Loaded { name: self.name, path, architecture, network, tokenizer, stop_ids };
         Ok(Model { loaded: Arc::new(loaded) })
     }
 
@@ -90,8 +90,10 @@ impl ModelOptions {
 /// The type that the file holds its token table in, which stands for all weights. What no run
 /// computes in (quantised numbers, float64) becomes float32.
 fn stored_dtype(checkpoint: &Checkpoint, plan: &Architecture) -> DType {
-    let name = format!("{}{}.weight", plan.prefix, plan.embedding.tokens);
-    checkpoint.dtype(&name).map_or(DType::F32, Stored::own)
+    let table = &plan.main.embedding.tokens;
+    let names = [&table.name].into_iter().chain(&table.other_names);
+    let spelled = names.flat_map(|name| [format!("{}{name}.weight", plan.prefix), format!("{name}.weight")]);
+    spelled.filter_map(|name| checkpoint.dtype(&name)).next().map_or(DType::F32, Stored::own)
 }
 
 /// `eos_token_id` is a number, a list of numbers, or absent.

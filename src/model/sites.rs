@@ -1,17 +1,23 @@
 //! Which sites a model has, and their shapes.
 
-use super::Model;
-use super::architecture::Order;
+use super::architecture::{self, Order, Stack};
+use super::layers::Attention;
+use super::{Model, Tokens};
+use crate::trace::Part;
 use crate::{Error, Result, Site};
 
 impl Model {
     /// Every site of this model in the order of the computation. [`Site::HeadOutput`] is among them, though a run
     /// keeps it only when asked to.
     pub fn sites(&self) -> Vec<Site> {
-        Site::all(self.layers()).into_iter().filter(|&site| self.has_site(site)).collect()
+        let encoder = Site::of_stack(self.encoder_layers()).into_iter().map(Site::in_encoder);
+        let encoder = encoder.filter(|site| site.part() == Part::Encoder);
+        let main = Site::of_stack(self.layers()).into_iter().chain([Site::Logits]);
+        encoder.chain(main).filter(|&site| self.has_site(site)).collect()
     }
 
-    /// The sites whose name fits `pattern`, in which `*` stands for any layer: `blocks.*.attn.hook_pattern`.
+    /// The sites whose name fits `pattern`, in which `*` stands for any layer: `blocks.*.attn.hook_pattern`. Names of
+    /// an encoder's sites start with `encoder.`; those of its decoder may start with `decoder.`.
     ///
     /// # Errors
     /// When no site of this model fits.
@@ -21,8 +27,9 @@ impl Model {
             self.check_site(site)?;
             return Ok(vec![site]);
         }
+        let name = pattern.strip_prefix("decoder.").unwrap_or(pattern);
         let fits = |site: &Site| {
-            site.layer().is_some_and(|layer| pattern.replacen('*', &layer.to_string(), 1) == site.to_string())
+            site.layer().is_some_and(|layer| name.replacen('*', &layer.to_string(), 1) == site.to_string())
         };
         let sites: Vec<Site> = self.sites().into_iter().filter(fits).collect();
         if sites.is_empty() {
@@ -31,17 +38,46 @@ impl Model {
         Ok(sites)
     }
 
-    fn has_site(&self, site: Site) -> bool {
+    /// The name of a site in files: a decoder's start with `decoder.` where there is an encoder beside it.
+    pub fn site_name(&self, site: Site) -> String {
+        match (site.part(), &self.architecture().encoder) {
+            (Part::Main | Part::Cross, Some(_)) if site != Site::Logits => format!("decoder.{site}"),
+            _ => site.to_string(),
+        }
+    }
+
+    /// The plan of the stack that a site lies in.
+    fn stack_of(&self, site: Site) -> Option<&Stack> {
         let plan = self.architecture();
-        let block = site.layer().and_then(|layer| plan.blocks.get(layer));
-        match site {
-            Site::PositionEmbedding => plan.embedding.positions.is_some(),
-            Site::Embedding | Site::FinalNorm | Site::Logits => true,
-            Site::RotatedQuery(_) | Site::RotatedKey(_) => block.is_some_and(|block| block.attention.rotary.is_some()),
-            Site::PositionBias(_) => false,
-            Site::ResidMid(_) => block.is_some_and(|block| block.order == Order::Sequential),
-            Site::MlpGate(_) => block.is_some_and(|block| block.mlp.gate.is_some()),
-            _ => block.is_some(),
+        if site.part() == Part::Encoder { plan.encoder.as_ref() } else { Some(&plan.main) }
+    }
+
+    fn has_site(&self, site: Site) -> bool {
+        let Some(stack) = self.stack_of(site) else { return false };
+        let block = site.layer().and_then(|layer| stack.blocks.get(layer));
+        if site == Site::Logits {
+            return self.network().head.is_some();
+        }
+        let Some(block) = block else {
+            return match site.plain() {
+                Site::PositionEmbedding => stack.embedding.positions.is_some(),
+                Site::Embedding | Site::FinalNorm => true,
+                _ => false,
+            };
+        };
+        let normed = |norms: &architecture::Norms| norms.before.is_some() || norms.after.is_some();
+        if site.part() == Part::Cross {
+            let no_norm = |norms| matches!(site, Site::CrossNorm(_)) && !normed(norms);
+            return block.cross.as_ref().is_some_and(|cross| !no_norm(&cross.norms));
+        }
+        match site.plain() {
+            Site::RotatedQuery(_) | Site::RotatedKey(_) => block.attention.rotary.is_some(),
+            Site::PositionBias(_) => block.attention.position_bias.is_some(),
+            Site::AttnNorm(_) => normed(&block.attn_norms),
+            Site::MlpNorm(_) => block.order == Order::Parallel || normed(&block.mlp_norms),
+            Site::ResidMid(_) => block.order == Order::Sequential,
+            Site::MlpGate(_) => block.mlp.gate.is_some(),
+            _ => true,
         }
     }
 
@@ -50,30 +86,57 @@ impl Model {
         if self.has_site(site) {
             return Ok(());
         }
-        let layers = self.layers();
+        let layers = self.stack_of(site).map_or(0, |stack| stack.blocks.len());
         Err(match site.layer() {
-            Some(layer) if layer >= layers => {
+            Some(layer) if layers > 0 && layer >= layers => {
                 Error::site(site, format!("the model has {layers} layers (0 to {})", layers - 1))
             }
+            _ if site == Site::Logits => return self.head().map(|_| ()),
             _ => Error::site(site, format!("{} models have no such site", self.architecture().family)),
         })
     }
 
-    /// The shape of a site that the model has, in a run of `t` tokens.
-    pub(crate) fn site_shape(&self, site: Site, t: usize) -> Vec<i64> {
-        let plan = self.architecture();
-        let shape: Vec<usize> = match (site, site.layer().map(|layer| &plan.blocks[layer])) {
-            (Site::Logits, _) => vec![t, plan.vocab],
-            (_, None) => vec![t, plan.width],
+    /// The attention of the layer and part that a site lies in.
+    pub(crate) fn attention(&self, site: Site) -> Option<&Attention> {
+        let network = self.network();
+        let layer = site.layer()?;
+        match site.part() {
+            Part::Encoder => network.encoder.as_ref()?.blocks().nth(layer).map(|block| &block.attention),
+            Part::Main => network.main.blocks().nth(layer).map(|block| &block.attention),
+            Part::Cross => network.main.blocks().nth(layer)?.cross.as_ref().map(|cross| &cross.attention),
+        }
+    }
+
+    /// The shape of a site that the model has, in a run of `tokens`.
+    pub(crate) fn site_shape(&self, site: Site, tokens: &Tokens) -> Vec<i64> {
+        let source = tokens.source.as_ref().map_or(0, |source| source.len());
+        let part = site.part();
+        let (t, s) = match part {
+            Part::Encoder => (source, source),
+            Part::Main => (tokens.len(), tokens.len()),
+            Part::Cross => (tokens.len(), source),
+        };
+        let stack = self.stack_of(site).unwrap_or(&self.architecture().main);
+        let block = site.layer().map(|layer| &stack.blocks[layer]);
+        let shape = match (site.plain(), block) {
+            (Site::Logits, _) => vec![t, self.architecture().vocab()],
+            (Site::Embedding, _) => vec![t, stack.embedding.tokens.width],
+            (Site::PositionEmbedding, _) => vec![t, stack.embedding.summed_width()],
+            (Site::FinalNorm, _) => vec![t, stack.project.as_ref().map_or(stack.width, |project| project.outputs)],
+            (_, None) => vec![t, stack.width],
             (site, Some(block)) => {
-                let (heads, kv_heads, d) = (block.attention.heads, block.attention.kv_heads, block.attention.head_dim);
+                let attention = match (part, &block.cross) {
+                    (Part::Cross, Some(cross)) => &cross.attention,
+                    _ => &block.attention,
+                };
+                let (heads, kv_heads, d) = (attention.heads, attention.kv_heads, attention.head_dim);
                 match site {
                     Site::Query(_) | Site::RotatedQuery(_) | Site::HeadMix(_) => vec![heads, t, d],
-                    Site::Key(_) | Site::RotatedKey(_) | Site::Value(_) => vec![kv_heads, t, d],
-                    Site::PositionBias(_) | Site::Scores(_) | Site::Pattern(_) => vec![heads, t, t],
-                    Site::HeadOutput(_) => vec![heads, t, plan.width],
+                    Site::Key(_) | Site::RotatedKey(_) | Site::Value(_) => vec![kv_heads, s, d],
+                    Site::PositionBias(_) | Site::Scores(_) | Site::Pattern(_) => vec![heads, t, s],
+                    Site::HeadOutput(_) => vec![heads, t, stack.width],
                     Site::MlpPre(_) | Site::MlpGate(_) | Site::Neurons(_) => vec![t, block.mlp.up.outputs],
-                    _ => vec![t, plan.width],
+                    _ => vec![t, stack.width],
                 }
             }
         };

@@ -2,19 +2,54 @@
 
 use std::path::Path;
 
-use super::architecture::{Architecture, Segments};
+use super::architecture::{Architecture, Segments, Stack};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
 
-/// What to run: a text, or token ids with what belongs to them.
+/// What to run: a text, a pair of texts, or token ids with what belongs to them.
 ///
-/// Made from `&str`, `String`, `Vec<i64>` and `&[i64]` by itself; the other tensors are set with plain setters.
+/// Made from `&str`, `String`, `(&str, &str)`, `Vec<i64>`, `&[i64]` and [`Seq2Seq`] by itself; what else a model reads
+/// is set with plain setters.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Input {
     text: Option<String>,
+    second: Option<String>,
     ids: Option<Vec<i64>>,
     attention_mask: Option<Vec<i64>>,
     token_type_ids: Option<Vec<i64>>,
+    languages: Option<Vec<i64>>,
+    target: Option<Box<Input>>,
+}
+
+/// What an encoder-decoder reads: `source` goes to the encoder, `target` to the decoder.
+///
+/// A target that is a text gets the model's start token in front and no end token; token ids are taken as they are.
+///
+/// ```no_run
+/// # fn main() -> flowlens::Result<()> {
+/// use flowlens::{Model, Seq2Seq};
+/// let model = Model::load("google-t5/t5-small")?;
+/// let trace = model.run(Seq2Seq { source: "translate English to German: Good day.", target: "Guten" })?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seq2Seq<S, T> {
+    /// What the encoder reads.
+    pub source: S,
+    /// What the decoder has written so far.
+    pub target: T,
+}
+
+impl<S: Into<Input>, T: Into<Input>> From<Seq2Seq<S, T>> for Input {
+    fn from(pair: Seq2Seq<S, T>) -> Input {
+        pair.source.into().target(pair.target)
+    }
+}
+
+impl From<(&str, &str)> for Input {
+    fn from((first, second): (&str, &str)) -> Input {
+        Input { text: Some(first.to_owned()), second: Some(second.to_owned()), ..Input::default() }
+    }
 }
 
 impl From<&str> for Input {
@@ -68,29 +103,48 @@ impl Input {
         self
     }
 
-    /// The integer tensors `input_ids`, `attention_mask` and `token_type_ids` of a safetensors file, of shape (T) or
-    /// (1,T); other tensors of the file are left alone.
+    /// Languages, one for each position (XLM); passed over by models that have none.
+    #[must_use]
+    pub fn languages(mut self, languages: impl Into<Vec<i64>>) -> Input {
+        self.languages = Some(languages.into());
+        self
+    }
+
+    /// What the decoder of an encoder-decoder reads; its start token alone unless set.
+    #[must_use]
+    pub fn target(mut self, target: impl Into<Input>) -> Input {
+        self.target = Some(Box::new(target.into()));
+        self
+    }
+
+    /// The integer tensors `input_ids`, `attention_mask`, `token_type_ids`, `langs`, `decoder_input_ids` and
+    /// `decoder_attention_mask` of a safetensors file, of shape (T) or (1,T); other tensors of the file are left alone.
     ///
     /// # Errors
-    /// When the file cannot be read, lacks `input_ids`, or holds an input that no family takes yet.
+    /// When the file cannot be read or lacks `input_ids`.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Input> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
         let file = safetensors::SafeTensors::deserialize(&bytes)
             .map_err(|problem| Error::file(path, format!("not a whole safetensors file ({problem})")))?;
-        for name in ["langs", "decoder_input_ids"] {
-            if file.tensor(name).is_ok() {
-                return Err(Error::Input(format!("{}: holds {name}, which no known family takes", path.display())));
-            }
-        }
         let read = |name: &str| file.tensor(name).ok().map(|view| integers(path, name, &view)).transpose();
         let ids = read("input_ids")?
             .ok_or_else(|| Error::file(path, "holds no tensor input_ids; write the token ids under that name"))?;
+        let target = match read("decoder_input_ids")? {
+            Some(ids) => Some(Box::new(Input {
+                ids: Some(ids),
+                attention_mask: read("decoder_attention_mask")?,
+                ..Input::default()
+            })),
+            None => None,
+        };
         Ok(Input {
-            text: None,
             ids: Some(ids),
             attention_mask: read("attention_mask")?,
             token_type_ids: read("token_type_ids")?,
+            languages: read("langs")?,
+            target,
+            ..Input::default()
         })
     }
 }
@@ -116,14 +170,26 @@ fn integers(path: &Path, name: &str, view: &safetensors::tensor::TensorView) -> 
     })
 }
 
-/// What the stack reads, checked against the model.
-#[derive(Debug, Clone, PartialEq)]
+/// What a stack reads, checked against the model.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Tokens {
     /// The prompt, when it was given as text.
     pub text: Option<String>,
     pub ids: Vec<i64>,
     pub attention_mask: Option<Vec<i64>>,
     pub token_type_ids: Option<Vec<i64>>,
+    pub languages: Option<Vec<i64>>,
+    /// Where the second of a pair of texts begins.
+    pub second: Option<usize>,
+    /// What the encoder reads, where these are a decoder's.
+    pub source: Option<Box<Tokens>>,
+}
+
+/// What reading an input takes besides the model's plan.
+pub(crate) struct Reader<'a> {
+    pub tokenizer: Option<&'a Tokenizer>,
+    /// Ids that end a text.
+    pub stop_ids: &'a [u32],
 }
 
 impl Tokens {
@@ -133,50 +199,38 @@ impl Tokens {
 
     #[cfg(test)]
     pub(crate) fn from_ids(ids: Vec<i64>) -> Tokens {
-        Tokens { text: None, ids, attention_mask: None, token_type_ids: None }
+        Tokens { ids, ..Tokens::default() }
+    }
+
+    /// Whether a position holds no token.
+    pub(crate) fn is_padding(&self, position: usize) -> bool {
+        self.attention_mask.as_ref().is_some_and(|mask| mask[position] == 0)
+    }
+
+    /// For each position the real tokens up to it, itself included.
+    pub(crate) fn real_so_far(&self) -> Vec<i64> {
+        let mut count = 0;
+        let mut next = |position| {
+            count += i64::from(!self.is_padding(position));
+            count
+        };
+        (0..self.len()).map(&mut next).collect()
     }
 
     /// Encodes and checks an input: afterwards every index fits its table.
-    pub(crate) fn read(input: Input, tokenizer: Option<&Tokenizer>, plan: &Architecture) -> Result<Tokens> {
-        let ids = match (input.ids, &input.text) {
-            (Some(ids), _) => ids,
-            (None, Some(text)) => encode(text, tokenizer)?,
-            (None, None) => return Err(Error::Input("neither a text nor token ids were given".into())),
-        };
-        if ids.is_empty() {
-            return Err(Error::Input("the prompt has no tokens; give at least one".into()));
-        }
-        if ids.len() > plan.context {
-            return Err(Error::Input(format!(
-                "the prompt has {} tokens, the model reads at most {}; shorten it",
-                ids.len(),
-                plan.context
-            )));
-        }
-        check_indices("token id", &ids, plan.vocab)?;
-        let mut tokens = Tokens {
-            text: input.text,
-            ids,
-            attention_mask: input.attention_mask,
-            token_type_ids: input.token_type_ids,
-        };
-        if let Some(mask) = &tokens.attention_mask {
-            tokens.check_length("attention_mask", mask)?;
-            if mask.iter().any(|&bit| bit != 0 && bit != 1) || mask.iter().all(|&bit| bit == 0) {
-                return Err(Error::Input(
-                    "attention_mask must hold 1 for tokens and 0 for padding, and at least one 1".into(),
-                ));
+    pub(crate) fn read(mut input: Input, reader: &Reader, plan: &Architecture) -> Result<Tokens> {
+        let target = input.target.take();
+        match (&plan.encoder, target) {
+            (None, None) => reader.read(input, &plan.main),
+            (None, Some(_)) => {
+                Err(Error::Input(format!("{} models have no decoder beside them; give one text only", plan.family)))
+            }
+            (Some(encoder), target) => {
+                let source = reader.read(input, encoder)?;
+                let target = reader.read_target(target.map(|target| *target), plan)?;
+                Ok(Tokens { source: Some(Box::new(source)), ..target })
             }
         }
-        if let Some(types) = &tokens.token_type_ids {
-            tokens.check_length("token_type_ids", types)?;
-            match plan.embedding.segments {
-                // Tokenizers hand them out whether or not the model reads them; Python passes over them too.
-                Segments::None => tokens.token_type_ids = None,
-                Segments::TokenTable => check_indices("token type", types, plan.vocab)?,
-            }
-        }
-        Ok(tokens)
     }
 
     fn check_length(&self, name: &str, list: &[i64]) -> Result<()> {
@@ -185,23 +239,114 @@ impl Tokens {
         }
         Err(Error::Input(format!("{name} has {} entries for {} tokens", list.len(), self.len())))
     }
-}
 
-fn encode(text: &str, tokenizer: Option<&Tokenizer>) -> Result<Vec<i64>> {
-    if text.is_empty() {
-        return Err(Error::Input("the prompt is empty; give at least one word".into()));
+    fn check(&mut self, plan: &Stack) -> Result<()> {
+        if self.ids.is_empty() {
+            return Err(Error::Input("the prompt has no tokens; give at least one".into()));
+        }
+        if let Some(context) = plan.context.filter(|&context| self.len() > context) {
+            return Err(Error::Input(format!(
+                "the prompt has {} tokens, the model reads at most {context}; shorten it",
+                self.len(),
+            )));
+        }
+        let vocab = plan.embedding.tokens.rows;
+        check_indices("token id", "the vocabulary", &self.ids, vocab)?;
+        if let Some(mask) = &self.attention_mask {
+            self.check_length("attention_mask", mask)?;
+            if mask.iter().any(|&bit| bit != 0 && bit != 1) || mask.iter().all(|&bit| bit == 0) {
+                return Err(Error::Input(
+                    "attention_mask must hold 1 for tokens and 0 for padding, and at least one 1".into(),
+                ));
+            }
+        }
+        if let Some(types) = &self.token_type_ids {
+            self.check_length("token_type_ids", types)?;
+            match &plan.embedding.segments {
+                // Tokenizers hand them out whether or not the model reads them; Python passes over them too.
+                Segments::None => self.token_type_ids = None,
+                Segments::TokenTable => check_indices("token type", "the vocabulary", types, vocab)?,
+                Segments::Table(table) => check_indices("token type", "the table of types", types, table.rows)?,
+                Segments::Relative => {}
+            }
+        }
+        if let Some(languages) = &self.languages {
+            self.check_length("langs", languages)?;
+            match &plan.embedding.languages {
+                None => self.languages = None,
+                Some(table) => check_indices("language", "the table of languages", languages, table.rows)?,
+            }
+        }
+        Ok(())
     }
-    let tokenizer = tokenizer.ok_or_else(|| {
-        Error::Tokenizer(
-            "the checkpoint has no tokenizer.json, so a text cannot be read; give token ids instead".into(),
-        )
-    })?;
-    Ok(tokenizer.encode(text, true)?.into_iter().map(i64::from).collect())
 }
 
-fn check_indices(what: &str, list: &[i64], rows: usize) -> Result<()> {
+impl Reader<'_> {
+    fn read(&self, input: Input, plan: &Stack) -> Result<Tokens> {
+        let mut tokens = match (&input.text, &input.ids) {
+            (_, Some(ids)) => Tokens { ids: ids.clone(), ..Tokens::default() },
+            (Some(text), None) => self.encode(text, input.second.as_deref(), plan)?,
+            (None, None) => return Err(Error::Input("neither a text nor token ids were given".into())),
+        };
+        tokens.text = input.text;
+        tokens.attention_mask = input.attention_mask;
+        tokens.languages = input.languages;
+        tokens.token_type_ids = input.token_type_ids.or(tokens.token_type_ids);
+        tokens.check(plan)?;
+        Ok(tokens)
+    }
+
+    /// What the decoder reads: ids as they are; a text with the start token in front and without an end token.
+    fn read_target(&self, target: Option<Input>, plan: &Architecture) -> Result<Tokens> {
+        let target = target.unwrap_or_default();
+        if target.ids.is_some() {
+            return self.read(target, &plan.main);
+        }
+        let start = plan.start_token.ok_or_else(|| {
+            Error::Input(
+                "the config names no decoder_start_token_id, so what the decoder reads must be given as token ids"
+                    .into(),
+            )
+        })?;
+        let mut ids = vec![start];
+        if let Some(text) = target.text.as_deref().filter(|text| !text.is_empty()) {
+            ids.extend(self.encode(text, None, &plan.main)?.ids);
+            if ids.len() > 1 && ids.last().is_some_and(|last| self.stop_ids.iter().any(|&id| i64::from(id) == *last)) {
+                ids.pop();
+            }
+        }
+        let text = target.text.clone();
+        Ok(Tokens { text, ..self.read(Input { ids: Some(ids), text: None, ..target }, &plan.main)? })
+    }
+
+    fn encode(&self, text: &str, second: Option<&str>, plan: &Stack) -> Result<Tokens> {
+        if text.is_empty() {
+            return Err(Error::Input("the prompt is empty; give at least one word".into()));
+        }
+        let tokenizer = self.tokenizer.ok_or_else(|| {
+            Error::Tokenizer(
+                "the checkpoint has no tokenizer.json, so a text cannot be read; give token ids instead".into(),
+            )
+        })?;
+        let encoded = match second {
+            Some(second) => tokenizer.encode_pair(text, second)?,
+            None => tokenizer.encode_one(text)?,
+        };
+        // GPT-2's types are tokens of their own, which no tokenizer hands out.
+        let reads_types = matches!(plan.embedding.segments, Segments::Table(_) | Segments::Relative);
+        let wide = |list: Vec<u32>| -> Vec<i64> { list.into_iter().map(i64::from).collect() };
+        Ok(Tokens {
+            ids: wide(encoded.ids),
+            token_type_ids: reads_types.then(|| wide(encoded.types)),
+            second: encoded.second,
+            ..Tokens::default()
+        })
+    }
+}
+
+fn check_indices(what: &str, table: &str, list: &[i64], rows: usize) -> Result<()> {
     match list.iter().find(|&&index| index < 0 || index as usize >= rows) {
         None => Ok(()),
-        Some(index) => Err(Error::Input(format!("{what} {index} is outside the vocabulary (0 to {})", rows - 1))),
+        Some(index) => Err(Error::Input(format!("{what} {index} is outside {table} (0 to {})", rows - 1))),
     }
 }

@@ -15,13 +15,17 @@ pub(crate) struct Weights<'a> {
 }
 
 impl Weights<'_> {
-    /// The name as this file spells it, if it has the tensor.
+    /// The name as this file spells it, if it has the tensor: with the prefix or without, and in files that began
+    /// as TensorFlow's with `gamma` and `beta` for a norm's gain and bias.
     pub(crate) fn find(&self, name: &str) -> Option<String> {
-        let long = format!("{}{name}", self.prefix);
-        if self.checkpoint.contains(&long) {
-            return Some(long);
-        }
-        self.checkpoint.contains(name).then(|| name.to_owned())
+        let old = match (name.strip_suffix("LayerNorm.weight"), name.strip_suffix("LayerNorm.bias")) {
+            (Some(start), _) => Some(format!("{start}LayerNorm.gamma")),
+            (_, Some(start)) => Some(format!("{start}LayerNorm.beta")),
+            _ => None,
+        };
+        let spellings = [Some(name.to_owned()), old].into_iter().flatten();
+        let with_prefix = |name: String| [format!("{}{name}", self.prefix), name];
+        spellings.flat_map(with_prefix).find(|name| self.checkpoint.contains(name))
     }
 
     /// The tensor, which must have this shape.

@@ -8,6 +8,28 @@ use crate::{Error, Result};
 pub(crate) use rebuilt::Vocabulary;
 pub use visible::visible;
 
+/// A text, or a pair of texts, as a model reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// Token types, one for each id: what BERT tells the two texts of a pair apart by.
+    pub types: Vec<u32>,
+    /// Where the second text of a pair begins.
+    pub second: Option<usize>,
+}
+
+impl Encoded {
+    fn of(encoding: &tokenizers::Encoding) -> Encoded {
+        let texts = encoding.get_sequence_ids();
+        Encoded {
+            ids: encoding.get_ids().to_vec(),
+            types: encoding.get_type_ids().to_vec(),
+            second: texts.iter().position(|&text| text == Some(1)),
+        }
+    }
+}
+
 /// A model's tokenizer.
 #[derive(Clone)]
 pub struct Tokenizer {
@@ -35,14 +57,22 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// Ids of a pair of texts, as BERT reads them, and to which of the two each id belongs (0 or 1).
+    /// A text as a model reads it, with what the tokenizer puts around it.
     ///
     /// # Errors
     /// As [`encode`](Tokenizer::encode).
-    pub fn encode_pair(&self, first: &str, second: &str, add_special: bool) -> Result<(Vec<u32>, Vec<u32>)> {
-        let encoding =
-            self.inner.encode_fast((first, second), add_special).map_err(|error| cannot_encode(first, error))?;
-        Ok((encoding.get_ids().to_vec(), encoding.get_type_ids().to_vec()))
+    pub fn encode_one(&self, text: &str) -> Result<Encoded> {
+        let encoding = self.inner.encode_fast(text, true).map_err(|error| cannot_encode(text, error))?;
+        Ok(Encoded::of(&encoding))
+    }
+
+    /// A pair of texts, as BERT reads them.
+    ///
+    /// # Errors
+    /// As [`encode`](Tokenizer::encode).
+    pub fn encode_pair(&self, first: &str, second: &str) -> Result<Encoded> {
+        let encoding = self.inner.encode_fast((first, second), true).map_err(|error| cannot_encode(first, error))?;
+        Ok(Encoded::of(&encoding))
     }
 
     /// The text of ids; `skip_special` leaves out special tokens. Bytes that are no whole character become `�`.

@@ -19,7 +19,7 @@ pub(crate) enum Keep {
 impl Keep {
     pub(crate) fn includes(&self, site: Site) -> bool {
         match self {
-            Keep::Usual => !matches!(site, Site::HeadOutput(_)),
+            Keep::Usual => !matches!(site.plain(), Site::HeadOutput(_)),
             Keep::Sites(sites) => sites.contains(&site),
         }
     }

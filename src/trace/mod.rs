@@ -15,12 +15,13 @@ use tch::{Kind, Tensor};
 
 pub use change::Change;
 pub use keep::Estimate;
-pub use site::Site;
+pub use site::{Part, Site};
 pub use watch::Watch;
 
 pub(crate) use keep::Keep;
-pub(crate) use watcher::{Unwatched, Watcher};
+pub(crate) use watcher::{Unwatched, Watcher, Within};
 
+use crate::model::architecture::Sees;
 use crate::model::{Model, Tokens};
 use crate::{Array, Error, Result};
 
@@ -31,8 +32,9 @@ pub struct Trace {
     model: Model,
     tokens: Tokens,
     kept: BTreeMap<Site, Tensor>,
-    /// Logits (T,V) when kept, else those of the last position (1,V).
-    logits: Tensor,
+    /// Logits (T,V) when kept or when any position may be asked for, else those of the last position (1,V); none
+    /// where the model has no head.
+    logits: Option<Tensor>,
 }
 
 /// A token that may come next.
@@ -49,7 +51,7 @@ pub struct NextToken {
 }
 
 impl Trace {
-    pub(crate) fn new(model: Model, tokens: Tokens, kept: BTreeMap<Site, Tensor>, logits: Tensor) -> Trace {
+    pub(crate) fn new(model: Model, tokens: Tokens, kept: BTreeMap<Site, Tensor>, logits: Option<Tensor>) -> Trace {
         Trace { model, tokens, kept, logits }
     }
 
@@ -63,7 +65,7 @@ impl Trace {
         self.tokens.text.as_deref()
     }
 
-    /// Token ids, one for each position.
+    /// Token ids, one for each position; the decoder's in an encoder-decoder.
     pub fn ids(&self) -> Vec<u32> {
         self.tokens.ids.iter().map(|&id| id as u32).collect()
     }
@@ -71,6 +73,21 @@ impl Trace {
     /// Each position's token as text, blanks included.
     pub fn pieces(&self) -> Vec<String> {
         self.ids().into_iter().map(|id| self.model.piece(id)).collect()
+    }
+
+    /// Token ids that the encoder of an encoder-decoder read; empty elsewhere.
+    pub fn encoder_ids(&self) -> Vec<u32> {
+        self.tokens.source.iter().flat_map(|source| source.ids.iter().map(|&id| id as u32)).collect()
+    }
+
+    /// Each token of [`encoder_ids`](Trace::encoder_ids) as text, blanks included.
+    pub fn encoder_pieces(&self) -> Vec<String> {
+        self.encoder_ids().into_iter().map(|id| self.model.piece(id)).collect()
+    }
+
+    /// The position at which the second text of a pair begins; `None` where there is no pair.
+    pub fn second_text(&self) -> Option<usize> {
+        self.tokens.second
     }
 
     /// Number of positions.
@@ -107,17 +124,50 @@ impl Trace {
             return Ok(tensor.shallow_clone());
         }
         self.model.check_site(site)?;
-        if let Site::HeadOutput(layer) = site
-            && let Some(mix) = self.kept.get(&Site::HeadMix(layer))
-        {
-            return self.model.stack().blocks[layer].attention.head_outputs(mix);
+        if let (Some(attention), Some(mix)) = match site {
+            Site::HeadOutput(layer) => (self.model.attention(site), self.kept.get(&Site::HeadMix(layer))),
+            Site::EncoderHeadOutput(layer) => (self.model.attention(site), self.kept.get(&Site::EncoderHeadMix(layer))),
+            Site::CrossHeadOutput(layer) => (self.model.attention(site), self.kept.get(&Site::CrossHeadMix(layer))),
+            _ => (None, None),
+        } {
+            return attention.head_outputs(mix);
         }
         Err(Error::site(site, "was not kept in this run; add it to keep(..), or watch everything with run(..)"))
     }
 
     /// The `count` best next tokens after the last position, best first.
+    ///
+    /// # Errors
+    /// When the model has no head, or reads both ways and so predicts no next token.
     pub fn next_tokens(&self, count: usize) -> Result<Vec<NextToken>> {
-        let logits = self.last_logits()?;
+        if self.model.architecture().main.sees == Sees::Both {
+            let family = self.model.architecture().family;
+            return Err(Error::Input(format!(
+                "{family} reads both ways and predicts no next token; predictions(position, count) gives what it \
+                 predicts at a position, e.g. at a masked one"
+            )));
+        }
+        self.best(&self.last_logits()?, count)
+    }
+
+    /// The `count` best tokens at `position`, best first: of a model that reads both ways (BERT) for the position
+    /// itself, of any other for the one after it. The latter keeps the logits of all positions only when
+    /// [`Site::Logits`] was kept.
+    ///
+    /// # Errors
+    /// When there is no such position, its logits were not kept, or the model has no head.
+    pub fn predictions(&self, position: usize, count: usize) -> Result<Vec<NextToken>> {
+        let Some(logits) = &self.logits else { return Err(self.no_head()) };
+        if position >= self.len() {
+            return Err(Error::Input(format!("position {position} is not among the {} of the run", self.len())));
+        }
+        if logits.size()[0] != self.len() as i64 {
+            return Err(Error::site(Site::Logits, "was not kept in this run; add it to keep(..)"));
+        }
+        self.best(&logits.f_get(position as i64)?.f_to_kind(Kind::Float)?, count)
+    }
+
+    fn best(&self, logits: &Tensor, count: usize) -> Result<Vec<NextToken>> {
         let probs = logits.f_softmax(-1, Kind::Float)?;
         let count = count.min(logits.size()[0] as usize);
         let (best, ids) = logits.f_topk(count as i64, 0, true, true)?;
@@ -133,8 +183,13 @@ impl Trace {
 
     /// Float32 logits (V) after the last position.
     pub(crate) fn last_logits(&self) -> Result<Tensor> {
-        let last = self.logits.size()[0] - 1;
-        Ok(self.logits.f_select(0, last)?.f_to_kind(Kind::Float)?)
+        let Some(logits) = &self.logits else { return Err(self.no_head()) };
+        let last = logits.size()[0] - 1;
+        Ok(logits.f_select(0, last)?.f_to_kind(Kind::Float)?)
+    }
+
+    fn no_head(&self) -> Error {
+        self.model.head().err().unwrap_or_else(|| Error::Input("the run has no logits".to_owned()))
     }
 
     /// Bytes that the kept tensors take.

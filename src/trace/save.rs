@@ -10,7 +10,8 @@ use super::Trace;
 use crate::{Array, Error, Result};
 
 impl Trace {
-    /// Writes every kept site under its name (float32), and `input_ids` (int64, (T)), to a safetensors file.
+    /// Writes every kept site under its name (float32), and `input_ids` (int64, (T)), to a safetensors file. Of an
+    /// encoder-decoder names start with `encoder.` and `decoder.`, and `decoder_input_ids` are there as well.
     ///
     /// The file's metadata holds `model`, `family` and, where a text was given, `text`.
     ///
@@ -19,7 +20,7 @@ impl Trace {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let mut arrays = Vec::new();
         for site in self.sites() {
-            arrays.push((site.to_string(), self.get(site)?));
+            arrays.push((self.model().site_name(site), self.get(site)?));
         }
         let mut metadata = HashMap::from([
             ("model".to_owned(), self.model().name().to_owned()),
@@ -28,8 +29,13 @@ impl Trace {
         if let Some(text) = self.prompt() {
             metadata.insert("text".to_owned(), text.to_owned());
         }
-        let ids = ("input_ids".to_owned(), vec![self.len()], self.tokens().ids.clone());
-        write(path.as_ref(), &arrays, &[ids], metadata)
+        let ids: Vec<_> = self
+            .inputs()
+            .into_iter()
+            .filter(|(name, _)| name.ends_with("input_ids"))
+            .map(|(name, ids)| (name.to_owned(), vec![ids.len()], ids.clone()))
+            .collect();
+        write(path.as_ref(), &arrays, &ids, metadata)
     }
 }
 

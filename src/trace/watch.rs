@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::watcher::Recorder;
 use super::{Change, Estimate, Keep, Site, Trace, Unwatched};
-use crate::model::{Input, Model, Tokens};
+use crate::model::architecture::Sees;
+use crate::model::{Input, Model, Reader, Tokens};
 use crate::{Error, Result};
 
 /// Megabytes that a run may keep unless told otherwise.
@@ -69,29 +70,31 @@ impl Watch {
         }
         for change in &self.changes {
             self.model.check_site(change.site())?;
-            change.check(&self.model.site_shape(change.site(), tokens.len()))?;
+            change.check(&self.model.site_shape(change.site(), &tokens))?;
         }
-        let stack = self.model.stack();
+        let network = self.model.network();
         let (kept, logits) = match &self.keep {
             Keep::Sites(sites) if sites.is_empty() && self.changes.is_empty() => {
-                (BTreeMap::new(), stack.forward(&tokens, &mut Unwatched)?)
+                (BTreeMap::new(), network.forward(&tokens, &mut Unwatched)?)
             }
             keep => {
                 let mut recorder = Recorder { keep, changes: &self.changes, kept: BTreeMap::new() };
-                let logits = stack.forward(&tokens, &mut recorder)?;
+                let logits = network.forward(&tokens, &mut recorder)?;
                 (recorder.kept, logits)
             }
         };
-        // A view would hold on to the logits of all positions.
-        let logits = match kept.contains_key(&Site::Logits) {
-            true => logits,
-            false => logits.f_narrow(0, tokens.len() as i64 - 1, 1)?.f_detach_copy()?,
+        let any_position = self.model.architecture().main.sees == Sees::Both || kept.contains_key(&Site::Logits);
+        let logits = match logits {
+            // A view would hold on to the logits of all positions.
+            Some(logits) if !any_position => Some(logits.f_narrow(0, tokens.len() as i64 - 1, 1)?.f_detach_copy()?),
+            logits => logits,
         };
         Ok(Trace::new(self.model, tokens, kept, logits))
     }
 
     fn read_tokens(&self) -> Result<Tokens> {
-        Tokens::read(self.input.clone(), self.model.tokenizer(), self.model.architecture())
+        let reader = Reader { tokenizer: self.model.tokenizer(), stop_ids: self.model.stop_ids() };
+        Tokens::read(self.input.clone(), &reader, self.model.architecture())
     }
 
     fn estimate_for(&self, tokens: &Tokens) -> Result<Estimate> {
@@ -99,7 +102,7 @@ impl Watch {
             sites.iter().try_for_each(|&site| self.model.check_site(site))?;
         }
         let size = self.model.dtype().bytes() as u64;
-        let bytes = |site| self.model.site_shape(site, tokens.len()).iter().map(|&n| n as u64).product::<u64>() * size;
+        let bytes = |site| self.model.site_shape(site, tokens).iter().map(|&n| n as u64).product::<u64>() * size;
         let kept = self.model.sites().into_iter().filter(|&site| self.keep.includes(site));
         Ok(Estimate { sites: kept.map(|site| (site, bytes(site))).collect() })
     }

@@ -36,6 +36,27 @@ impl Watcher for Unwatched {
     }
 }
 
+/// Gives the sites of a part their names in the whole model, so that the maths need not know where it runs.
+pub(crate) struct Within<'a> {
+    pub watcher: &'a mut dyn Watcher,
+    /// [`Site::in_encoder`] or [`Site::in_cross`].
+    pub name: fn(Site) -> Site,
+}
+
+impl Watcher for Within<'_> {
+    fn wants(&self, site: Site) -> bool {
+        self.watcher.wants((self.name)(site))
+    }
+
+    fn changes(&self, site: Site) -> bool {
+        self.watcher.changes((self.name)(site))
+    }
+
+    fn at(&mut self, site: Site, tensor: Tensor) -> Result<Tensor> {
+        self.watcher.at((self.name)(site), tensor)
+    }
+}
+
 /// Keeps what was asked for, after changing what was asked for.
 pub(crate) struct Recorder<'a> {
     pub keep: &'a Keep,

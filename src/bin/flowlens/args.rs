@@ -75,29 +75,45 @@ impl ModelArgs {
     }
 }
 
-/// One of the ways to say what a model reads.
+/// What a model reads.
 #[derive(Args)]
-#[group(required = true, multiple = false)]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["text", "ids", "inputs"]))]
+#[command(group = clap::ArgGroup::new("target").args(["decoder_text", "decoder_ids", "inputs"]))]
 pub struct InputArgs {
-    /// A text
+    /// A text; a second one makes a pair, as BERT reads it
     #[arg(long)]
-    pub text: Option<String>,
+    pub text: Vec<String>,
     /// Token ids, e.g. 504,3575,282
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
     pub ids: Option<Vec<i64>>,
-    /// A safetensors file with integer tensors: input_ids, attention_mask, token_type_ids, ..
+    /// A safetensors file with integer tensors: input_ids, attention_mask, token_type_ids, decoder_input_ids, ..
     #[arg(long, value_name = "FILE")]
     pub inputs: Option<PathBuf>,
+    /// What the decoder of an encoder-decoder has written so far [default: nothing]
+    #[arg(long, value_name = "TEXT")]
+    pub decoder_text: Option<String>,
+    /// The same as token ids, start token included
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "IDS")]
+    pub decoder_ids: Option<Vec<i64>>,
 }
 
 impl InputArgs {
     pub fn read(&self) -> Result<Input, Error> {
-        match (&self.text, &self.ids, &self.inputs) {
-            (Some(text), ..) => Ok(text.into()),
-            (_, Some(ids), _) => Ok(ids.clone().into()),
-            (.., Some(file)) => Input::from_file(file),
-            _ => Err(Error::Input("neither a text nor token ids were given".to_owned())),
-        }
+        let input = match (self.text.as_slice(), &self.ids, &self.inputs) {
+            ([text], ..) => text.into(),
+            ([first, second], ..) => (first.as_str(), second.as_str()).into(),
+            ([], Some(ids), _) => ids.clone().into(),
+            ([], _, Some(file)) => Input::from_file(file)?,
+            ([], None, None) => return Err(Error::Input("neither a text nor token ids were given".to_owned())),
+            (texts, ..) => {
+                return Err(Error::Input(format!("{} texts were given; a model reads one, or a pair", texts.len())));
+            }
+        };
+        Ok(match (&self.decoder_text, &self.decoder_ids) {
+            (Some(text), _) => input.target(text),
+            (_, Some(ids)) => input.target(ids.clone()),
+            (None, None) => input,
+        })
     }
 }
 
@@ -194,9 +210,6 @@ pub struct TraceArgs {
     pub model: ModelArgs,
     #[command(flatten)]
     pub input: InputArgs,
-    /// Token ids that the decoder of an encoder-decoder reads
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
-    pub decoder_ids: Option<Vec<i64>>,
     /// Sites to keep, e.g. `blocks.*.attn.hook_pattern,logits` [default: all but attn.hook_result]
     #[arg(long, value_delimiter = ',', value_name = "LIST", long_help = sites_help())]
     pub sites: Option<Vec<String>>,
@@ -213,7 +226,7 @@ pub struct TraceArgs {
 
 fn sites_help() -> String {
     let mut text =
-        "Sites to keep [default: all but attn.hook_result]; `*` stands for any layer. There are:\n".to_owned();
+        "Sites to keep [default: all but attn.hook_result]; `*` stands for any layer. An encoder's start with `encoder.`. There are:\n".to_owned();
     for name in flowlens::Site::names() {
         text.push_str("  ");
         text.push_str(&name);

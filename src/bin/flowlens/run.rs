@@ -2,7 +2,7 @@
 
 use flowlens::checkpoint::Checkpoint;
 use flowlens::text::{Tokenizer, visible};
-use flowlens::{Error, Model, Site, hub};
+use flowlens::{Error, hub};
 use serde::Serialize;
 
 use crate::args::{GenerateArgs, InfoArgs, Layout, NextArgs, TokensArgs, TraceArgs};
@@ -11,12 +11,6 @@ use crate::output::{Done, json, prepare_folder, print, print_list};
 pub fn trace(args: TraceArgs) -> Done {
     let input = args.input.read()?;
     let model = args.model.load()?;
-    if args.decoder_ids.is_some() {
-        let family = model.architecture().family;
-        return Err(
-            Error::Input(format!("{family} models have no decoder beside them; leave --decoder-ids out")).into()
-        );
-    }
     let mut watch = model.watch(input).memory_limit_mb(args.memory_limit);
     match (&args.sites, args.layout) {
         (Some(names), _) => {
@@ -24,7 +18,7 @@ pub fn trace(args: TraceArgs) -> Done {
                 watch = watch.keep(model.sites_named(name.trim())?);
             }
         }
-        (None, Layout::Transformers) => watch = watch.keep(sites_of_transformers(&model)),
+        (None, Layout::Transformers) => watch = watch.keep(model.sites_of_transformers()),
         (None, Layout::Sites) => {}
     }
     let trace = watch.run()?;
@@ -35,24 +29,6 @@ pub fn trace(args: TraceArgs) -> Done {
     }
     eprintln!("wrote {} ({} tokens, {} sites)", args.out.display(), trace.len(), trace.sites().len());
     Ok(())
-}
-
-/// Those that have a name in Python: the others would only take memory.
-fn sites_of_transformers(model: &Model) -> Vec<Site> {
-    let named = |site: &Site| {
-        matches!(
-            site,
-            Site::Logits
-                | Site::FinalNorm
-                | Site::ResidPre(_)
-                | Site::Pattern(_)
-                | Site::Query(_)
-                | Site::Key(_)
-                | Site::Value(_)
-                | Site::Neurons(_)
-        )
-    };
-    model.sites().into_iter().filter(named).collect()
 }
 
 #[derive(Serialize)]

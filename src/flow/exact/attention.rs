@@ -45,7 +45,7 @@ pub(super) struct Keys {
 impl<'a> Attention<'a> {
     pub fn new(trace: &'a Trace, layer: usize, position: usize) -> Result<Attention<'a>> {
         let model = trace.model();
-        let weights = &model.stack().blocks[layer].attention;
+        let weights = &model.stack().block(layer).attention;
         let position = position as i64;
         let mix = trace.tensor(Site::HeadMix(layer))?.f_narrow(1, position, 1)?.f_to_kind(Kind::Float)?;
         let mut outputs = Vec::new();
@@ -58,7 +58,7 @@ impl<'a> Attention<'a> {
             weights,
             layer,
             position,
-            rotary: model.architecture().blocks[layer].attention.rotary.is_some(),
+            rotary: model.architecture().main.blocks[layer].attention.rotary.is_some(),
             pattern: trace.tensor(Site::Pattern(layer))?.f_select(1, position)?.f_to_kind(Kind::Float)?,
             outputs: Tensor::f_cat(&outputs, 0)?,
             bias: weights.output_bias().map(|bias| bias.f_to_kind(Kind::Float)).transpose()?,

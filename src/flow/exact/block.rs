@@ -23,9 +23,9 @@ pub(super) fn draw(
     input: Stream,
     column: usize,
 ) -> Result<(Stream, usize)> {
-    let block = &scene.request.trace.model().stack().blocks[layer];
+    let block = scene.request.trace.model().stack().block(layer);
     let parallel = block.order == Order::Parallel;
-    let own_norm = block.mlp_norm.is_some();
+    let own_norm = block.mlp_norms.before.is_some();
     let (attn_reads, _) = scene.site(draft, Site::AttnNorm(layer), NodeKind::Normed, column + 1)?;
     let (attn_out, attn_length) = scene.site(draft, Site::AttnOut(layer), NodeKind::AttnOut, column + 6)?;
     let attn_flow = attention(scene, draft, layer, (attn_reads, attn_out), column)?;

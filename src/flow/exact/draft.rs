@@ -208,7 +208,7 @@ impl<'a> Writer<'a> {
         let contributions: Vec<f64> = node.added.map(share).unwrap_or_default();
         let color = match (node.kind, reading.targets.first()) {
             (NodeKind::Bias, _) => self.scheme.bias.clone(),
-            (_, Some(target)) => self.scheme.rank(target.rank, self.model.architecture().vocab),
+            (_, Some(target)) => self.scheme.rank(target.rank, self.model.architecture().vocab()),
             (_, None) => self.scheme.plain.clone(),
         };
         let mut hover = vec![node.name, format!("says {}", self.words(&reading.top))];
@@ -220,7 +220,7 @@ impl<'a> Writer<'a> {
                 "{}: rank {} of {}, {}",
                 self.quoted(target.id),
                 target.rank,
-                self.model.architecture().vocab,
+                self.model.architecture().vocab(),
                 percent(f64::from(target.prob))
             ));
         }

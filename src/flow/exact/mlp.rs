@@ -25,7 +25,7 @@ pub(super) struct Mlp<'a> {
 
 impl<'a> Mlp<'a> {
     pub fn new(trace: &'a Trace, layer: usize, position: usize) -> Result<Mlp<'a>> {
-        let weights = &trace.model().stack().blocks[layer].mlp;
+        let weights = &trace.model().stack().block(layer).mlp;
         let row =
             |site: Site| -> Result<Tensor> { Ok(trace.tensor(site)?.f_get(position as i64)?.f_to_kind(Kind::Float)?) };
         let neurons = row(Site::Neurons(layer))?;

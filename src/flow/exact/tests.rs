@@ -38,7 +38,7 @@ const FAMILIES: [&str; 18] = [
 fn trace(name: &str) -> Trace {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity").join(name);
     let model = Model::load(folder.to_str().unwrap()).unwrap();
-    let vocabulary = model.architecture().vocab as i64;
+    let vocabulary = model.architecture().vocab() as i64;
     let ids: Vec<i64> = (0..9).map(|i| (7 + 11 * i * i) % vocabulary).collect();
     model.run(ids).unwrap()
 }
@@ -92,7 +92,7 @@ fn a_query_meets_the_input_at_its_own_place_as_in_the_run() {
         let scores = trace.tensor(Site::Scores(layer)).unwrap();
         for head in 0..attention.heads() {
             let own = scores.double_value(&[head as i64, position as i64, position as i64]);
-            let block = &trace.model().stack().blocks[layer];
+            let block = trace.model().stack().block(layer);
             let key_head = block.attention.key_head(head);
             if block.attention.bias(crate::model::layers::Role::Key, key_head).unwrap().is_some() {
                 // What the key's bias adds does not depend on the input, so the direction leaves it out.
@@ -178,7 +178,7 @@ fn the_stream_is_the_sum_of_what_was_added() {
     everywhere(|trace, layer, position, place| {
         let at = |site| row(trace, site, position);
         let with_attention = at(Site::ResidPre(layer)) + at(Site::AttnOut(layer));
-        if trace.model().architecture().blocks[layer].order == Order::Sequential {
+        if trace.model().architecture().main.blocks[layer].order == Order::Sequential {
             same(&with_attention, &at(Site::ResidMid(layer)), place);
         }
         same(&(with_attention + at(Site::MlpOut(layer))), &at(Site::ResidPost(layer)), place);

@@ -50,9 +50,9 @@ impl Layer {
     pub fn new(request: &Request, index: usize, column: usize) -> Result<Layer> {
         let trace = request.trace;
         let model = trace.model();
-        let plan = &model.architecture().blocks[index];
+        let plan = &model.architecture().main.blocks[index];
         let attention = &plan.attention;
-        let width = model.architecture().width;
+        let width = model.architecture().main.width;
         if attention.kv_heads != attention.heads || attention.heads * attention.head_dim != width {
             return Err(Error::FlowGraph(format!(
                 "VISIT cannot draw this model: it has {} key heads for {} query heads of width {}, and VISIT expects as \
@@ -64,7 +64,7 @@ impl Layer {
         let row = |site: Site| -> Result<Tensor> { Ok(trace.tensor(site)?.f_select(0, t)?.f_to_kind(Kind::Float)?) };
         let by_head = |site: Site| -> Result<Tensor> { Ok(trace.tensor(site)?.f_to_kind(Kind::Float)?) };
         let flat = |site: Site| -> Result<Tensor> { Ok(by_head(site)?.f_select(1, t)?.f_reshape([-1])?) };
-        let block = &model.stack().blocks[index];
+        let block = model.stack().block(index);
         let (w_query, w_key) =
             (stacked(block, Role::Query, plan_layout(plan))?, stacked(block, Role::Key, plan_layout(plan))?);
         let mut w_output = as_stored(block.attention.output_matrix(), attention.output.layout)?;

@@ -49,7 +49,7 @@ pub(super) fn build(request: &Request, lists: &[Vec<usize>]) -> Result<Vec<Graph
 #[allow(clippy::type_complexity, reason = "two lists of colour and meaning, as the graph's meta has them")]
 pub(super) fn legends(request: &Request) -> Result<(Vec<(String, String)>, Vec<(String, String)>)> {
     let config = request.config;
-    let style = draft::Style::new(request, request.trace.model().architecture().vocab)?;
+    let style = draft::Style::new(request, request.trace.model().architecture().vocab())?;
     let ranks = if request.target.is_some() { style.legend() } else { Vec::new() };
     let links = [
         (&config.norm_color, "through a norm"),

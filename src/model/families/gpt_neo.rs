@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{head, layer_name, linear};
+use super::{head, layer_name, learned_positions, linear};
 use crate::model::architecture::*;
 use crate::model::config::{Config, divide};
 use crate::{Error, Result};
@@ -15,51 +15,53 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let layers = config.layers(&["num_layers", "num_hidden_layers"])?;
     let local = local_layers(config, layers)?;
     let window = config.optional_size(&["window_size"])?.unwrap_or(256);
-    let layer_norm = NormKind::Layer { eps: config.positive(&["layer_norm_epsilon"], 1e-5)? };
+    let eps = config.positive(&["layer_norm_epsilon"], 1e-5)?;
     let activation = config.activation("activation_function", "gelu_new")?;
-    let norm = |name: String| Norm { name, kind: layer_norm };
     let block = |layer: usize| {
         let name = |part: &str| layer_name("h", layer, part);
         let project = |part: &str, bias| linear(name(&format!("attn.attention.{part}")), width, width, bias);
         Block {
             order: Order::Sequential,
-            attn_norm: norm(name("ln_1")),
+            attn_norms: Norms::before(Norm::layer(name("ln_1"), eps)),
             attention: Attention {
-                projection: Projection::Separate {
-                    query: project("q_proj", false),
-                    key: project("k_proj", false),
-                    value: project("v_proj", false),
-                },
-                output: project("out_proj", true),
-                heads,
-                kv_heads: heads,
-                head_dim,
                 scale: 1.0,
-                rotary: None,
-                head_norms: None,
                 window: local[layer].then_some(window),
+                ..Attention::plain(
+                    Projection::Separate {
+                        query: project("q_proj", false),
+                        key: project("k_proj", false),
+                        value: project("v_proj", false),
+                    },
+                    project("out_proj", true),
+                    heads,
+                    head_dim,
+                )
             },
-            mlp_norm: norm(name("ln_2")),
-            mlp: Mlp {
-                up: linear(name("mlp.c_fc"), width, inner, true),
-                gate: None,
-                down: linear(name("mlp.c_proj"), inner, width, true),
+            cross: None,
+            mlp_norms: Norms::before(Norm::layer(name("ln_2"), eps)),
+            mlp: Mlp::plain(
+                linear(name("mlp.c_fc"), width, inner, true),
                 activation,
-            },
+                linear(name("mlp.c_proj"), inner, width, true),
+            ),
         }
     };
     let vocab = config.size(&["vocab_size"])?;
-    Ok(Architecture {
-        family: "gpt_neo",
-        prefix: "transformer.",
+    let context = config.size(&["max_position_embeddings"])?;
+    let main = Stack {
         width,
-        vocab,
-        context: config.size(&["max_position_embeddings"])?,
-        embedding: Embedding { tokens: "wte".into(), positions: Some("wpe".into()), segments: Segments::TokenTable },
+        context: Some(context),
+        embedding: Embedding {
+            positions: Some(learned_positions("wpe", context, width)),
+            segments: Segments::TokenTable,
+            ..Embedding::of(Table::new("wte", vocab, width))
+        },
+        sees: Sees::Causal,
         blocks: (0..layers).map(block).collect(),
-        final_norm: norm("ln_f".into()),
-        head: head(config, "lm_head", width, vocab, true)?,
-    })
+        final_norm: Some(Norm::layer("ln_f", eps)),
+        project: None,
+    };
+    Ok(Architecture::of("gpt_neo", "transformer.", main, head(config, "lm_head", width, vocab, true)?))
 }
 
 /// Which layers are local: the list `attention_layers`, or else `attention_types`, a list of (pattern, repeats), or

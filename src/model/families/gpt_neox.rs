@@ -12,7 +12,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let head_dim = divide(("hidden_size", width), ("num_attention_heads", heads))?;
     let inner = config.size(&["intermediate_size"])?;
     let context = config.optional_size(&["max_position_embeddings"])?.unwrap_or(2048);
-    let layer_norm = NormKind::Layer { eps: config.positive(&["layer_norm_eps"], 1e-5)? };
+    let eps = config.positive(&["layer_norm_eps"], 1e-5)?;
     let activation = config.activation("hidden_act", "gelu")?;
     let bias = config.flag("attention_bias", true)?;
     let order = if config.flag("use_parallel_residual", true)? { Order::Parallel } else { Order::Sequential };
@@ -21,45 +21,42 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     }
     let spelling = rope::Spelling { theta: "rotary_emb_base", fraction: Some(("rotary_pct", 0.25)) };
     let Rope { rotary, context } = rope::rope(config, &spelling, head_dim, context)?;
-    let norm = |name: String| Norm { name, kind: layer_norm };
     let block = |layer: usize| {
         let name = |part: &str| layer_name("layers", layer, part);
         Block {
             order,
-            attn_norm: norm(name("input_layernorm")),
+            attn_norms: Norms::before(Norm::layer(name("input_layernorm"), eps)),
             attention: Attention {
-                projection: Projection::Fused {
-                    linear: linear(name("attention.query_key_value"), width, 3 * width, bias),
-                    order: FusedOrder::PerHead,
-                },
-                output: linear(name("attention.dense"), width, width, bias),
-                heads,
-                kv_heads: heads,
-                head_dim,
-                scale: (head_dim as f64).powf(-0.5),
                 rotary: Some(rotary.clone()),
-                head_norms: None,
-                window: None,
+                ..Attention::plain(
+                    Projection::Fused {
+                        linear: linear(name("attention.query_key_value"), width, 3 * width, bias),
+                        order: FusedOrder::Groups,
+                    },
+                    linear(name("attention.dense"), width, width, bias),
+                    heads,
+                    head_dim,
+                )
             },
-            mlp_norm: norm(name("post_attention_layernorm")),
-            mlp: Mlp {
-                up: linear(name("mlp.dense_h_to_4h"), width, inner, true),
-                gate: None,
-                down: linear(name("mlp.dense_4h_to_h"), inner, width, true),
+            cross: None,
+            mlp_norms: Norms::before(Norm::layer(name("post_attention_layernorm"), eps)),
+            mlp: Mlp::plain(
+                linear(name("mlp.dense_h_to_4h"), width, inner, true),
                 activation,
-            },
+                linear(name("mlp.dense_4h_to_h"), inner, width, true),
+            ),
         }
     };
     let vocab = config.size(&["vocab_size"])?;
-    Ok(Architecture {
-        family: "gpt_neox",
-        prefix: "gpt_neox.",
+    let main = Stack {
         width,
-        vocab,
-        context,
-        embedding: Embedding { tokens: "embed_in".into(), positions: None, segments: Segments::None },
+        context: Some(context),
+        embedding: Embedding::of(Table::new("embed_in", vocab, width)),
+        sees: Sees::Causal,
         blocks: (0..config.layers(&["num_hidden_layers"])?).map(block).collect(),
-        final_norm: norm("final_layer_norm".into()),
-        head: Head { other_name: Some("lm_head".into()), ..head(config, "embed_out", width, vocab, false)? },
-    })
+        final_norm: Some(Norm::layer("final_layer_norm", eps)),
+        project: None,
+    };
+    let head = Head { other_name: Some("lm_head".into()), ..head(config, "embed_out", width, vocab, false)? };
+    Ok(Architecture::of("gpt_neox", "gpt_neox.", main, head))
 }

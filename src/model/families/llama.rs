@@ -59,34 +59,36 @@ pub(super) fn build(
     };
     let inner = config.size(&["intermediate_size"])?;
     let context = config.optional_size(&["max_position_embeddings"])?.unwrap_or(variant.context);
-    let rms = NormKind::Rms { eps: config.positive(&["rms_norm_eps"], 1e-6)? };
+    let eps = config.positive(&["rms_norm_eps"], 1e-6)?;
     let activation = config.activation("hidden_act", "silu")?;
     let Rope { rotary, context } = rope::rope(config, &rope::LLAMA, head_dim, context)?;
-    let norm = |name: String| Norm { name, kind: rms };
+    let norm = |name: String| Norm::rms(name, eps);
     let block = |layer: usize| {
         let name = |part: &str| layer_name("layers", layer, part);
         let (queries, keys) = (heads * head_dim, kv_heads * head_dim);
         Block {
             order: Order::Sequential,
-            attn_norm: norm(name("input_layernorm")),
+            attn_norms: Norms::before(norm(name("input_layernorm"))),
             attention: Attention {
-                projection: Projection::Separate {
-                    query: linear(name("self_attn.q_proj"), width, queries, variant.query_key_value_bias),
-                    key: linear(name("self_attn.k_proj"), width, keys, variant.query_key_value_bias),
-                    value: linear(name("self_attn.v_proj"), width, keys, variant.query_key_value_bias),
-                },
-                output: linear(name("self_attn.o_proj"), queries, width, variant.output_bias),
-                heads,
                 kv_heads,
-                head_dim,
-                scale: (head_dim as f64).powf(-0.5),
                 rotary: Some(rotary.clone()),
                 head_norms: variant
                     .head_norms
                     .then(|| HeadNorms { query: norm(name("self_attn.q_norm")), key: norm(name("self_attn.k_norm")) }),
                 window: window(layer),
+                ..Attention::plain(
+                    Projection::Separate {
+                        query: linear(name("self_attn.q_proj"), width, queries, variant.query_key_value_bias),
+                        key: linear(name("self_attn.k_proj"), width, keys, variant.query_key_value_bias),
+                        value: linear(name("self_attn.v_proj"), width, keys, variant.query_key_value_bias),
+                    },
+                    linear(name("self_attn.o_proj"), queries, width, variant.output_bias),
+                    heads,
+                    head_dim,
+                )
             },
-            mlp_norm: norm(name("post_attention_layernorm")),
+            cross: None,
+            mlp_norms: Norms::before(norm(name("post_attention_layernorm"))),
             mlp: Mlp {
                 up: linear(name("mlp.up_proj"), width, inner, variant.mlp_bias),
                 gate: Some(linear(name("mlp.gate_proj"), width, inner, variant.mlp_bias)),
@@ -96,15 +98,14 @@ pub(super) fn build(
         }
     };
     let vocab = config.size(&["vocab_size"])?;
-    Ok(Architecture {
-        family: variant.family,
-        prefix: "model.",
+    let main = Stack {
         width,
-        vocab,
-        context,
-        embedding: Embedding { tokens: "embed_tokens".into(), positions: None, segments: Segments::None },
+        context: Some(context),
+        embedding: Embedding::of(Table::new("embed_tokens", vocab, width)),
+        sees: Sees::Causal,
         blocks: (0..config.layers(&["num_hidden_layers"])?).map(block).collect(),
-        final_norm: norm("norm".into()),
-        head: head(config, "lm_head", width, vocab, false)?,
-    })
+        final_norm: Some(norm("norm".into())),
+        project: None,
+    };
+    Ok(Architecture::of(variant.family, "model.", main, head(config, "lm_head", width, vocab, false)?))
 }

@@ -15,7 +15,7 @@ mod rope;
 
 use serde_json::{Map, Value};
 
-use super::architecture::{Architecture, Head, Layout, Linear};
+use super::architecture::*;
 use super::config::Config;
 use crate::{Error, Result};
 
@@ -78,13 +78,31 @@ fn layer_name(list: &str, layer: usize, part: &str) -> String {
 
 /// A matrix stored rows-are-outputs, as PyTorch's `Linear` does.
 fn linear(name: String, inputs: usize, outputs: usize, bias: bool) -> Linear {
-    Linear { name, inputs, outputs, layout: Layout::OutIn, bias }
+    Linear { name, inputs, outputs, layout: Layout::OutIn, bias, part_of: None }
 }
 
 /// The head, without bias. `tied` is what the family takes when the config does not say.
 fn head(config: &Config, name: &str, width: usize, vocab: usize, tied: bool) -> Result<Head> {
-    let tied = config.flag("tie_word_embeddings", tied)?;
-    Ok(Head { linear: linear(name.to_owned(), width, vocab, false), other_name: None, tied })
+    Ok(Head {
+        transform: None,
+        linear: linear(name.to_owned(), width, vocab, false),
+        other_name: None,
+        tied: config.flag("tie_word_embeddings", tied)?,
+        bias: None,
+        scale: 1.0,
+        soft_cap: None,
+        optional: false,
+    })
+}
+
+/// A bias of the head that the file must hold under one of these names.
+fn head_bias(names: &[&str]) -> Option<HeadBias> {
+    Some(HeadBias { names: names.iter().map(|&name| name.to_owned()).collect(), optional: false })
+}
+
+/// A table of learned positions, the first position having the first row.
+fn learned_positions(name: &str, context: usize, width: usize) -> PositionTable {
+    PositionTable::Learned { table: Table::new(name, context, width), index: PositionIndex::Place(0) }
 }
 
 #[cfg(test)]
@@ -165,13 +183,13 @@ mod tests {
             keys.remove(key);
             keys
         };
-        let window = |keys: &Map<String, Value>| read(keys).unwrap().blocks[0].attention.window;
+        let window = |keys: &Map<String, Value>| read(keys).unwrap().main.blocks[0].attention.window;
         assert_eq!(window(&absent("mistral", "sliding_window")), Some(4096));
         assert_eq!(window(&config("mistral", json!({"sliding_window": null}))), None);
         let mut qwen = config("qwen2", json!({"use_sliding_window": true, "sliding_window": 9}));
         qwen.remove("max_window_layers");
         assert_eq!(window(&qwen), None, "the first 28 layers see everything");
-        assert_eq!(read(&absent("qwen3", "head_dim")).unwrap().blocks[0].attention.head_dim, 128);
+        assert_eq!(read(&absent("qwen3", "head_dim")).unwrap().main.blocks[0].attention.head_dim, 128);
         let keys = absent("mistral", "num_key_value_heads");
         let error = read(&keys).unwrap_err().to_string();
         assert!(error.contains("num_key_value_heads"), "absent means 8, which does not divide 4 heads: {error}");

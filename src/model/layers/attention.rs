@@ -18,8 +18,9 @@ pub(crate) struct Attention {
     heads: i64,
     kv_heads: i64,
     head_dim: i64,
-    /// Scores are multiplied by it.
+    /// Products of queries and keys are multiplied by it.
     pub scale: f64,
+    soft_cap: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub(crate) struct Positions<'a> {
     pub hidden: &'a Tensor,
     /// The rotation and its angles for the run's positions.
     pub rotation: Option<(&'a Rotary, &'a Angles)>,
+    /// What positions add to the scaled scores (H,T,S).
+    pub bias: Option<&'a Tensor>,
 }
 
 impl Attention {
@@ -70,18 +73,21 @@ impl Attention {
             kv_heads: plan.kv_heads as i64,
             head_dim: plan.head_dim as i64,
             scale: plan.scale,
+            soft_cap: plan.soft_cap,
         })
     }
 
-    /// What attention of `layer` adds to the stream, from normed rows `x` (T,D).
+    /// What attention of `layer` writes, from the rows `x` (T,D) that it reads. Keys and values come from `memory`
+    /// (S,D) where one is given, an encoder's output.
     pub(crate) fn forward(
         &self,
         layer: usize,
         x: &Tensor,
+        memory: Option<&Tensor>,
         positions: &Positions,
         watcher: &mut dyn Watcher,
     ) -> Result<Tensor> {
-        let (query, key, value) = self.project(x)?;
+        let (query, key, value) = self.project(x, memory.unwrap_or(x))?;
         let query = watcher.at(Site::Query(layer), query)?;
         let key = watcher.at(Site::Key(layer), key)?;
         let value = watcher.at(Site::Value(layer), value)?;
@@ -96,39 +102,53 @@ impl Attention {
             ),
             None => (query, key),
         };
-        let scores = self.per_key_head(&query.f_mul_scalar(self.scale)?, &key.f_transpose(1, 2)?)?;
+        let mut scores = self.per_key_head(&query.f_mul_scalar(self.scale)?, &key.f_transpose(1, 2)?)?;
+        if let Some(bias) = positions.bias {
+            scores = scores.f_add(&watcher.at(Site::PositionBias(layer), bias.shallow_clone())?)?;
+        }
+        if let Some(cap) = self.soft_cap {
+            scores = scores.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?;
+        }
         let scores = watcher.at(Site::Scores(layer), scores)?;
         let pattern = watcher.at(Site::Pattern(layer), softmax(&scores, positions.hidden)?)?;
         let mix = watcher.at(Site::HeadMix(layer), self.per_key_head(&pattern, &value)?)?;
-        let out = self.combine(layer, &mix, watcher)?;
-        watcher.at(Site::AttnOut(layer), out)
+        self.combine(layer, &mix, watcher)
     }
 
-    /// Queries (H,T,d), keys and values (K,T,d) of normed rows (T,D).
-    fn project(&self, x: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
-        let t = x.size()[0];
+    /// Queries (H,T,d) of the rows `x` (T,D), keys and values (K,S,d) of the rows `memory` (S,D).
+    fn project(&self, x: &Tensor, memory: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
         let split = |flat: Tensor, heads: i64| -> Result<Tensor> {
-            Ok(flat.f_view([t, heads, self.head_dim])?.f_transpose(0, 1)?)
+            Ok(flat.f_view([-1, heads, self.head_dim])?.f_transpose(0, 1)?)
         };
-        match &self.projection {
-            Projection::Separate { query, key, value } => Ok((
-                split(query.forward(x)?, self.heads)?,
-                split(key.forward(x)?, self.kv_heads)?,
-                split(value.forward(x)?, self.kv_heads)?,
-            )),
-            Projection::Fused { linear, order: FusedOrder::Blocks } => {
-                let all = linear.forward(x)?;
+        let (linear, order) = match &self.projection {
+            Projection::Separate { query, key, value } => {
+                return Ok((
+                    split(query.forward(x)?, self.heads)?,
+                    split(key.forward(memory)?, self.kv_heads)?,
+                    split(value.forward(memory)?, self.kv_heads)?,
+                ));
+            }
+            Projection::Fused { linear, order } => (linear, order),
+        };
+        let from_x = linear.forward(x)?;
+        let from_memory =
+            if x.data_ptr() == memory.data_ptr() { from_x.shallow_clone() } else { linear.forward(memory)? };
+        match order {
+            FusedOrder::Blocks => {
                 let (queries, keys) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
                 Ok((
-                    split(all.f_narrow(1, 0, queries)?, self.heads)?,
-                    split(all.f_narrow(1, queries, keys)?, self.kv_heads)?,
-                    split(all.f_narrow(1, queries + keys, keys)?, self.kv_heads)?,
+                    split(from_x.f_narrow(1, 0, queries)?, self.heads)?,
+                    split(from_memory.f_narrow(1, queries, keys)?, self.kv_heads)?,
+                    split(from_memory.f_narrow(1, queries + keys, keys)?, self.kv_heads)?,
                 ))
             }
-            Projection::Fused { linear, order: FusedOrder::PerHead } => {
-                let all = linear.forward(x)?.f_view([t, self.heads, 3, self.head_dim])?;
-                let part = |index| -> Result<Tensor> { Ok(all.f_select(2, index)?.f_transpose(0, 1)?) };
-                Ok((part(0)?, part(1)?, part(2)?))
+            FusedOrder::Groups => {
+                let serves = self.heads / self.kv_heads;
+                let groups = |all: &Tensor| all.f_view([-1, self.kv_heads, serves + 2, self.head_dim]);
+                let (from_x, from_memory) = (groups(&from_x)?, groups(&from_memory)?);
+                let queries = from_x.f_narrow(2, 0, serves)?.f_reshape([-1, self.heads, self.head_dim])?;
+                let part = |index| -> Result<Tensor> { Ok(from_memory.f_select(2, index)?.f_transpose(0, 1)?) };
+                Ok((queries.f_transpose(0, 1)?, part(serves)?, part(serves + 1)?))
             }
         }
     }
@@ -169,14 +189,14 @@ impl Attention {
 
     /// The rows (d,D) that give the query of query head `head`, or the key of key head `head`.
     pub(crate) fn weight(&self, role: Role, head: usize) -> Result<Tensor> {
-        let (linear, start, step) = self.place(role);
-        self.slice(&linear.weight, head, start, step)
+        let (linear, first) = self.place(role, head as i64);
+        Ok(linear.weight.f_narrow(0, first, self.head_dim)?)
     }
 
     /// The bias (d) that goes with [`weight`](Self::weight).
     pub(crate) fn bias(&self, role: Role, head: usize) -> Result<Option<Tensor>> {
-        let (linear, start, step) = self.place(role);
-        linear.bias.as_ref().map(|bias| self.slice(bias, head, start, step)).transpose()
+        let (linear, first) = self.place(role, head as i64);
+        linear.bias.as_ref().map(|bias| Ok(bias.f_narrow(0, first, self.head_dim)?)).transpose()
     }
 
     /// Number of heads that `role` has.
@@ -209,27 +229,23 @@ impl Attention {
         head / (self.heads / self.kv_heads) as usize
     }
 
-    /// The map that gives `role`, its first row, and the rows from one head to the next.
-    fn place(&self, role: Role) -> (&Linear, i64, i64) {
+    /// The map that gives `role`, and the first of its rows that belong to `head`.
+    fn place(&self, role: Role, head: i64) -> (&Linear, i64) {
         let d = self.head_dim;
-        match &self.projection {
-            Projection::Separate { query, key, .. } => match role {
-                Role::Query => (query, 0, d),
-                Role::Key => (key, 0, d),
-            },
-            Projection::Fused { linear, order } => {
-                let start = match (order, role) {
-                    (_, Role::Query) => 0,
-                    (FusedOrder::Blocks, Role::Key) => self.heads * d,
-                    (FusedOrder::PerHead, Role::Key) => d,
+        match (&self.projection, role) {
+            (Projection::Separate { query, .. }, Role::Query) => (query, head * d),
+            (Projection::Separate { key, .. }, Role::Key) => (key, head * d),
+            (Projection::Fused { linear, order: FusedOrder::Blocks }, Role::Query) => (linear, head * d),
+            (Projection::Fused { linear, order: FusedOrder::Blocks }, Role::Key) => (linear, (self.heads + head) * d),
+            (Projection::Fused { linear, order: FusedOrder::Groups }, role) => {
+                let serves = self.heads / self.kv_heads;
+                let row = match role {
+                    Role::Query => head / serves * (serves + 2) + head % serves,
+                    Role::Key => head * (serves + 2) + serves,
                 };
-                (linear, start, if *order == FusedOrder::PerHead { 3 * d } else { d })
+                (linear, row * d)
             }
         }
-    }
-
-    fn slice(&self, rows: &Tensor, head: usize, start: i64, step: i64) -> Result<Tensor> {
-        Ok(rows.f_narrow(0, start + head as i64 * step, self.head_dim)?)
     }
 }
 

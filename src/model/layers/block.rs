@@ -1,4 +1,4 @@
-//! One block: attention and MLP, each reading the stream through a norm and adding to it.
+//! One block: attention and MLP, each adding to the stream, and the norms round them.
 
 use tch::Tensor;
 
@@ -7,27 +7,89 @@ use super::{Attention, Mlp, Norm};
 use crate::Result;
 use crate::model::architecture::{self, Order};
 use crate::model::weights::Weights;
-use crate::trace::{Site, Watcher};
+use crate::trace::{Site, Watcher, Within};
 
 /// A block and its weights.
 #[derive(Debug)]
 pub(crate) struct Block {
     pub order: Order,
-    pub attn_norm: Norm,
+    pub attn_norms: Norms,
     pub attention: Attention,
-    /// Absent where the MLP reads what attention reads.
-    pub mlp_norm: Option<Norm>,
+    pub cross: Option<Cross>,
+    pub mlp_norms: Norms,
     pub mlp: Mlp,
+}
+
+/// Attention to the encoder's output.
+#[derive(Debug)]
+pub(crate) struct Cross {
+    pub norms: Norms,
+    pub attention: Attention,
+}
+
+/// The norms round attention or MLP: of what is read, of what is written, of the stream after adding.
+#[derive(Debug)]
+pub(crate) struct Norms {
+    pub before: Option<Norm>,
+    pub written: Option<Norm>,
+    pub after: Option<Norm>,
+}
+
+/// What an encoder gives its decoder.
+pub(crate) struct Memory<'a> {
+    /// The encoder's output (S,D).
+    pub output: &'a Tensor,
+    /// (T,S), true where a position must not be seen.
+    pub hidden: &'a Tensor,
+}
+
+impl Norms {
+    fn load(plan: &architecture::Norms, width: usize, weights: &Weights) -> Result<Norms> {
+        let load =
+            |norm: &Option<architecture::Norm>| norm.as_ref().map(|norm| Norm::load(norm, width, weights)).transpose();
+        Ok(Norms { before: load(&plan.before)?, written: load(&plan.written)?, after: load(&plan.after)? })
+    }
+
+    /// What is read of the stream.
+    fn read(&self, site: Site, stream: &Tensor, watcher: &mut dyn Watcher) -> Result<Tensor> {
+        match &self.before {
+            Some(norm) => watcher.at(site, norm.forward(stream)?),
+            None => Ok(stream.shallow_clone()),
+        }
+    }
+
+    /// What is added to the stream.
+    fn write(&self, written: Tensor) -> Result<Tensor> {
+        match &self.written {
+            Some(norm) => norm.forward(&written),
+            None => Ok(written),
+        }
+    }
+
+    /// What the stream goes on with.
+    fn go_on(&self, site: Site, stream: Tensor, watcher: &mut dyn Watcher) -> Result<Tensor> {
+        match &self.after {
+            Some(norm) => watcher.at(site, norm.forward(&stream)?),
+            None => Ok(stream),
+        }
+    }
 }
 
 impl Block {
     pub(crate) fn load(plan: &architecture::Block, width: usize, weights: &Weights) -> Result<Block> {
-        let shared = plan.order == Order::Parallel && plan.mlp_norm == plan.attn_norm;
+        let cross = match &plan.cross {
+            Some(cross) => Some(Cross {
+                norms: Norms::load(&cross.norms, width, weights)?,
+                attention: Attention::load(&cross.attention, weights)?,
+            }),
+            None => None,
+        };
         Ok(Block {
             order: plan.order,
-            attn_norm: Norm::load(&plan.attn_norm, width, weights)?,
+            attn_norms: Norms::load(&plan.attn_norms, width, weights)?,
             attention: Attention::load(&plan.attention, weights)?,
-            mlp_norm: if shared { None } else { Some(Norm::load(&plan.mlp_norm, width, weights)?) },
+            cross,
+            mlp_norms: Norms::load(&plan.mlp_norms, width, weights)?,
             mlp: Mlp::load(&plan.mlp, weights)?,
         })
     }
@@ -38,25 +100,50 @@ impl Block {
         layer: usize,
         stream: Tensor,
         positions: &Positions,
+        memory: Option<&Memory>,
         watcher: &mut dyn Watcher,
     ) -> Result<Tensor> {
         let stream = watcher.at(Site::ResidPre(layer), stream)?;
-        let attn_input = watcher.at(Site::AttnNorm(layer), self.attn_norm.forward(&stream)?)?;
-        let attn_out = self.attention.forward(layer, &attn_input, positions, watcher)?;
+        let attn_input = self.attn_norms.read(Site::AttnNorm(layer), &stream, watcher)?;
+        let written = self.attention.forward(layer, &attn_input, None, positions, watcher)?;
+        let attn_out = watcher.at(Site::AttnOut(layer), self.attn_norms.write(written)?)?;
         let with_attention = stream.f_add(&attn_out)?;
-        let (mlp_reads, before_mlp) = match self.order {
-            Order::Sequential => {
-                let mid = watcher.at(Site::ResidMid(layer), with_attention)?;
-                (mid.shallow_clone(), mid)
-            }
-            Order::Parallel => (stream, with_attention),
-        };
-        let mlp_input = match &self.mlp_norm {
-            Some(norm) => norm.forward(&mlp_reads)?,
-            None => attn_input,
-        };
-        let mlp_input = watcher.at(Site::MlpNorm(layer), mlp_input)?;
-        let mlp_out = self.mlp.forward(layer, &mlp_input, watcher)?;
-        watcher.at(Site::ResidPost(layer), before_mlp.f_add(&mlp_out)?)
+        if self.order == Order::Parallel {
+            let mlp_input = match &self.mlp_norms.before {
+                Some(norm) => norm.forward(&stream)?,
+                None => attn_input,
+            };
+            let mlp_input = watcher.at(Site::MlpNorm(layer), mlp_input)?;
+            let mlp_out = self.mlp_out(layer, &mlp_input, watcher)?;
+            return watcher.at(Site::ResidPost(layer), with_attention.f_add(&mlp_out)?);
+        }
+        let middle = watcher.at(Site::ResidMid(layer), with_attention)?;
+        let mut middle = self.attn_norms.go_on(Site::AttnNorm(layer), middle, watcher)?;
+        if let (Some(cross), Some(memory)) = (&self.cross, memory) {
+            let watcher = &mut Within { watcher, name: Site::in_cross };
+            middle = cross.forward(layer, middle, memory, watcher)?;
+        }
+        let mlp_input = self.mlp_norms.read(Site::MlpNorm(layer), &middle, watcher)?;
+        let mlp_out = self.mlp_out(layer, &mlp_input, watcher)?;
+        let stream = watcher.at(Site::ResidPost(layer), middle.f_add(&mlp_out)?)?;
+        self.mlp_norms.go_on(Site::MlpNorm(layer), stream, watcher)
+    }
+
+    /// What the MLP adds to the stream.
+    fn mlp_out(&self, layer: usize, input: &Tensor, watcher: &mut dyn Watcher) -> Result<Tensor> {
+        let written = self.mlp.forward(layer, input, watcher)?;
+        watcher.at(Site::MlpOut(layer), self.mlp_norms.write(written)?)
+    }
+}
+
+impl Cross {
+    /// The stream (T,D) after cross attention.
+    fn forward(&self, layer: usize, stream: Tensor, memory: &Memory, watcher: &mut dyn Watcher) -> Result<Tensor> {
+        let input = self.norms.read(Site::AttnNorm(layer), &stream, watcher)?;
+        let positions = Positions { hidden: memory.hidden, rotation: None, bias: None };
+        let written = self.attention.forward(layer, &input, Some(memory.output), &positions, watcher)?;
+        let out = watcher.at(Site::AttnOut(layer), self.norms.write(written)?)?;
+        let stream = watcher.at(Site::ResidMid(layer), stream.f_add(&out)?)?;
+        self.norms.go_on(Site::AttnNorm(layer), stream, watcher)
     }
 }

@@ -18,15 +18,17 @@ pub(crate) struct Linear {
 impl Linear {
     pub(crate) fn load(plan: &architecture::Linear, weights: &Weights) -> Result<Linear> {
         let name = format!("{}.weight", plan.name);
+        let (first, stored) = plan.part_of.unwrap_or((0, plan.outputs));
+        let part = |rows: Tensor| -> Result<Tensor> { Ok(rows.f_narrow(0, first as i64, plan.outputs as i64)?) };
         let weight = match plan.layout {
-            Layout::OutIn => weights.tensor(&name, &[plan.outputs, plan.inputs])?,
-            Layout::InOut => weights.tensor(&name, &[plan.inputs, plan.outputs])?.f_transpose(0, 1)?,
+            Layout::OutIn => weights.tensor(&name, &[stored, plan.inputs])?,
+            Layout::InOut => weights.tensor(&name, &[plan.inputs, stored])?.f_transpose(0, 1)?,
         };
         let bias = match plan.bias {
-            true => Some(weights.tensor(&format!("{}.bias", plan.name), &[plan.outputs])?),
+            true => Some(part(weights.tensor(&format!("{}.bias", plan.name), &[stored])?)?),
             false => None,
         };
-        Ok(Linear { weight, bias })
+        Ok(Linear { weight: part(weight)?, bias })
     }
 
     /// (..,in) to (..,out).

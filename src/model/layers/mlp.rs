@@ -30,7 +30,7 @@ impl Mlp {
         })
     }
 
-    /// What the MLP of `layer` adds to the stream, from normed rows `x` (T,D).
+    /// What the MLP of `layer` writes, from the rows `x` (T,D) that it reads.
     pub(crate) fn forward(&self, layer: usize, x: &Tensor, watcher: &mut dyn Watcher) -> Result<Tensor> {
         let pre = watcher.at(Site::MlpPre(layer), self.up.forward(x)?)?;
         let neurons = match &self.gate {
@@ -41,7 +41,7 @@ impl Mlp {
             None => activate(self.activation, &pre)?,
         };
         let neurons = watcher.at(Site::Neurons(layer), neurons)?;
-        watcher.at(Site::MlpOut(layer), self.down.forward(&neurons)?)
+        self.down.forward(&neurons)
     }
 }
 

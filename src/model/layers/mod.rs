@@ -7,11 +7,13 @@ mod block;
 mod linear;
 mod mlp;
 mod norm;
+mod position_bias;
 mod rotary;
 
 pub(crate) use attention::{Attention, Positions, Role};
-pub(crate) use block::Block;
+pub(crate) use block::{Block, Memory};
 pub(crate) use linear::Linear;
 pub(crate) use mlp::{Mlp, activate};
 pub(crate) use norm::Norm;
+pub(crate) use position_bias::PositionBias;
 pub(crate) use rotary::{Angles, Rotary};

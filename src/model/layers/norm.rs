@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use crate::Result;
-use crate::model::architecture::{self, NormKind};
+use crate::model::architecture::{self, Gain, NormKind};
 use crate::model::weights::Weights;
 
 /// Gain, bias and kind of one norm.
@@ -12,16 +12,22 @@ pub(crate) struct Norm {
     pub kind: NormKind,
     /// (width)
     pub gain: Tensor,
-    /// (width); layer norms only.
+    /// (width)
     pub bias: Option<Tensor>,
 }
 
 impl Norm {
     pub(crate) fn load(plan: &architecture::Norm, width: usize, weights: &Weights) -> Result<Norm> {
-        let gain = weights.tensor(&format!("{}.weight", plan.name), &[width])?;
-        let bias = match plan.kind {
-            NormKind::Layer { .. } => Some(weights.tensor(&format!("{}.bias", plan.name), &[width])?),
-            NormKind::Rms { .. } => None,
+        let stored = || weights.tensor(&format!("{}.weight", plan.name), &[width]);
+        let gain = match plan.gain {
+            Gain::Stored => stored()?,
+            // In float32: half precision has no room for small numbers beside the 1.
+            Gain::StoredLessOne => stored()?.f_to_kind(Kind::Float)?.f_add_scalar(1.0)?,
+            Gain::None => Tensor::f_ones([width as i64], (Kind::Float, weights.device.torch()))?,
+        };
+        let bias = match plan.bias {
+            true => Some(weights.tensor(&format!("{}.bias", plan.name), &[width])?),
+            false => None,
         };
         Ok(Norm { kind: plan.kind, gain, bias })
     }
@@ -29,7 +35,7 @@ impl Norm {
     /// Normed rows of `x` (..,width), in the type of `x`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let kind = x.kind();
-        if kind == Kind::Float {
+        if kind == Kind::Float && self.gain.kind() == Kind::Float {
             return self.forward_float(x, &self.gain, self.bias.as_ref());
         }
         let bias = self.bias.as_ref().map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
@@ -42,8 +48,20 @@ impl Norm {
         let width = gain.size();
         Ok(match self.kind {
             NormKind::Layer { eps } => x.f_layer_norm(width, Some(gain), bias, eps, false)?,
-            NormKind::Rms { eps } => x.f_rms_norm(width, Some(gain), eps)?,
+            NormKind::Rms { eps } => {
+                let normed = x.f_rms_norm(width, Some(gain), eps)?;
+                match bias {
+                    Some(bias) => normed.f_add(bias)?,
+                    None => normed,
+                }
+            }
         })
+    }
+
+    /// The same in float32.
+    pub(crate) fn in_float(&self) -> Result<Norm> {
+        let float = |tensor: &Tensor| tensor.f_to_kind(Kind::Float);
+        Ok(Norm { kind: self.kind, gain: float(&self.gain)?, bias: self.bias.as_ref().map(float).transpose()? })
     }
 
     /// What rows of `x` (..,width) are divided by: with it held fixed the norm is linear in its input, so that the

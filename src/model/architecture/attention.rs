@@ -1,0 +1,175 @@
+//! Attention, and how positions enter it.
+
+use super::{Linear, Norm};
+
+/// Attention of queries over keys and values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attention {
+    /// Where queries, keys and values come from.
+    pub projection: Projection,
+    /// Back from the heads, side by side, to the stream.
+    pub output: Linear,
+    /// Query heads H.
+    pub heads: usize,
+    /// Key and value heads K; each serves H/K query heads.
+    pub kv_heads: usize,
+    /// Width d of a head.
+    pub head_dim: usize,
+    /// Products of queries and keys are multiplied by it.
+    pub scale: f64,
+    /// Rotation of queries and keys by position.
+    pub rotary: Option<Rotary>,
+    /// Norm of each query and key head before rotation.
+    pub head_norms: Option<HeadNorms>,
+    /// What positions add to the scaled scores.
+    pub position_bias: Option<PositionBias>,
+    /// A cap c: scores become c·tanh(score / c), before the mask.
+    pub soft_cap: Option<f64>,
+    /// How far a position sees, its own place included: backwards, and as far forwards where it sees both ways. All
+    /// when absent.
+    pub window: Option<usize>,
+}
+
+impl Attention {
+    /// As many key heads as query heads, scores over √d, and no positions.
+    pub fn plain(projection: Projection, output: Linear, heads: usize, head_dim: usize) -> Attention {
+        Attention {
+            projection,
+            output,
+            heads,
+            kv_heads: heads,
+            head_dim,
+            scale: (head_dim as f64).powf(-0.5),
+            rotary: None,
+            head_norms: None,
+            position_bias: None,
+            soft_cap: None,
+            window: None,
+        }
+    }
+}
+
+/// Where queries, keys and values come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Projection {
+    /// A matrix each.
+    Separate {
+        /// H·d outputs.
+        query: Linear,
+        /// K·d outputs.
+        key: Linear,
+        /// K·d outputs.
+        value: Linear,
+    },
+    /// One matrix for all three.
+    Fused {
+        /// (H + 2K)·d outputs.
+        linear: Linear,
+        /// In which order they lie.
+        order: FusedOrder,
+    },
+}
+
+/// In which order a fused projection gives queries, keys and values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FusedOrder {
+    /// All queries, all keys, all values.
+    Blocks,
+    /// For every key head the queries that read it, then its key, then its value (GPT-NeoX, Bloom, Falcon).
+    Groups,
+}
+
+/// Norms of single heads (width d) before rotation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeadNorms {
+    /// Of queries.
+    pub query: Norm,
+    /// Of keys.
+    pub key: Norm,
+}
+
+/// What positions add to the scaled scores, head by head.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PositionBias {
+    /// A learned number for every bucket of distances (T5, MPNet).
+    Buckets {
+        /// Table (buckets,H).
+        table: String,
+        /// Number of buckets, and the distance from which all fall into the last.
+        buckets: Buckets,
+    },
+    /// The distance to the key times a number for each head (ALiBi).
+    Slopes(Vec<f64>),
+}
+
+/// Distances sorted into buckets: near ones exactly, far ones by their logarithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Buckets {
+    /// Number of buckets.
+    pub count: usize,
+    /// The distance from which all fall into the last bucket.
+    pub max_distance: usize,
+    /// Whether keys after the query have buckets of their own.
+    pub both_ways: bool,
+}
+
+/// Rotary positions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rotary {
+    /// Which numbers of a head turn together.
+    pub pairing: Pairing,
+    /// Angle per position of every pair, in radians, in a prompt of trained length; the numbers of a head beyond the pairs stay as they are.
+    pub frequencies: Vec<f32>,
+    /// Queries and keys are multiplied by it (YaRN, LongRoPE); 1 otherwise.
+    pub magnitude: f64,
+    /// Other frequencies for long prompts.
+    pub stretch: Option<Stretch>,
+}
+
+/// Frequencies that a prompt longer than the trained length gets instead.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stretch {
+    /// The base grows with the prompt (dynamic NTK scaling).
+    Base {
+        /// The base up to the trained length.
+        theta: f64,
+        /// How fast it grows.
+        factor: f64,
+        /// The trained length in tokens.
+        trained: usize,
+        /// Numbers of a head that turn.
+        dims: usize,
+    },
+    /// A second set of frequencies (LongRoPE).
+    Table {
+        /// The trained length in tokens.
+        trained: usize,
+        /// Angle per position of every pair beyond it.
+        frequencies: Vec<f32>,
+    },
+}
+
+impl Rotary {
+    /// Angle per position of every pair in a prompt of `tokens`.
+    pub fn frequencies(&self, tokens: usize) -> std::borrow::Cow<'_, [f32]> {
+        match &self.stretch {
+            Some(Stretch::Table { trained, frequencies }) if tokens > *trained => frequencies.as_slice().into(),
+            Some(Stretch::Base { theta, factor, trained, dims }) if tokens > *trained => {
+                let growth = factor * tokens as f64 / *trained as f64 - (factor - 1.0);
+                let base = theta * growth.powf(*dims as f64 / (*dims as f64 - 2.0));
+                let frequency = |place: usize| 1.0 / (base as f32).powf(place as f32 / *dims as f32);
+                (0..*dims).step_by(2).map(frequency).collect()
+            }
+            _ => self.frequencies.as_slice().into(),
+        }
+    }
+}
+
+/// Which numbers of a head turn together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairing {
+    /// Number i of the first half with number i of the second half (GPT-NeoX, Llama).
+    Halves,
+    /// Neighbours 2i and 2i+1 (GPT-J).
+    Neighbours,
+}

@@ -1,0 +1,118 @@
+//! One block: attention and MLP, and the norms round them.
+
+use super::{Attention, Linear, Norm};
+
+/// One block: attention, in decoders that read an encoder also cross attention, and MLP, each adding to the stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// Whether the MLP reads what attention wrote.
+    pub order: Order,
+    /// The norms round attention.
+    pub attn_norms: Norms,
+    /// Attention.
+    pub attention: Attention,
+    /// Attention to the encoder's output, after the block's own.
+    pub cross: Option<Cross>,
+    /// The norms round the MLP. In parallel blocks without a norm before the MLP it reads what attention reads.
+    pub mlp_norms: Norms,
+    /// The MLP.
+    pub mlp: Mlp,
+}
+
+/// Whether the MLP reads what attention wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The MLP reads the stream after attention.
+    Sequential,
+    /// Attention and MLP both read the stream as it enters the block.
+    Parallel,
+}
+
+/// The norms round attention or MLP.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Norms {
+    /// Of what is read (pre-norm blocks).
+    pub before: Option<Norm>,
+    /// Of what is written, before it is added to the stream (Gemma 2, OLMo 2).
+    pub written: Option<Norm>,
+    /// Of the stream, after what is written has been added (post-norm blocks: BERT).
+    pub after: Option<Norm>,
+}
+
+impl Norms {
+    /// A pre-norm block's.
+    pub fn before(norm: Norm) -> Norms {
+        Norms { before: Some(norm), ..Norms::default() }
+    }
+
+    /// A post-norm block's.
+    pub fn after(norm: Norm) -> Norms {
+        Norms { after: Some(norm), ..Norms::default() }
+    }
+}
+
+/// Attention of a decoder to the encoder's output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cross {
+    /// The norms round it.
+    pub norms: Norms,
+    /// Queries come from the stream, keys and values from the encoder's output.
+    pub attention: Attention,
+}
+
+/// The feed-forward part of a block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mlp {
+    /// From the stream to the neurons.
+    pub up: Linear,
+    /// Second matrix of gated MLPs: neurons are activation(gate) · up.
+    pub gate: Option<Linear>,
+    /// From the neurons back to the stream.
+    pub down: Linear,
+    /// The non-linearity.
+    pub activation: Activation,
+}
+
+impl Mlp {
+    /// Two matrices and a non-linearity between them.
+    pub fn plain(up: Linear, activation: Activation, down: Linear) -> Mlp {
+        Mlp { up, gate: None, down, activation }
+    }
+}
+
+/// A non-linearity, element by element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// x·Φ(x), exact.
+    Gelu,
+    /// The tanh form of GELU.
+    GeluTanh,
+    /// x·σ(1.702·x).
+    QuickGelu,
+    /// max(x, 0).
+    Relu,
+    /// max(x, 0)².
+    Relu2,
+    /// x·σ(x), also called swish.
+    Silu,
+    /// tanh(x).
+    Tanh,
+    /// σ(x).
+    Sigmoid,
+    /// x itself.
+    Identity,
+    /// [`Gelu`](Self::Gelu), cut off below -10 and above 10.
+    ClippedGelu,
+    /// max(x, 0), at most 6.
+    Relu6,
+    /// x, below 0 a hundredth of it.
+    LeakyRelu,
+    /// x·tanh(ln(1 + eˣ)).
+    Mish,
+    /// x times a straight ramp from -3 to 3.
+    HardSwish,
+    /// The normal distribution's Φ with mean 0.707107 and deviation 0.282095.
+    Laplace,
+    /// √ln(1 + eˣ).
+    SqrtSoftplus,
+}

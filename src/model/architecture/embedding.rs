@@ -1,0 +1,123 @@
+//! How tokens become vectors.
+
+use super::{Linear, Norm};
+
+/// How tokens become vectors: a sum of table rows, normed and mapped to the model's width where the family does so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedding {
+    /// The rows of tokens.
+    pub tokens: Table,
+    /// Token rows are multiplied by it.
+    pub scale: f64,
+    /// The rows of positions, where positions are added to the stream.
+    pub positions: Option<PositionTable>,
+    /// How token types enter.
+    pub segments: Segments,
+    /// The rows of languages (XLM).
+    pub languages: Option<Table>,
+    /// The norm of the sum.
+    pub norm: Option<Norm>,
+    /// A map to the model's width, and where it stands.
+    pub project: Option<(Linear, Place)>,
+}
+
+impl Embedding {
+    /// Token rows as they are, nothing added.
+    pub fn of(tokens: Table) -> Embedding {
+        Embedding {
+            tokens,
+            scale: 1.0,
+            positions: None,
+            segments: Segments::None,
+            languages: None,
+            norm: None,
+            project: None,
+        }
+    }
+}
+
+impl Embedding {
+    /// Width of the sum of token, position and other rows.
+    pub fn summed_width(&self) -> usize {
+        match &self.project {
+            Some((linear, Place::BeforePositions)) => linear.outputs,
+            _ => self.tokens.width,
+        }
+    }
+}
+
+/// A matrix whose rows are looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Names that some files have instead.
+    pub other_names: Vec<String>,
+    /// Number of rows.
+    pub rows: usize,
+    /// Numbers in a row.
+    pub width: usize,
+}
+
+impl Table {
+    /// A table that all files call by one name.
+    pub fn new(name: impl Into<String>, rows: usize, width: usize) -> Table {
+        Table { name: name.into(), other_names: Vec::new(), rows, width }
+    }
+}
+
+/// Where the map to the model's width stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Token rows are mapped before positions are added (OPT).
+    BeforePositions,
+    /// The sum is mapped, then normed (DeBERTa).
+    BeforeNorm,
+    /// The normed sum is mapped (ALBERT, ELECTRA).
+    AfterNorm,
+}
+
+/// Vectors of positions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PositionTable {
+    /// Rows of the file.
+    Learned {
+        /// The rows.
+        table: Table,
+        /// Which row a position has.
+        index: PositionIndex,
+    },
+    /// Sines in the first half, cosines in the second, of the position over 10000^(2i/width); not in the file.
+    Sinusoidal {
+        /// Numbers of a position.
+        width: usize,
+        /// Which angle a position has.
+        index: PositionIndex,
+    },
+}
+
+/// Which row a position has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PositionIndex {
+    /// Its place plus this number.
+    Place(usize),
+    /// The number of real tokens before it, by the attention mask, plus this number; padded positions have the row
+    /// before that (OPT).
+    RealTokens(usize),
+    /// The number of tokens up to it that are not this one, plus this one's id; this token itself has the row of its
+    /// id (RoBERTa, MPNet).
+    AfterPadding(usize),
+}
+
+/// How token types (`token_type_ids`) enter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segments {
+    /// The family has none, or does not read them.
+    None,
+    /// A type is looked up in the token table, when types are given (GPT-2).
+    TokenTable,
+    /// A row is added; type 0 where none is given (BERT).
+    Table(Table),
+    /// Attention tells the same type from another one, when types are given (XLNet).
+    Relative,
+}

@@ -1,0 +1,44 @@
+//! How vectors become logits.
+
+use super::{Activation, Linear, Norm};
+
+/// How vectors become logits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// What stands before the matrix in masked language models.
+    pub transform: Option<Transform>,
+    /// Matrix (V,D), without bias.
+    pub linear: Linear,
+    /// Another name of it that some files use.
+    pub other_name: Option<String>,
+    /// Whether the token table stands in for a matrix that the file does not hold.
+    pub tied: bool,
+    /// The bias (V).
+    pub bias: Option<HeadBias>,
+    /// Logits are multiplied by it, before the bias.
+    pub scale: f64,
+    /// A cap c: logits become c·tanh(logit / c).
+    pub soft_cap: Option<f64>,
+    /// Whether a file may lack the head altogether, as those of bare encoders do.
+    pub optional: bool,
+}
+
+/// A layer before the matrix: linear, non-linearity, norm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transform {
+    /// The map.
+    pub linear: Linear,
+    /// The non-linearity.
+    pub activation: Activation,
+    /// The norm; ALBERT, BERT and their kin have one.
+    pub norm: Option<Norm>,
+}
+
+/// The bias of a head: whole tensor names, since files call it by many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadBias {
+    /// Names, of which a file has one.
+    pub names: Vec<String>,
+    /// Whether a file may lack it; it is 0 then.
+    pub optional: bool,
+}

@@ -1,0 +1,127 @@
+//! Counting parameters.
+
+use super::*;
+
+impl Architecture {
+    /// Number of parameters that the computation uses; what is shared counts once.
+    pub fn parameters(&self) -> u64 {
+        let stacks = self.encoder.iter().chain([&self.main]);
+        let mut tables: Vec<&Table> = Vec::new();
+        for table in stacks.clone().map(|stack| &stack.embedding.tokens) {
+            if !tables.contains(&table) {
+                tables.push(table);
+            }
+        }
+        let tables: usize = tables.into_iter().map(Table::parameters).sum();
+        (tables + self.head.parameters() + stacks.map(Stack::parameters).sum::<usize>()) as u64
+    }
+}
+
+impl Stack {
+    /// All but the token table.
+    fn parameters(&self) -> usize {
+        let Embedding { positions, segments, languages, norm, project, .. } = &self.embedding;
+        let positions = match positions {
+            Some(PositionTable::Learned { table, .. }) => table.parameters(),
+            _ => 0,
+        };
+        let segments = if let Segments::Table(table) = segments { table.parameters() } else { 0 };
+        let summed = match project {
+            Some((_, Place::AfterNorm)) => self.embedding.tokens.width,
+            _ => self.width,
+        };
+        let different = self.blocks.iter().enumerate().filter(|(i, block)| !self.blocks[..*i].contains(block));
+        let mut biases: Vec<&PositionBias> = Vec::new();
+        for bias in self.blocks.iter().filter_map(|block| block.attention.position_bias.as_ref()) {
+            if !biases.contains(&bias) {
+                biases.push(bias);
+            }
+        }
+        let heads = self.blocks.first().map_or(0, |block| block.attention.heads);
+        positions
+            + segments
+            + languages.as_ref().map_or(0, Table::parameters)
+            + norm.as_ref().map_or(0, |norm| norm.parameters(summed))
+            + project.as_ref().map_or(0, |(linear, _)| linear.parameters())
+            + different.map(|(_, block)| block.parameters(self.width)).sum::<usize>()
+            + biases.into_iter().map(|bias| bias.parameters(heads)).sum::<usize>()
+            + self.final_norm.as_ref().map_or(0, |norm| norm.parameters(self.width))
+            + self.project.as_ref().map_or(0, Linear::parameters)
+    }
+}
+
+impl Head {
+    fn parameters(&self) -> usize {
+        let transform = self.transform.as_ref().map_or(0, |transform| {
+            let Transform { linear, norm, .. } = transform;
+            linear.parameters() + norm.as_ref().map_or(0, |norm| norm.parameters(linear.outputs))
+        });
+        let matrix = if self.tied { 0 } else { self.linear.parameters() };
+        transform + matrix + self.bias.as_ref().map_or(0, |_| self.linear.outputs)
+    }
+}
+
+impl Block {
+    fn parameters(&self, width: usize) -> usize {
+        let cross = self.cross.as_ref().map_or(0, |cross| cross.norms.parameters(width) + cross.attention.parameters());
+        self.attn_norms.parameters(width)
+            + self.attention.parameters()
+            + cross
+            + self.mlp_norms.parameters(width)
+            + self.mlp.parameters()
+    }
+}
+
+impl Norms {
+    fn parameters(&self, width: usize) -> usize {
+        [&self.before, &self.written, &self.after].into_iter().flatten().map(|norm| norm.parameters(width)).sum()
+    }
+}
+
+impl Attention {
+    /// All but the position bias, which layers share.
+    fn parameters(&self) -> usize {
+        let projection = match &self.projection {
+            Projection::Separate { query, key, value } => query.parameters() + key.parameters() + value.parameters(),
+            Projection::Fused { linear, .. } => linear.parameters(),
+        };
+        let head_norms = self
+            .head_norms
+            .as_ref()
+            .map_or(0, |norms| norms.query.parameters(self.head_dim) + norms.key.parameters(self.head_dim));
+        projection + head_norms + self.output.parameters()
+    }
+}
+
+impl PositionBias {
+    fn parameters(&self, heads: usize) -> usize {
+        match self {
+            PositionBias::Buckets { buckets, .. } => buckets.count * heads,
+            PositionBias::Slopes(_) => 0,
+        }
+    }
+}
+
+impl Mlp {
+    fn parameters(&self) -> usize {
+        self.up.parameters() + self.gate.as_ref().map_or(0, Linear::parameters) + self.down.parameters()
+    }
+}
+
+impl Norm {
+    fn parameters(&self, width: usize) -> usize {
+        (usize::from(self.gain != Gain::None) + usize::from(self.bias)) * width
+    }
+}
+
+impl Table {
+    fn parameters(&self) -> usize {
+        self.rows * self.width
+    }
+}
+
+impl Linear {
+    fn parameters(&self) -> usize {
+        self.inputs * self.outputs + if self.bias { self.outputs } else { 0 }
+    }
+}

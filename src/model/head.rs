@@ -1,0 +1,146 @@
+//! The main stack's vectors into logits.
+
+use tch::{Kind, Tensor};
+
+use super::architecture::{self, Activation, Architecture};
+use super::layers::{Linear, Norm, activate};
+use super::weights::Weights;
+use crate::{Error, Result};
+
+/// Everything between the final norm and the logits.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub transform: Option<Transform>,
+    /// (V,D).
+    pub weight: Tensor,
+    /// (V).
+    pub bias: Option<Tensor>,
+    pub scale: f64,
+    pub soft_cap: Option<f64>,
+}
+
+/// A layer before the matrix.
+#[derive(Debug)]
+pub(crate) struct Transform {
+    linear: Linear,
+    activation: Activation,
+    norm: Option<Norm>,
+}
+
+impl Transform {
+    fn load(plan: &architecture::Transform, weights: &Weights) -> Result<Transform> {
+        let norm = |norm| Norm::load(norm, plan.linear.outputs, weights);
+        Ok(Transform {
+            linear: Linear::load(&plan.linear, weights)?,
+            activation: plan.activation,
+            norm: plan.norm.as_ref().map(norm).transpose()?,
+        })
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let active = activate(self.activation, &self.linear.forward(x)?)?;
+        match &self.norm {
+            Some(norm) => norm.forward(&active),
+            None => Ok(active),
+        }
+    }
+
+    /// The map (E,D).
+    pub(crate) fn matrix(&self) -> &Tensor {
+        &self.linear.weight
+    }
+
+    /// The same in float32.
+    pub(crate) fn in_float(&self) -> Result<Transform> {
+        let float = |tensor: &Tensor| tensor.f_to_kind(Kind::Float);
+        Ok(Transform {
+            linear: Linear {
+                weight: float(&self.linear.weight)?,
+                bias: self.linear.bias.as_ref().map(float).transpose()?,
+            },
+            activation: self.activation,
+            norm: self.norm.as_ref().map(Norm::in_float).transpose()?,
+        })
+    }
+}
+
+impl Head {
+    /// Logits (T,V) of the final vectors (T,D).
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let x = match &self.transform {
+            Some(transform) => transform.forward(x)?,
+            None => x.shallow_clone(),
+        };
+        let mut logits = x.f_linear(&self.weight, None::<&Tensor>)?;
+        if self.scale != 1.0 {
+            logits = logits.f_mul_scalar(self.scale)?;
+        }
+        if let Some(bias) = &self.bias {
+            logits = logits.f_add(bias)?;
+        }
+        match self.soft_cap {
+            Some(cap) => Ok(logits.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?),
+            None => Ok(logits),
+        }
+    }
+}
+
+/// The main stack's token table, and the head unless the file has none. Where the config ties them, either may stand
+/// for both; a head of its own in the file wins over the tie, as in `transformers` 5.
+pub(crate) fn load_ends(plan: &Architecture, weights: &Weights) -> Result<(Tensor, Option<Head>)> {
+    let table = &plan.main.embedding.tokens;
+    // The head stands outside the bare model, so its names have no prefix.
+    let outside = Weights { prefix: "", ..*weights };
+    let head = &plan.head;
+    let names = [Some(&head.linear.name), head.other_name.as_ref()].into_iter().flatten();
+    let matrix = names.map(|name| format!("{name}.weight")).find(|name| outside.find(name).is_some());
+    if head.optional && !has_head(head, matrix.is_some(), &outside) {
+        return Ok((weights.table(table)?, None));
+    }
+    let shape = [head.linear.outputs, head.linear.inputs];
+    let (tokens, weight) = match (matrix, weights.has_table(table)) {
+        (Some(matrix), true) => (weights.table(table)?, outside.tensor(&matrix, &shape)?),
+        (Some(matrix), false) if head.tied => {
+            let shared = outside.tensor(&matrix, &shape)?;
+            (shared.shallow_clone(), shared)
+        }
+        (None, _) if head.tied => {
+            let shared = weights.table(table)?;
+            (shared.shallow_clone(), shared)
+        }
+        (matrix, _) => {
+            let name = matrix.unwrap_or_else(|| format!("{}.weight", head.linear.name));
+            (weights.table(table)?, outside.tensor(&name, &shape)?)
+        }
+    };
+    let transform = head.transform.as_ref().map(|transform| Transform::load(transform, &outside)).transpose()?;
+    let bias = match &head.bias {
+        Some(bias) => load_bias(bias, plan.vocab(), &outside)?,
+        None => None,
+    };
+    Ok((tokens, Some(Head { transform, weight, bias, scale: head.scale, soft_cap: head.soft_cap })))
+}
+
+/// A tied matrix is in every file, so the parts round it tell whether there is a head.
+fn has_head(head: &architecture::Head, matrix: bool, weights: &Weights) -> bool {
+    let mut own = head
+        .bias
+        .iter()
+        .flat_map(|bias| bias.names.clone())
+        .chain(head.transform.iter().map(|transform| format!("{}.weight", transform.linear.name)));
+    matrix || own.any(|name| weights.find(&name).is_some())
+}
+
+fn load_bias(plan: &architecture::HeadBias, vocab: usize, weights: &Weights) -> Result<Option<Tensor>> {
+    let Some(name) = plan.names.iter().find(|name| weights.find(name).is_some()) else {
+        return match plan.optional {
+            true => Ok(None),
+            false => Err(Error::tensor(&plan.names[0], "not in the file, and the head has a bias")),
+        };
+    };
+    // BART's has a first axis of 1.
+    if weights.checkpoint.shape(name).is_some_and(|shape| shape == [1, vocab]) {
+        return Ok(Some(weights.tensor(name, &[1, vocab])?.f_squeeze_dim(0)?));
+    }
+    Ok(Some(weights.tensor(name, &[vocab])?))
+}

@@ -1,0 +1,91 @@
+//! Everything that computes: encoder, main stack and head.
+
+use tch::Tensor;
+
+use super::architecture::Architecture;
+use super::head::{Head, load_ends};
+use super::stack::{Source, Stack};
+use super::tokens::Tokens;
+use super::weights::Weights;
+use crate::checkpoint::Checkpoint;
+use crate::trace::{Site, Watcher, Within};
+use crate::{DType, Device, Result};
+
+/// A model's weights, ready to run.
+#[derive(Debug)]
+pub(crate) struct Network {
+    /// The encoder of an encoder-decoder.
+    pub encoder: Option<Stack>,
+    /// The decoder, or the only stack.
+    pub main: Stack,
+    /// Absent where the checkpoint has none.
+    pub head: Option<Head>,
+    pub device: Device,
+    pub dtype: DType,
+}
+
+impl Network {
+    pub(crate) fn load(plan: &Architecture, checkpoint: &Checkpoint, dtype: DType, device: Device) -> Result<Network> {
+        let weights = Weights { checkpoint, prefix: plan.prefix, dtype, device };
+        let (tokens, head) = load_ends(plan, &weights)?;
+        let encoder = match &plan.encoder {
+            Some(encoder) => {
+                let shared = encoder.embedding.tokens == plan.main.embedding.tokens;
+                let table = if shared { tokens.shallow_clone() } else { weights.table(&encoder.embedding.tokens)? };
+                Some(Stack::load(encoder, table, &weights)?)
+            }
+            None => None,
+        };
+        Ok(Network { encoder, main: Stack::load(&plan.main, tokens, &weights)?, head, device, dtype })
+    }
+
+    /// The logits (T,V) of a run; none where the model has no head.
+    pub(crate) fn forward(&self, tokens: &Tokens, watcher: &mut dyn Watcher) -> Result<Option<Tensor>> {
+        let _no_gradients = tch::no_grad_guard();
+        let source = match (&self.encoder, &tokens.source) {
+            (Some(encoder), Some(tokens)) => {
+                let watcher = &mut Within { watcher, name: Site::in_encoder };
+                Some(Source { tokens, output: encoder.forward(tokens, None, watcher)? })
+            }
+            _ => None,
+        };
+        let read = self.main.forward(tokens, source.as_ref(), watcher)?;
+        match &self.head {
+            Some(head) => Ok(Some(watcher.at(Site::Logits, head.forward(&read)?)?)),
+            None => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod half_precision {
+    use tch::Kind;
+
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::families;
+    use crate::trace::Unwatched;
+
+    /// The processor stands in for a card here: what is tested is that every type fits every other on the way, and
+    /// that the answer is the float32 one as far as 8 bits of mantissa carry it.
+    #[test]
+    fn every_family_computes_in_bfloat16() {
+        for name in ["gpt2", "gpt_neo", "gptj", "gpt_neox", "llama_gqa", "mistral", "qwen2", "qwen3"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity").join(name);
+            let checkpoint = Checkpoint::open(&folder).unwrap();
+            let plan = families::read(checkpoint.config()).unwrap();
+            let tokens = Tokens::from_ids(vec![5, 17, 3, 99, 42, 8]);
+            let run = |dtype| {
+                let network = Network::load(&plan, &checkpoint, dtype, Device::Cpu).unwrap();
+                network.forward(&tokens, &mut Unwatched).unwrap().unwrap()
+            };
+            let (half, full) = (run(DType::BF16), run(DType::F32));
+            assert_eq!(half.kind(), Kind::BFloat16);
+            let half = half.to_kind(Kind::Float);
+            let worst = (&half - &full).abs().max().double_value(&[]);
+            let spread = full.std(false).double_value(&[]);
+            assert!(worst < 0.3 * spread, "{name}: {worst} off, logits spread {spread}");
+        }
+    }
+}
