@@ -12,6 +12,7 @@ mod mistral;
 mod qwen2;
 mod qwen3;
 mod rope;
+mod t5;
 
 use serde_json::{Map, Value};
 
@@ -30,7 +31,7 @@ pub struct Family {
     read: fn(&Config) -> Result<Architecture>,
 }
 
-const FAMILIES: [Family; 8] = [
+const FAMILIES: [Family; 9] = [
     Family { name: "gpt2", known_for: "GPT-2, DistilGPT-2", read: gpt2::read },
     Family { name: "gpt_neo", known_for: "GPT-Neo", read: gpt_neo::read },
     Family { name: "gptj", known_for: "GPT-J", read: gptj::read },
@@ -39,6 +40,7 @@ const FAMILIES: [Family; 8] = [
     Family { name: "mistral", known_for: "Mistral 7B, Mistral Nemo", read: mistral::read },
     Family { name: "qwen2", known_for: "Qwen 1.5 to 2.5", read: qwen2::read },
     Family { name: "qwen3", known_for: "Qwen 3 (dense)", read: qwen3::read },
+    Family { name: "t5", known_for: "T5, T5 v1.1, Flan-T5", read: t5::read },
 ];
 
 /// Every family that Flowlens can compute.
@@ -98,6 +100,24 @@ fn head(config: &Config, name: &str, width: usize, vocab: usize, tied: bool) -> 
 /// A bias of the head that the file must hold under one of these names.
 fn head_bias(names: &[&str]) -> Option<HeadBias> {
     Some(HeadBias { names: names.iter().map(|&name| name.to_owned()).collect(), optional: false })
+}
+
+/// The token table of one side of an encoder-decoder: files hold it under its own name, the other side's, or as shared.
+fn shared_table(name: &str, vocab: usize, width: usize) -> Table {
+    let all = ["shared", "lm_head", "decoder.embed_tokens", "encoder.embed_tokens"];
+    let other_names = all.iter().filter(|&&other| other != name).map(|&other| other.to_owned()).collect();
+    Table { other_names, ..Table::new(name, vocab, width) }
+}
+
+/// The token that a decoder starts with; `usual` is what the family takes when the config does not say.
+fn start_token(config: &Config, usual: Option<i64>) -> Result<Option<i64>> {
+    match config.value("decoder_start_token_id") {
+        None => Ok(usual),
+        Some(value) => match value.as_i64() {
+            Some(id) => Ok(Some(id)),
+            None => Err(Error::config("decoder_start_token_id", format!("found {value}, expected a token id"))),
+        },
+    }
 }
 
 /// A table of learned positions, the first position having the first row.
@@ -162,6 +182,13 @@ mod tests {
             ("mistral", json!({"sliding_window": 0}), "sliding_window"),
             ("qwen2", json!({"layer_types": vec!["sliding_attention"; 3]}), "layer_types"),
             ("qwen2", json!({"layer_types": vec!["chunked_attention"; 3]}), "chunked_attention"),
+            ("t5_tied", json!({"feed_forward_proj": "plain-gelu"}), "feed_forward_proj"),
+            ("t5_tied", json!({"feed_forward_proj": "gated-gelu-new"}), "feed_forward_proj"),
+            ("t5_tied", json!({"feed_forward_proj": "gated"}), "gated"),
+            ("t5_tied", json!({"is_gated_act": "yes"}), "is_gated_act"),
+            ("t5_tied", json!({"relative_attention_num_buckets": 3}), "relative_attention_num_buckets"),
+            ("t5_tied", json!({"relative_attention_max_distance": 16}), "relative_attention_max_distance"),
+            ("t5_tied", json!({"decoder_start_token_id": "<pad>"}), "decoder_start_token_id"),
             ("qwen3", json!({"max_window_layers": "all", "use_sliding_window": true}), "max_window_layers"),
         ] {
             let keys = config(fixture, changes.clone());
