@@ -67,11 +67,7 @@ impl Embedding {
 
     /// The stream (T,D) that enters the first block.
     pub(crate) fn forward(&self, tokens: &Tokens, watcher: &mut dyn Watcher) -> Result<Tensor> {
-        let mut rows = look_up(&self.tokens, &tokens.ids)?;
-        if self.scale != 1.0 {
-            rows = rows.f_mul_scalar(self.scale)?;
-        }
-        let mut stream = watcher.at(Site::Embedding, rows)?;
+        let mut stream = watcher.at(Site::Embedding, self.token_rows(&tokens.ids)?)?;
         stream = self.projected(stream, Place::BeforePositions)?;
         if let Some(positions) = &self.positions {
             let rows = positions.rows(tokens, &self.tokens)?;
@@ -79,7 +75,7 @@ impl Embedding {
         }
         let types = tokens.token_type_ids.as_deref();
         match (&self.segments, &self.segment_table, types) {
-            (Segments::TokenTable, _, Some(types)) => stream = stream.f_add(&look_up(&self.tokens, types)?)?,
+            (Segments::TokenTable, _, Some(types)) => stream = stream.f_add(&self.token_rows(types)?)?,
             (_, Some(table), types) => {
                 let first = vec![0; tokens.len()];
                 stream = stream.f_add(&look_up(table, types.unwrap_or(&first))?)?;
@@ -94,6 +90,12 @@ impl Embedding {
             stream = norm.forward(&stream)?;
         }
         self.projected(stream, Place::AfterNorm)
+    }
+
+    /// Rows of the token table, scaled where the family does so.
+    fn token_rows(&self, ids: &[i64]) -> Result<Tensor> {
+        let rows = look_up(&self.tokens, ids)?;
+        if self.scale == 1.0 { Ok(rows) } else { Ok(rows.f_mul_scalar(self.scale)?) }
     }
 
     fn projected(&self, stream: Tensor, here: Place) -> Result<Tensor> {

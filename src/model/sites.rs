@@ -65,7 +65,8 @@ impl Model {
                 _ => false,
             };
         };
-        let normed = |norms: &architecture::Norms| norms.before.is_some() || norms.after.is_some();
+        let normed =
+            |norms: &architecture::Norms| [&norms.first, &norms.before, &norms.after].iter().any(|norm| norm.is_some());
         if site.part() == Part::Cross {
             let no_norm = |norms| matches!(site, Site::CrossNorm(_)) && !normed(norms);
             return block.cross.as_ref().is_some_and(|cross| !no_norm(&cross.norms));

@@ -188,8 +188,9 @@ sites! {
     layer {
         /// Residual stream before the block (T,D).
         ResidPre, EncoderResidPre = "hook_resid_pre";
-        /// Output of attention's norm (T,D), after gain and bias. In pre-norm blocks it is what attention reads; in
-        /// post-norm blocks (BERT) the norm of [`ResidMid`](Site::ResidMid), with which the stream goes on.
+        /// Output of attention's norm (T,D), after gain and bias. In pre-norm blocks it is what attention reads (and
+        /// with an option of Bloom what it adds to); in post-norm blocks (BERT) the norm of
+        /// [`ResidMid`](Site::ResidMid), with which the stream goes on.
         AttnNorm, EncoderAttnNorm = "ln1.output";
         /// Queries (H,T,d) right after their projection, bias included: before per-head norms, rotation and scale.
         Query, EncoderQuery = "attn.hook_q";

@@ -99,7 +99,30 @@ pub enum PositionBias {
         buckets: Buckets,
     },
     /// The distance to the key times a number for each head (ALiBi).
-    Slopes(Vec<f64>),
+    Slopes(Slopes),
+}
+
+/// ALiBi: a number for each head, by which scores fall with distance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slopes {
+    /// The number of every head.
+    pub by_head: Vec<f64>,
+    /// Slope times position is multiplied by it.
+    pub scale: f64,
+    /// Whether slopes and their products with positions are rounded to bfloat16 before that, as Falcon's are.
+    pub rounded: bool,
+}
+
+impl Slopes {
+    /// The slopes of `heads` heads (arXiv 2108.12409): powers of one base for the largest power of two that fits, and
+    /// for the heads left over every second power of the next finer base.
+    pub fn of(heads: usize) -> Slopes {
+        let powers = 1 << heads.ilog2();
+        let slope = |heads: usize, power: usize| (-8.0 * power as f64 / heads as f64).exp2();
+        let coarse = (1..=powers).map(|power| slope(powers, power));
+        let left = (0..heads - powers).map(|left| slope(2 * powers, 2 * left + 1));
+        Slopes { by_head: coarse.chain(left).collect(), scale: 1.0, rounded: false }
+    }
 }
 
 /// Distances sorted into buckets: near ones exactly, far ones by their logarithm.

@@ -31,6 +31,8 @@ pub enum Order {
 /// The norms round attention or MLP.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Norms {
+    /// Of the stream, which goes on with it: what is read is added to (an option of Bloom).
+    pub first: Option<Norm>,
     /// Of what is read (pre-norm blocks).
     pub before: Option<Norm>,
     /// Of what is written, before it is added to the stream (Gemma 2, OLMo 2).
@@ -40,6 +42,11 @@ pub struct Norms {
 }
 
 impl Norms {
+    /// Where the normed stream goes on.
+    pub fn first(norm: Norm) -> Norms {
+        Norms { first: Some(norm), ..Norms::default() }
+    }
+
     /// A pre-norm block's.
     pub fn before(norm: Norm) -> Norms {
         Norms { before: Some(norm), ..Norms::default() }

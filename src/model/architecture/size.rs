@@ -74,7 +74,11 @@ impl Block {
 
 impl Norms {
     fn parameters(&self, width: usize) -> usize {
-        [&self.before, &self.written, &self.after].into_iter().flatten().map(|norm| norm.parameters(width)).sum()
+        [&self.first, &self.before, &self.written, &self.after]
+            .into_iter()
+            .flatten()
+            .map(|norm| norm.parameters(width))
+            .sum()
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Nothing outside this folder knows a family's name.
 
+mod bloom;
+mod ctrl;
+mod falcon;
 pub(crate) mod gguf;
 mod gpt2;
 mod gpt_neo;
@@ -9,6 +12,8 @@ mod gpt_neox;
 mod gptj;
 mod llama;
 mod mistral;
+mod openai_gpt;
+mod opt;
 mod qwen2;
 mod qwen3;
 mod rope;
@@ -26,26 +31,42 @@ use crate::{Error, Result};
 pub struct Family {
     /// The `model_type` of its `config.json`.
     pub name: &'static str,
+    /// What older files call it.
+    pub other_names: &'static [&'static str],
     /// Well-known models of the family.
     pub known_for: &'static str,
     read: fn(&Config) -> Result<Architecture>,
 }
 
-const FAMILIES: [Family; 9] = [
-    Family { name: "gpt2", known_for: "GPT-2, DistilGPT-2", read: gpt2::read },
-    Family { name: "gpt_neo", known_for: "GPT-Neo", read: gpt_neo::read },
-    Family { name: "gptj", known_for: "GPT-J", read: gptj::read },
-    Family { name: "gpt_neox", known_for: "GPT-NeoX, Pythia", read: gpt_neox::read },
-    Family { name: "llama", known_for: "Llama 1 to 3, SmolLM2, TinyLlama", read: llama::read },
-    Family { name: "mistral", known_for: "Mistral 7B, Mistral Nemo", read: mistral::read },
-    Family { name: "qwen2", known_for: "Qwen 1.5 to 2.5", read: qwen2::read },
-    Family { name: "qwen3", known_for: "Qwen 3 (dense)", read: qwen3::read },
-    Family { name: "t5", known_for: "T5, T5 v1.1, Flan-T5", read: t5::read },
+impl Family {
+    const fn new(name: &'static str, known_for: &'static str, read: fn(&Config) -> Result<Architecture>) -> Family {
+        Family { name, other_names: &[], known_for, read }
+    }
+}
+
+const FAMILIES: &[Family] = &[
+    Family::new("gpt2", "GPT-2, DistilGPT-2", gpt2::read),
+    Family::new("gpt_neo", "GPT-Neo", gpt_neo::read),
+    Family::new("gptj", "GPT-J", gptj::read),
+    Family::new("gpt_neox", "GPT-NeoX, Pythia", gpt_neox::read),
+    Family::new("llama", "Llama 1 to 3, SmolLM2, TinyLlama", llama::read),
+    Family::new("mistral", "Mistral 7B, Mistral Nemo", mistral::read),
+    Family::new("qwen2", "Qwen 1.5 to 2.5", qwen2::read),
+    Family::new("qwen3", "Qwen 3 (dense)", qwen3::read),
+    Family::new("openai-gpt", "GPT, the first", openai_gpt::read),
+    Family::new("ctrl", "CTRL", ctrl::read),
+    Family::new("opt", "OPT 125M to 66B, Galactica", opt::read),
+    Family::new("bloom", "Bloom, BloomZ", bloom::read),
+    Family {
+        other_names: &["RefinedWebModel", "RefinedWeb"],
+        ..Family::new("falcon", "Falcon 7B to 180B, Falcon-RW", falcon::read)
+    },
+    Family::new("t5", "T5, T5 v1.1, Flan-T5", t5::read),
 ];
 
 /// Every family that Flowlens can compute.
 pub fn families() -> &'static [Family] {
-    &FAMILIES
+    FAMILIES
 }
 
 /// Reads a `config.json`.
@@ -55,7 +76,7 @@ pub(crate) fn read(keys: &Map<String, Value>) -> Result<Architecture> {
     if name.is_empty() {
         return Err(Error::config("model_type", "missing; it names the family, e.g. \"llama\""));
     }
-    let Some(family) = FAMILIES.iter().find(|family| family.name == name) else {
+    let Some(family) = FAMILIES.iter().find(|family| family.name == name || family.other_names.contains(&name)) else {
         return Err(Error::UnknownFamily { family: name.to_owned(), nearest: nearest(name).to_owned() });
     };
     // Weights that are packed or scaled in ways of their own would be read as plain numbers.
@@ -162,6 +183,14 @@ mod tests {
             ("gptj", json!({"rotary_dim": 18}), "rotary_dim"),
             ("gpt_neox", json!({"head_dim": 8}), "head_dim"),
             ("gpt_neox", json!({"rotary_pct": 2.0}), "numbers of a head"),
+            ("openai_gpt", json!({"afn": "tanh"}), "afn"),
+            ("ctrl", json!({"n_head": 5}), "n_head"),
+            ("opt_pre", json!({"activation_function": "xielu"}), "activation_function"),
+            ("bloom", json!({"n_head": 5}), "n_head"),
+            ("falcon_7b", json!({"num_ln_in_parallel_attn": 2}), "num_ln_in_parallel_attn"),
+            ("falcon_40b", json!({"num_ln_in_parallel_attn": 3}), "num_ln_in_parallel_attn"),
+            ("falcon_40b", json!({"parallel_attn": false}), "num_ln_in_parallel_attn"),
+            ("falcon_40b", json!({"num_kv_heads": 4}), "num_kv_heads"),
             ("llama_mha", json!({"per_layer_config": {"1": {"intermediate_size": 8}}}), "per_layer_config"),
             ("llama_mha", json!({"tie_last_hidden_states": false}), "tie_last_hidden_states"),
             ("llama_mha", json!({"num_key_value_heads": 3}), "num_key_value_heads"),

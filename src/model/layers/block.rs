@@ -27,9 +27,10 @@ pub(crate) struct Cross {
     pub attention: Attention,
 }
 
-/// The norms round attention or MLP: of what is read, of what is written, of the stream after adding.
+/// The norms round attention or MLP: of the stream, of what is read, of what is written, of the stream after adding.
 #[derive(Debug)]
 pub(crate) struct Norms {
+    pub first: Option<Norm>,
     pub before: Option<Norm>,
     pub written: Option<Norm>,
     pub after: Option<Norm>,
@@ -47,7 +48,20 @@ impl Norms {
     fn load(plan: &architecture::Norms, width: usize, weights: &Weights) -> Result<Norms> {
         let load =
             |norm: &Option<architecture::Norm>| norm.as_ref().map(|norm| Norm::load(norm, width, weights)).transpose();
-        Ok(Norms { before: load(&plan.before)?, written: load(&plan.written)?, after: load(&plan.after)? })
+        Ok(Norms {
+            first: load(&plan.first)?,
+            before: load(&plan.before)?,
+            written: load(&plan.written)?,
+            after: load(&plan.after)?,
+        })
+    }
+
+    /// The stream that is read and added to.
+    fn enter(&self, site: Site, stream: Tensor, watcher: &mut dyn Watcher) -> Result<Tensor> {
+        match &self.first {
+            Some(norm) => watcher.at(site, norm.forward(&stream)?),
+            None => Ok(stream),
+        }
     }
 
     /// What is read of the stream.
@@ -104,6 +118,7 @@ impl Block {
         watcher: &mut dyn Watcher,
     ) -> Result<Tensor> {
         let stream = watcher.at(Site::ResidPre(layer), stream)?;
+        let stream = self.attn_norms.enter(Site::AttnNorm(layer), stream, watcher)?;
         let attn_input = self.attn_norms.read(Site::AttnNorm(layer), &stream, watcher)?;
         let written = self.attention.forward(layer, &attn_input, None, positions, watcher)?;
         let attn_out = watcher.at(Site::AttnOut(layer), self.attn_norms.write(written)?)?;
@@ -123,6 +138,7 @@ impl Block {
             let watcher = &mut Within { watcher, name: Site::in_cross };
             middle = cross.forward(layer, middle, memory, watcher)?;
         }
+        let middle = self.mlp_norms.enter(Site::MlpNorm(layer), middle, watcher)?;
         let mlp_input = self.mlp_norms.read(Site::MlpNorm(layer), &middle, watcher)?;
         let mlp_out = self.mlp_out(layer, &mlp_input, watcher)?;
         let stream = watcher.at(Site::ResidPost(layer), middle.f_add(&mlp_out)?)?;

@@ -12,7 +12,7 @@ pub(crate) enum PositionBias {
     /// Table (buckets,H).
     Buckets { table: Tensor, buckets: Buckets },
     /// A number for each head (H).
-    Slopes(Tensor),
+    Slopes { by_head: Tensor, scale: f64 },
 }
 
 impl PositionBias {
@@ -23,8 +23,9 @@ impl PositionBias {
                 PositionBias::Buckets { table, buckets: *buckets }
             }
             architecture::PositionBias::Slopes(slopes) => {
-                let slopes = Tensor::f_from_slice(slopes)?.f_to_kind(Kind::Float)?;
-                PositionBias::Slopes(slopes.f_to_device(weights.device.torch())?)
+                let kind = if slopes.rounded { Kind::BFloat16 } else { Kind::Float };
+                let by_head = Tensor::f_from_slice(&slopes.by_head)?.f_to_kind(kind)?;
+                PositionBias::Slopes { by_head: by_head.f_to_device(weights.device.torch())?, scale: slopes.scale }
             }
         })
     }
@@ -41,10 +42,9 @@ impl PositionBias {
                 let flat = kernel.f_index_select(1, &distance.f_view(-1)?)?;
                 Ok(flat.f_view([-1, count, count])?.f_to_kind(kind)?)
             }
-            PositionBias::Slopes(slopes) => {
-                let places = Tensor::f_from_slice(real)?.f_to_device(slopes.device())?.f_to_kind(Kind::Float)?;
-                let distance = places.f_unsqueeze(0)?.f_sub(&places.f_unsqueeze(1)?)?;
-                Ok(slopes.f_view([-1, 1, 1])?.f_mul(&distance)?.f_to_kind(kind)?)
+            PositionBias::Slopes { by_head, scale } => {
+                let of_place = along(by_head, *scale, &Tensor::f_from_slice(real)?.f_sub_scalar(1)?)?;
+                Ok(of_place.f_unsqueeze(1)?.f_sub(&of_place.f_unsqueeze(2)?)?.f_to_kind(kind)?)
             }
         }
     }
@@ -58,12 +58,15 @@ impl PositionBias {
                 let rows = bucket(&distances, *buckets)?.f_to_device(table.device())?;
                 Ok(table.f_index_select(0, &rows)?.f_tr()?)
             }
-            PositionBias::Slopes(slopes) => {
-                let distances = distances.f_to_kind(Kind::Float)?.f_to_device(slopes.device())?;
-                Ok(slopes.f_unsqueeze(1)?.f_mul(&distances)?)
-            }
+            PositionBias::Slopes { by_head, scale } => along(by_head, *scale, &distances),
         }
     }
+}
+
+/// What every head's slope gives at whole numbers (n): (H,n), rounded as the slopes (H) are.
+fn along(by_head: &Tensor, scale: f64, numbers: &Tensor) -> Result<Tensor> {
+    let products = by_head.f_unsqueeze(1)?.f_mul(&numbers.f_to_device(by_head.device())?)?;
+    Ok(products.f_to_kind(Kind::Float)?.f_mul_scalar(scale)?)
 }
 
 /// The bucket of every distance.
