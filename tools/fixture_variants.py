@@ -3,6 +3,8 @@ import torch
 
 LENGTHS = dict(vocab_size=53, max_position_embeddings=64)
 GPT2 = dict(architectures=["GPT2LMHeadModel"], model_type="gpt2", vocab_size=53, n_positions=32, n_embd=24, n_head=3, n_layer=2)
+BIGCODE = dict(architectures=["GPTBigCodeForCausalLM"], model_type="gpt_bigcode", vocab_size=53, n_positions=32, n_embd=24,
+               n_head=3, n_layer=2)
 NEO = dict(architectures=["GPTNeoForCausalLM"], model_type="gpt_neo", vocab_size=53, max_position_embeddings=32,
            hidden_size=24, num_heads=3, num_layers=2)
 GPTJ = dict(architectures=["GPTJForCausalLM"], model_type="gptj", vocab_size=53, n_positions=32, n_embd=24, n_head=3, n_layer=2)
@@ -154,4 +156,9 @@ VARIANTS = [
     variant("qwen3_yarn", QWEN3, "yarn rope scaling as Qwen3's card gives it; tied; bfloat16", tie_word_embeddings=True, length=20,
             rope_theta=100.0, rope_scaling={"rope_type": "yarn", **YARN}, dtype="bfloat16", torch_dtype="bfloat16",
             tensors=without("lm_head.weight"), use_qk_norm=False, ignored=["use_qk_norm"], matters={"rope_scaling": None}),
+    variant("gpt_bigcode", BIGCODE, "three heads share one key and value; matrices stored out x in; token types",
+            n_inner=40, layer_norm_epsilon=0.01, token_types=(1, 3), matters={"layer_norm_epsilon": None}),
+    variant("gpt_bigcode_heads", BIGCODE, "a key for each head, side by side with its query; unscaled; left padding; bfloat16",
+            multi_query=False, scale_attn_weights=False, activation_function="relu", pad="left", dtype="bfloat16",
+            matters={"scale_attn_weights": None, "activation_function": None}),
 ]

@@ -112,6 +112,14 @@ def watch(model, kept):
             def keep(_m, _i, out, key=f"{leaf[0]}.{layer}"):
                 kept[key] = heads(out, width)
             module.register_forward_hook(keep)
+        elif leaf == "c_attn" and config.model_type == "gpt_bigcode":
+            def keep(_m, _i, out, layer=layer):
+                if config.multi_query:
+                    parts = [heads(part, width) for part in out.split((config.hidden_size, width, width), dim=-1)]
+                else:
+                    parts = heads(out, 3 * width).chunk(3, dim=-1)
+                kept.update({f"{letter}.{layer}": part for letter, part in zip("qkv", parts)})
+            module.register_forward_hook(keep)
         elif leaf == "c_attn":
             def keep(_m, _i, out, layer=layer):
                 for letter, part in zip("qkv", out.split(config.hidden_size, dim=-1)):

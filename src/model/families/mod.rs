@@ -7,6 +7,7 @@ mod ctrl;
 mod falcon;
 pub(crate) mod gguf;
 mod gpt2;
+mod gpt_bigcode;
 mod gpt_neo;
 mod gpt_neox;
 mod gptj;
@@ -46,6 +47,7 @@ impl Family {
 
 const FAMILIES: &[Family] = &[
     Family::new("gpt2", "GPT-2, DistilGPT-2", gpt2::read),
+    Family::new("gpt_bigcode", "StarCoder, SantaCoder", gpt_bigcode::read),
     Family::new("gpt_neo", "GPT-Neo", gpt_neo::read),
     Family::new("gptj", "GPT-J", gptj::read),
     Family::new("gpt_neox", "GPT-NeoX, Pythia", gpt_neox::read),
@@ -165,6 +167,7 @@ mod tests {
     fn what_is_not_computed_is_refused_by_name() {
         for (fixture, changes, name) in [
             ("gpt2", json!({"add_cross_attention": true}), "add_cross_attention"),
+            ("gpt_bigcode", json!({"add_cross_attention": true}), "add_cross_attention"),
             ("gpt2", json!({"quantization_config": {"bits": 4}}), "quantization_config"),
             ("gpt2", json!({"is_causal": false}), "is_causal"),
             ("gpt2", json!({"activation_function": "prelu"}), "activation_function"),
