@@ -5,13 +5,13 @@ NOTEBOOK := .venv/bin/python tools/run_notebooks.py
 BENCH_PYTHON ?= python3
 PROMPT := The capital of Japan is the city of
 
-.PHONY: help build demo test bench lab notebooks kernel libtorch venv evcxr browser clean distclean
+.PHONY: help build demo test test-large real-models bench lab notebooks kernel libtorch venv evcxr browser clean distclean
 
 help:
 	@echo 'make build      libtorch and target/release/flowlens'
 	@echo 'make demo       the above, a small model, its flow graph in out/flow_graph.html, and the executed notebook'
 	@echo 'make lab        JupyterLab with the Rust kernel ready'
-	@echo 'make test       everything that tests'
+	@echo 'make test       everything that tests; make test-large also fetches MPNet (400 MB) and tests its values'
 	@echo 'make bench      measures beside Python; BENCH_PYTHON=/environment/bin/python with torch, transformers and gguf'
 	@echo 'make kernel     the Jupyter kernel: after a change of rustc or of src/'
 	@echo 'make notebooks  executes the notebooks in place'
@@ -54,11 +54,21 @@ browser: venv
 	@$(SETUP)/venv.py --tests
 	@$(SETUP)/browser.py
 
+# Trained models that tests know values of.
+real-models: venv
+	@$(SETUP)/real_models.py $(if $(LARGE),--large)
+
 # The browser looks at pages that the Rust tests leave in target/.
-test: kernel browser
+test: kernel browser real-models
 	cargo test --locked
+	cargo test --locked --test real_weights -- --ignored --skip mpnet
 	$(NOTEBOOK) --out target/notebooks notebooks/*.ipynb
 	.venv/bin/python tools/run_checks.py
+
+# Fetches 400 MB more.
+test-large: libtorch
+	@$(MAKE) real-models LARGE=1
+	cargo test --locked --test real_weights -- --ignored
 
 bench: build
 	target/release/flowlens info --model smollm2-135m > /dev/null
