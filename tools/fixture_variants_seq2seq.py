@@ -103,7 +103,7 @@ VARIANTS = [
             pad="right", drop=["num_layers"], num_layers=1, num_decoder_layers=2, ignored=["tie_word_embeddings"]),
     seq2seq("mt5_relu", MT5, "relu, own head, said scale ignored; padded target; bfloat16", feed_forward_proj="relu",
             scale_decoder_outputs=True, own=("lm_head.weight",), decoder_pad="right", dtype="bfloat16",
-            relative_attention_max_distance=9, matters={"feed_forward_proj": "gelu", "relative_attention_max_distance": None},
+            relative_attention_max_distance=20, matters={"feed_forward_proj": "gelu", "relative_attention_max_distance": None},
             ignored=["scale_decoder_outputs", "tie_word_embeddings"]),
     seq2seq("umt5_layers", UMT5, "every layer has a bias table; scaled whatever the tie says", tie_word_embeddings=False,
             num_layers=3, num_decoder_layers=2, length=20, decoder_length=18, relative_attention_num_buckets=12,

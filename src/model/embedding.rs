@@ -40,6 +40,10 @@ impl Embedding {
         let positions = match &plan.positions {
             Some(PositionTable::Learned { table, index }) => Some(Positions::Learned(weights.table(table)?, *index)),
             Some(PositionTable::Sinusoidal { width, index }) => Some(Positions::Sinusoidal(*width as i64, *index)),
+            Some(PositionTable::StoredSinusoidal { table, index }) => Some(match weights.has_table(table) {
+                true => Positions::Learned(weights.table(table)?, *index),
+                false => Positions::Sinusoidal(table.width as i64, *index),
+            }),
             None => None,
         };
         let segment_table = match &plan.segments {

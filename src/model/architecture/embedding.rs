@@ -94,6 +94,13 @@ pub enum PositionTable {
         /// Which angle a position has.
         index: PositionIndex,
     },
+    /// Rows of the file, or [`Sinusoidal`](Self::Sinusoidal) ones where it holds none (Marian, Pegasus).
+    StoredSinusoidal {
+        /// The rows.
+        table: Table,
+        /// Which row or angle a position has.
+        index: PositionIndex,
+    },
 }
 
 /// Which row a position has.

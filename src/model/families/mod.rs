@@ -2,6 +2,7 @@
 //!
 //! Nothing outside this folder knows a family's name.
 
+mod bart;
 mod bloom;
 mod ctrl;
 mod falcon;
@@ -12,13 +13,18 @@ mod gpt_neo;
 mod gpt_neox;
 mod gptj;
 mod llama;
+mod marian;
+mod mbart;
 mod mistral;
+mod mt5;
 mod openai_gpt;
 mod opt;
+mod pegasus;
 mod qwen2;
 mod qwen3;
 mod rope;
 mod t5;
+mod umt5;
 
 use serde_json::{Map, Value};
 
@@ -64,6 +70,12 @@ const FAMILIES: &[Family] = &[
         ..Family::new("falcon", "Falcon 7B to 180B, Falcon-RW", falcon::read)
     },
     Family::new("t5", "T5, T5 v1.1, Flan-T5", t5::read),
+    Family::new("mt5", "mT5", mt5::read),
+    Family::new("umt5", "UMT5", umt5::read),
+    Family::new("bart", "BART, DistilBART", bart::read),
+    Family::new("mbart", "mBART, mBART-50", mbart::read),
+    Family::new("marian", "OPUS-MT", marian::read),
+    Family::new("pegasus", "Pegasus", pegasus::read),
 ];
 
 /// Every family that Flowlens can compute.
@@ -221,6 +233,12 @@ mod tests {
             ("t5_tied", json!({"relative_attention_num_buckets": 3}), "relative_attention_num_buckets"),
             ("t5_tied", json!({"relative_attention_max_distance": 16}), "relative_attention_max_distance"),
             ("t5_tied", json!({"decoder_start_token_id": "<pad>"}), "decoder_start_token_id"),
+            ("mt5", json!({"dense_act_fn": "snake"}), "dense_act_fn"),
+            ("bart", json!({"encoder_attention_heads": 3}), "attention_heads"),
+            ("bart", json!({"activation_function": "prelu"}), "activation_function"),
+            ("bart", json!({"scale_embedding": 2.0}), "scale_embedding"),
+            ("marian", json!({"share_encoder_decoder_embeddings": "no"}), "share_encoder_decoder_embeddings"),
+            ("marian", json!({"decoder_layers": 100_000}), "decoder_layers"),
             ("qwen3", json!({"max_window_layers": "all", "use_sliding_window": true}), "max_window_layers"),
         ] {
             let keys = config(fixture, changes.clone());
