@@ -30,6 +30,11 @@ impl<'a> Config<'a> {
             .find_map(|&name| self.keys.get(name).filter(|value| !value.is_null()).map(|value| (name, value)))
     }
 
+    /// All of it.
+    pub(crate) fn keys(&self) -> &'a Map<String, Value> {
+        self.keys
+    }
+
     /// Whether there is no key at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -56,11 +61,37 @@ impl<'a> Config<'a> {
 
     /// The number of layers: bounded more tightly, since each takes memory before any tensor is looked at.
     pub(crate) fn layers(&self, names: &[&'static str]) -> Result<usize> {
-        let layers = self.size(names)?;
+        self.depth(names[0], self.size(names)?)
+    }
+
+    /// `layers`, unless `name` makes them too many.
+    pub(crate) fn depth(&self, name: &'static str, layers: usize) -> Result<usize> {
         if layers > DEEPEST {
-            return Err(Error::config(names[0], format!("found {layers}, expected at most {DEEPEST} layers")));
+            return Err(Error::config(name, format!("found {layers}, expected at most {DEEPEST} layers")));
         }
         Ok(layers)
+    }
+
+    /// The number of layers, or `default`.
+    pub(crate) fn layers_or(&self, names: &[&'static str], default: usize) -> Result<usize> {
+        if self.find(names).is_some() { self.layers(names) } else { Ok(default) }
+    }
+
+    /// A whole number from 0 on, or `default`.
+    pub(crate) fn whole(&self, names: &[&'static str], default: usize) -> Result<usize> {
+        let Some((name, value)) = self.find(names) else { return Ok(default) };
+        match value.as_u64() {
+            Some(number) if number <= LARGEST as u64 => Ok(number as usize),
+            _ => Err(Error::config(name, format!("found {value}, expected a whole number from 0 to {LARGEST}"))),
+        }
+    }
+
+    /// A size, of which 0 and whatever is below mean none.
+    pub(crate) fn count(&self, name: &'static str) -> Result<Option<usize>> {
+        match self.value(name).and_then(Value::as_i64) {
+            Some(number) if number <= 0 => Ok(None),
+            _ => self.optional_size(&[name]),
+        }
     }
 
     /// A finite number above 0, or `default`.

@@ -35,9 +35,10 @@ fn hidden(tokens: &Tokens, sees: Sees, window: Option<usize>) -> Result<Tensor> 
     let mut hidden = vec![false; t * t];
     for query in 0..t {
         for key in 0..t {
-            let later = sees == Sees::Causal && key > query;
+            let later = sees != Sees::Both && key > query;
             let too_far = window.is_some_and(|window| query.abs_diff(key) >= window);
-            hidden[query * t + key] = later || too_far || tokens.is_padding(key);
+            let padded = sees != Sees::CausalAndPadding && tokens.is_padding(key);
+            hidden[query * t + key] = later || too_far || padded;
         }
     }
     Ok(Tensor::f_from_slice(&hidden)?.f_view([t as i64, t as i64])?)

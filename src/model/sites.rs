@@ -73,7 +73,7 @@ impl Model {
         }
         match site.plain() {
             Site::RotatedQuery(_) | Site::RotatedKey(_) => block.attention.rotary.is_some(),
-            Site::PositionBias(_) => block.attention.position_bias.is_some(),
+            Site::PositionBias(_) => block.attention.position_bias.is_some() || block.attention.relative.is_some(),
             Site::AttnNorm(_) => normed(&block.attn_norms),
             Site::MlpNorm(_) => block.order == Order::Parallel || normed(&block.mlp_norms),
             Site::ResidMid(_) => block.order == Order::Sequential,

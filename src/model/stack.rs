@@ -2,9 +2,11 @@
 
 use tch::{Kind, Tensor};
 
-use super::architecture::{self, Sees};
+use super::architecture::{self, Padding, Sees, Segments};
 use super::embedding::Embedding;
-use super::layers::{Angles, Block, Linear, Memory, Norm, PositionBias, Positions, Rotary};
+use super::layers::{
+    Angles, Block, Convolution, DistanceVectors, Distances, Linear, Memory, Norm, PositionBias, Positions, Rotary, Seen,
+};
 use super::masks::{Masks, hidden_memory};
 use super::tokens::Tokens;
 use super::weights::Weights;
@@ -22,6 +24,13 @@ pub(crate) struct Stack {
     windows: Vec<Option<usize>>,
     rotaries: Shared<Rotary>,
     biases: Shared<PositionBias>,
+    distances: Shared<Distances>,
+    /// Added to the stream after the first block.
+    neighbours: Option<Convolution>,
+    /// Whether attention asks if two positions stand in the same segment.
+    compares_segments: bool,
+    /// Whether the vectors of padded positions are set to 0.
+    zeroes_padding: bool,
     pub final_norm: Option<Norm>,
     /// A map after the final norm.
     pub project: Option<Linear>,
@@ -72,7 +81,9 @@ impl Stack {
         let attentions = || plan.blocks.iter().map(|block| &block.attention);
         let rotaries: Vec<_> = attentions().map(|attention| attention.rotary.as_ref()).collect();
         let biases: Vec<_> = attentions().map(|attention| attention.position_bias.as_ref()).collect();
-        let heads = attentions().map(|attention| attention.heads).next().unwrap_or_default();
+        let relatives = attentions().map(|attention| attention.relative.as_ref());
+        let distances: Vec<_> = relatives.map(|relative| relative.map(|relative| &relative.distances)).collect();
+        let neighbours = plan.embedding.neighbours.as_ref();
         let blocks: Vec<_> = plan.blocks.iter().map(Some).collect();
         Ok(Stack {
             embedding: Embedding::load(&plan.embedding, tokens, plan.width, weights)?,
@@ -80,7 +91,13 @@ impl Stack {
             blocks: Shared::new(&blocks, |block| Block::load(block, plan.width, weights))?,
             windows: attentions().map(|attention| attention.window).collect(),
             rotaries: Shared::new(&rotaries, |plan| Ok(Rotary::new(plan, weights.device.torch())))?,
-            biases: Shared::new(&biases, |plan| PositionBias::load(plan, heads, weights))?,
+            biases: Shared::new(&biases, |plan| PositionBias::load(plan, weights))?,
+            distances: Shared::new(&distances, |plan| Distances::load(plan, weights))?,
+            neighbours: neighbours
+                .map(|convolution| Convolution::load(convolution, plan.width, weights))
+                .transpose()?,
+            compares_segments: plan.embedding.segments == Segments::Relative,
+            zeroes_padding: matches!(plan.embedding.padding, Padding::Zeroed { .. }),
             final_norm: plan.final_norm.as_ref().map(|norm| Norm::load(norm, plan.width, weights)).transpose()?,
             project: plan.project.as_ref().map(|linear| Linear::load(linear, weights)).transpose()?,
             device: weights.device,
@@ -95,7 +112,15 @@ impl Stack {
         source: Option<&Source>,
         watcher: &mut dyn Watcher,
     ) -> Result<Tensor> {
-        let mut stream = self.embedding.forward(tokens, watcher)?;
+        let padding = self.zeroed(tokens)?;
+        let zeroed = |stream: Tensor| -> Result<Tensor> {
+            match &padding {
+                Some(padding) => Ok(stream.f_masked_fill(padding, 0.0)?),
+                None => Ok(stream),
+            }
+        };
+        let embedded = zeroed(self.embedding.forward(tokens, watcher)?)?;
+        let mut stream = embedded.shallow_clone();
         let positions = Tensor::f_arange(tokens.len() as i64, (Kind::Int64, self.device.torch()))?;
         let rotaries = self.rotaries.different.iter();
         let angles: Vec<Angles> = rotaries
@@ -104,6 +129,11 @@ impl Stack {
         let real = tokens.real_so_far();
         let biases = self.biases.different.iter();
         let biases: Vec<Tensor> = biases.map(|bias| bias.forward(&real, self.dtype.torch())).collect::<Result<_>>()?;
+        let options = (self.dtype.torch(), self.device.torch());
+        let distances = self.distances.different.iter();
+        let distances: Vec<DistanceVectors> =
+            distances.map(|distances| distances.vectors(tokens.len() as i64, options)).collect::<Result<_>>()?;
+        let other_segment = self.other_segment(tokens)?;
         let masks = Masks::new(tokens, self.sees, &self.windows, self.device)?;
         let hidden = source.map(|source| hidden_memory(tokens.len(), source.tokens, self.device)).transpose()?;
         let memory = source.zip(hidden.as_ref()).map(|(source, hidden)| Memory { output: &source.output, hidden });
@@ -112,8 +142,16 @@ impl Stack {
                 hidden: masks.of(self.windows[layer]),
                 rotation: self.rotaries.of(layer).zip(self.rotaries.pick(layer, &angles)),
                 bias: self.biases.pick(layer, &biases),
+                relative: self
+                    .distances
+                    .pick(layer, &distances)
+                    .map(|distances| Seen { distances, other_segment: other_segment.as_ref() }),
             };
             stream = self.block(layer).forward(layer, stream, &seen, memory.as_ref(), watcher)?;
+            if let (0, Some(neighbours)) = (layer, &self.neighbours) {
+                stream = neighbours.forward(&embedded, &stream)?;
+            }
+            stream = zeroed(stream)?;
         }
         if let Some(norm) = &self.final_norm {
             stream = norm.forward(&stream)?;
@@ -122,6 +160,23 @@ impl Stack {
             stream = project.forward(&stream)?;
         }
         watcher.at(Site::FinalNorm, stream)
+    }
+
+    /// (T,1): the positions whose vectors are set to 0, where there are any.
+    fn zeroed(&self, tokens: &Tokens) -> Result<Option<Tensor>> {
+        let padding: Vec<bool> = (0..tokens.len()).map(|place| tokens.is_padding(place)).collect();
+        if !self.zeroes_padding || !padding.contains(&true) {
+            return Ok(None);
+        }
+        Ok(Some(Tensor::f_from_slice(&padding)?.f_to_device(self.device.torch())?.f_unsqueeze(1)?))
+    }
+
+    /// (T,T): 1 where two positions stand in different segments; none where that is not asked or not known.
+    fn other_segment(&self, tokens: &Tokens) -> Result<Option<Tensor>> {
+        let Some(types) = tokens.token_type_ids.as_ref().filter(|_| self.compares_segments) else { return Ok(None) };
+        let types = Tensor::f_from_slice(types)?.f_to_device(self.device.torch())?;
+        let other = types.f_unsqueeze(1)?.f_ne_tensor(&types.f_unsqueeze(0)?)?;
+        Ok(Some(other.f_to_kind(Kind::Int64)?))
     }
 
     /// The blocks, layer by layer.

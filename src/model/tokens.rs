@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::architecture::{Architecture, Segments, Stack};
+use super::architecture::{Architecture, Padding, Segments, Stack};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
 
@@ -240,6 +240,14 @@ impl Tokens {
         Err(Error::Input(format!("{name} has {} entries for {} tokens", list.len(), self.len())))
     }
 
+    /// Marks as many positions at the end as padding as there are tokens `padding`.
+    fn mask_as_many(&mut self, padding: i64) {
+        let real = self.ids.iter().filter(|&&id| id != padding).count();
+        if real < self.len() {
+            self.attention_mask = Some((0..self.len()).map(|place| i64::from(place < real)).collect());
+        }
+    }
+
     fn check(&mut self, plan: &Stack) -> Result<()> {
         if self.ids.is_empty() {
             return Err(Error::Input("the prompt has no tokens; give at least one".into()));
@@ -259,6 +267,9 @@ impl Tokens {
                     "attention_mask must hold 1 for tokens and 0 for padding, and at least one 1".into(),
                 ));
             }
+        }
+        if let (None, Padding::Zeroed { unmarked: Some(padding) }) = (&self.attention_mask, plan.embedding.padding) {
+            self.mask_as_many(padding);
         }
         if let Some(types) = &self.token_type_ids {
             self.check_length("token_type_ids", types)?;

@@ -158,8 +158,8 @@ fn stacked(block: &Block, role: Role, layout: Layout) -> Result<Tensor> {
 fn as_stored(weight: &Tensor, layout: Layout) -> Result<Tensor> {
     let weight = weight.f_to_kind(Kind::Float)?;
     Ok(match layout {
-        Layout::OutIn => weight,
-        Layout::InOut => weight.f_tr()?,
+        Layout::OutIn | Layout::OutByHead(_) => weight,
+        Layout::InOut | Layout::InByHead(_) => weight.f_tr()?,
     })
 }
 

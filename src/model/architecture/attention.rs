@@ -1,6 +1,6 @@
 //! Attention, and how positions enter it.
 
-use super::{Linear, Norm};
+use super::{Linear, Norm, Table};
 
 /// Attention of queries over keys and values.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub struct Attention {
     pub head_norms: Option<HeadNorms>,
     /// What positions add to the scaled scores.
     pub position_bias: Option<PositionBias>,
+    /// What distances add to the products of queries and keys through matrices of the layer's own.
+    pub relative: Option<Relative>,
     /// A cap c: scores become c·tanh(score / c), before the mask.
     pub soft_cap: Option<f64>,
     /// How far a position sees, its own place included: backwards, and as far forwards where it sees both ways. All
@@ -43,6 +45,7 @@ impl Attention {
             rotary: None,
             head_norms: None,
             position_bias: None,
+            relative: None,
             soft_cap: None,
             window: None,
         }
@@ -93,9 +96,9 @@ pub struct HeadNorms {
 pub enum PositionBias {
     /// A learned number for every bucket of distances (T5, MPNet).
     Buckets {
-        /// Table (buckets,H).
-        table: String,
-        /// Number of buckets, and the distance from which all fall into the last.
+        /// Rows of H numbers; a file may have more of them than there are buckets.
+        table: Table,
+        /// Which row a distance has.
         buckets: Buckets,
     },
     /// The distance to the key times a number for each head (ALiBi).
@@ -134,6 +137,54 @@ pub struct Buckets {
     pub max_distance: usize,
     /// Whether keys after the query have buckets of their own.
     pub both_ways: bool,
+}
+
+/// What the distance between query and key adds to their product, through matrices of each layer (XLNet, DeBERTa).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Relative {
+    /// The vectors of distances, the same for all layers.
+    pub distances: Distances,
+    /// From them to the position keys (H·d) that queries meet.
+    pub key: Option<Linear>,
+    /// From them to the position queries (H·d) that keys meet.
+    pub query: Option<Linear>,
+    /// What is added to queries on the way.
+    pub query_biases: Option<QueryBiases>,
+}
+
+/// The vectors of distances.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Distances {
+    /// Sines of the distance over 10000^(2i/width), then the cosines (Transformer-XL, XLNet).
+    Sinusoidal {
+        /// Numbers of a distance.
+        width: usize,
+        /// Distances beyond it count as it.
+        clamp: Option<usize>,
+    },
+    /// Rows of the file, half of them for keys after the query; farther distances have the outermost rows (DeBERTa).
+    Learned {
+        /// The rows.
+        table: Table,
+        /// The norm of the rows.
+        norm: Option<Norm>,
+        /// Where only the nearer half have rows of their own and farther ones share rows by their logarithm: how far
+        /// these reach.
+        reach: Option<usize>,
+    },
+}
+
+/// What XLNet adds to queries before they meet keys, position keys and segments: whole tensor names, (H,d) each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryBiases {
+    /// Before they meet keys.
+    pub content: String,
+    /// Before they meet position keys.
+    pub position: String,
+    /// Before they meet segments.
+    pub segment: String,
+    /// What stands for the same segment and for another one (2,H,d).
+    pub segments: String,
 }
 
 /// Rotary positions.

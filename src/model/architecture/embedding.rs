@@ -1,6 +1,6 @@
 //! How tokens become vectors.
 
-use super::{Linear, Norm};
+use super::{Activation, Linear, Norm};
 
 /// How tokens become vectors: a sum of table rows, normed and mapped to the model's width where the family does so.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,10 @@ pub struct Embedding {
     pub norm: Option<Norm>,
     /// A map to the model's width, and where it stands.
     pub project: Option<(Linear, Place)>,
+    /// What becomes of padded positions.
+    pub padding: Padding,
+    /// A convolution of the embedded rows, which is added to the stream after the first block (DeBERTa v2).
+    pub neighbours: Option<Convolution>,
 }
 
 impl Embedding {
@@ -32,6 +36,8 @@ impl Embedding {
             languages: None,
             norm: None,
             project: None,
+            padding: Padding::Hidden,
+            neighbours: None,
         }
     }
 }
@@ -127,4 +133,32 @@ pub enum Segments {
     Table(Table),
     /// Attention tells the same type from another one, when types are given (XLNet).
     Relative,
+}
+
+/// What becomes of padded positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Padding {
+    /// No other position sees them.
+    Hidden,
+    /// Their vectors are set to 0 after the embedding and after every block, too.
+    Zeroed {
+        /// Where no attention mask is given, as many positions at the end are padding as the input has tokens of this
+        /// id (XLM).
+        unmarked: Option<i64>,
+    },
+}
+
+/// A convolution over neighbouring positions, and the norm of the stream that it is added to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Convolution {
+    /// Name of weight (D,D/groups,kernel) and bias.
+    pub name: String,
+    /// Positions that it mixes, an odd number.
+    pub kernel: usize,
+    /// The stream's width falls into so many parts, each mixed for itself.
+    pub groups: usize,
+    /// The non-linearity.
+    pub activation: Activation,
+    /// The norm.
+    pub norm: Norm,
 }

@@ -68,6 +68,8 @@ pub struct Stack {
 pub enum Sees {
     /// Itself and those before it.
     Causal,
+    /// Itself and those before it, padded ones too (XLM).
+    CausalAndPadding,
     /// All.
     Both,
 }
@@ -147,4 +149,9 @@ pub enum Layout {
     OutIn,
     /// Rows are inputs (GPT-2's `Conv1D`).
     InOut,
+    /// Rows are outputs, inputs stand on two axes, so many heads and a head's width, and the tensor has the name
+    /// alone (XLNet).
+    OutByHead(usize),
+    /// Rows are inputs, outputs stand on two axes.
+    InByHead(usize),
 }

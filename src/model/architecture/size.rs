@@ -37,14 +37,22 @@ impl Stack {
                 biases.push(bias);
             }
         }
-        let heads = self.blocks.first().map_or(0, |block| block.attention.heads);
+        let mut distances: Vec<&Distances> = Vec::new();
+        for relative in self.blocks.iter().filter_map(|block| block.attention.relative.as_ref()) {
+            if !distances.contains(&&relative.distances) {
+                distances.push(&relative.distances);
+            }
+        }
+        let neighbours = self.embedding.neighbours.as_ref();
         positions
             + segments
             + languages.as_ref().map_or(0, Table::parameters)
             + norm.as_ref().map_or(0, |norm| norm.parameters(summed))
             + project.as_ref().map_or(0, |(linear, _)| linear.parameters())
             + different.map(|(_, block)| block.parameters(self.width)).sum::<usize>()
-            + biases.into_iter().map(|bias| bias.parameters(heads)).sum::<usize>()
+            + biases.into_iter().map(PositionBias::parameters).sum::<usize>()
+            + distances.into_iter().map(Distances::parameters).sum::<usize>()
+            + neighbours.map_or(0, |convolution| convolution.parameters(self.width))
             + self.final_norm.as_ref().map_or(0, |norm| norm.parameters(self.width))
             + self.project.as_ref().map_or(0, Linear::parameters)
     }
@@ -93,16 +101,46 @@ impl Attention {
             .head_norms
             .as_ref()
             .map_or(0, |norms| norms.query.parameters(self.head_dim) + norms.key.parameters(self.head_dim));
-        projection + head_norms + self.output.parameters()
+        let relative = self.relative.as_ref().map_or(0, |relative| relative.parameters(&self.projection));
+        projection + head_norms + relative + self.output.parameters()
     }
 }
 
 impl PositionBias {
-    fn parameters(&self, heads: usize) -> usize {
+    fn parameters(&self) -> usize {
         match self {
-            PositionBias::Buckets { buckets, .. } => buckets.count * heads,
+            PositionBias::Buckets { table, .. } => table.parameters(),
             PositionBias::Slopes(_) => 0,
         }
+    }
+}
+
+impl Distances {
+    fn parameters(&self) -> usize {
+        match self {
+            Distances::Learned { table, norm, .. } => {
+                table.parameters() + norm.as_ref().map_or(0, |norm| norm.parameters(table.width))
+            }
+            Distances::Sinusoidal { .. } => 0,
+        }
+    }
+}
+
+impl Relative {
+    /// All but the vectors of distances, which layers share, and matrices that `projection` has already.
+    fn parameters(&self, projection: &Projection) -> usize {
+        let maps = [&self.key, &self.query].into_iter().flatten();
+        let own = maps
+            .filter(|map| !matches!(projection, Projection::Separate { query, key, .. } if [query, key].contains(map)));
+        let own: usize = own.map(Linear::parameters).sum();
+        // Three biases and two segments, each as wide as the heads together.
+        own + self.query_biases.as_ref().and(self.key.as_ref()).map_or(0, |key| 5 * key.outputs)
+    }
+}
+
+impl Convolution {
+    fn parameters(&self, width: usize) -> usize {
+        width * (width / self.groups) * self.kernel + width + self.norm.parameters(width)
     }
 }
 

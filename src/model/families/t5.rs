@@ -63,7 +63,11 @@ pub(super) fn build(config: &Config, kin: Kin) -> Result<Architecture> {
                 attn_norms: norms(0),
                 attention: Attention {
                     position_bias: Some(PositionBias::Buckets {
-                        table: format!("{name}.block.{with_bias}.layer.0.SelfAttention.relative_attention_bias"),
+                        table: Table::new(
+                            format!("{name}.block.{with_bias}.layer.0.SelfAttention.relative_attention_bias"),
+                            bucket_count,
+                            heads,
+                        ),
                         buckets: Buckets { count: bucket_count, max_distance, both_ways: !decodes },
                     }),
                     ..attention("0.SelfAttention")

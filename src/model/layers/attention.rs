@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Angles, Linear, Norm, Rotary};
+use super::{Angles, Linear, Norm, Relative, Rotary, Seen};
 use crate::Result;
 use crate::model::architecture::{self, FusedOrder};
 use crate::model::weights::Weights;
@@ -18,6 +18,7 @@ pub(crate) struct Attention {
     heads: i64,
     kv_heads: i64,
     head_dim: i64,
+    relative: Option<Relative>,
     /// Products of queries and keys are multiplied by it.
     pub scale: f64,
     soft_cap: Option<f64>,
@@ -44,6 +45,8 @@ pub(crate) struct Positions<'a> {
     pub rotation: Option<(&'a Rotary, &'a Angles)>,
     /// What positions add to the scaled scores (H,T,S).
     pub bias: Option<&'a Tensor>,
+    /// What the layer's own matrices for distances read.
+    pub relative: Option<Seen<'a>>,
 }
 
 impl Attention {
@@ -72,6 +75,10 @@ impl Attention {
             heads: plan.heads as i64,
             kv_heads: plan.kv_heads as i64,
             head_dim: plan.head_dim as i64,
+            relative: match &plan.relative {
+                Some(relative) => Some(Relative::load(relative, plan.heads, plan.head_dim, weights)?),
+                None => None,
+            },
             scale: plan.scale,
             soft_cap: plan.soft_cap,
         })
@@ -102,9 +109,16 @@ impl Attention {
             ),
             None => (query, key),
         };
+        let (query, bias) = match (&self.relative, positions.relative) {
+            (Some(relative), Some(seen)) => {
+                let bias = relative.bias(&query, &key, seen)?.f_mul_scalar(self.scale)?;
+                (relative.content_query(&query)?, Some(bias))
+            }
+            _ => (query, positions.bias.map(Tensor::shallow_clone)),
+        };
         let mut scores = self.per_key_head(&query.f_mul_scalar(self.scale)?, &key.f_transpose(1, 2)?)?;
-        if let Some(bias) = positions.bias {
-            scores = scores.f_add(&watcher.at(Site::PositionBias(layer), bias.shallow_clone())?)?;
+        if let Some(bias) = bias {
+            scores = scores.f_add(&watcher.at(Site::PositionBias(layer), bias)?)?;
         }
         if let Some(cap) = self.soft_cap {
             scores = scores.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?;

@@ -156,7 +156,7 @@ impl Cross {
     /// The stream (T,D) after cross attention.
     fn forward(&self, layer: usize, stream: Tensor, memory: &Memory, watcher: &mut dyn Watcher) -> Result<Tensor> {
         let input = self.norms.read(Site::AttnNorm(layer), &stream, watcher)?;
-        let positions = Positions { hidden: memory.hidden, rotation: None, bias: None };
+        let positions = Positions { hidden: memory.hidden, rotation: None, bias: None, relative: None };
         let written = self.attention.forward(layer, &input, Some(memory.output), &positions, watcher)?;
         let out = watcher.at(Site::AttnOut(layer), self.norms.write(written)?)?;
         let stream = watcher.at(Site::ResidMid(layer), stream.f_add(&out)?)?;

@@ -23,6 +23,12 @@ impl Linear {
         let weight = match plan.layout {
             Layout::OutIn => weights.tensor(&name, &[stored, plan.inputs])?,
             Layout::InOut => weights.tensor(&name, &[plan.inputs, stored])?.f_transpose(0, 1)?,
+            Layout::OutByHead(heads) => {
+                weights.tensor(&plan.name, &[stored, heads, plan.inputs / heads])?.f_flatten(1, 2)?
+            }
+            Layout::InByHead(heads) => {
+                weights.tensor(&plan.name, &[plan.inputs, heads, stored / heads])?.f_flatten(1, 2)?.f_transpose(0, 1)?
+            }
         };
         let bias = match plan.bias {
             true => Some(part(weights.tensor(&format!("{}.bias", plan.name), &[stored])?)?),

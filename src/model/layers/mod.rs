@@ -4,16 +4,20 @@
 
 mod attention;
 mod block;
+mod convolution;
 mod linear;
 mod mlp;
 mod norm;
 mod position_bias;
+mod relative;
 mod rotary;
 
 pub(crate) use attention::{Attention, Positions, Role};
 pub(crate) use block::{Block, Memory};
+pub(crate) use convolution::Convolution;
 pub(crate) use linear::Linear;
 pub(crate) use mlp::{Mlp, activate};
 pub(crate) use norm::Norm;
 pub(crate) use position_bias::PositionBias;
+pub(crate) use relative::{DistanceVectors, Distances, Relative, Seen};
 pub(crate) use rotary::{Angles, Rotary};

@@ -16,11 +16,10 @@ pub(crate) enum PositionBias {
 }
 
 impl PositionBias {
-    pub(crate) fn load(plan: &architecture::PositionBias, heads: usize, weights: &Weights) -> Result<PositionBias> {
+    pub(crate) fn load(plan: &architecture::PositionBias, weights: &Weights) -> Result<PositionBias> {
         Ok(match plan {
             architecture::PositionBias::Buckets { table, buckets } => {
-                let table = weights.tensor(&format!("{table}.weight"), &[buckets.count, heads])?;
-                PositionBias::Buckets { table, buckets: *buckets }
+                PositionBias::Buckets { table: weights.table(table)?, buckets: *buckets }
             }
             architecture::PositionBias::Slopes(slopes) => {
                 let kind = if slopes.rounded { Kind::BFloat16 } else { Kind::Float };

@@ -1,0 +1,42 @@
+//! A convolution over neighbouring positions.
+
+use tch::Tensor;
+
+use super::{Norm, activate};
+use crate::Result;
+use crate::model::architecture::{self, Activation};
+use crate::model::weights::Weights;
+
+/// What a convolution of the embedding adds to the stream after the first block.
+#[derive(Debug)]
+pub(crate) struct Convolution {
+    /// (D,D/groups,kernel).
+    weight: Tensor,
+    /// (D).
+    bias: Tensor,
+    groups: i64,
+    activation: Activation,
+    norm: Norm,
+}
+
+impl Convolution {
+    pub(crate) fn load(plan: &architecture::Convolution, width: usize, weights: &Weights) -> Result<Convolution> {
+        let shape = [width, width / plan.groups, plan.kernel];
+        Ok(Convolution {
+            weight: weights.tensor(&format!("{}.weight", plan.name), &shape)?,
+            bias: weights.tensor(&format!("{}.bias", plan.name), &[width])?,
+            groups: plan.groups as i64,
+            activation: plan.activation,
+            norm: Norm::load(&plan.norm, width, weights)?,
+        })
+    }
+
+    /// The stream (T,D) with what the embedded rows (T,D) and their neighbours add to it, normed.
+    pub(crate) fn forward(&self, embedded: &Tensor, stream: &Tensor) -> Result<Tensor> {
+        let rows = embedded.f_tr()?.f_unsqueeze(0)?;
+        let beside = (self.weight.size()[2] - 1) / 2;
+        let mixed = rows.f_conv1d(&self.weight, Some(&self.bias), [1], [beside], [1], self.groups)?;
+        let mixed = mixed.f_squeeze_dim(0)?.f_tr()?;
+        self.norm.forward(&stream.f_add(&activate(self.activation, &mixed)?)?)
+    }
+}
