@@ -3,8 +3,13 @@
 //! Nothing outside this folder knows a family's name.
 
 mod bart;
+mod albert;
+mod bert;
 mod bloom;
 mod ctrl;
+mod distilbert;
+mod electra;
+mod encoder;
 mod falcon;
 pub(crate) mod gguf;
 mod gpt2;
@@ -17,11 +22,13 @@ mod marian;
 mod mbart;
 mod mistral;
 mod mt5;
+mod mpnet;
 mod openai_gpt;
 mod opt;
 mod pegasus;
 mod qwen2;
 mod qwen3;
+mod roberta;
 mod rope;
 mod t5;
 mod umt5;
@@ -76,6 +83,14 @@ const FAMILIES: &[Family] = &[
     Family::new("mbart", "mBART, mBART-50", mbart::read),
     Family::new("marian", "OPUS-MT", marian::read),
     Family::new("pegasus", "Pegasus", pegasus::read),
+    Family::new("bert", "BERT, MiniLM", bert::read),
+    Family::new("roberta", "RoBERTa", roberta::read),
+    Family::new("camembert", "CamemBERT", roberta::camembert),
+    Family::new("xlm-roberta", "XLM-RoBERTa", roberta::xlm_roberta),
+    Family::new("distilbert", "DistilBERT", distilbert::read),
+    Family::new("mpnet", "MPNet", mpnet::read),
+    Family::new("albert", "ALBERT", albert::read),
+    Family::new("electra", "ELECTRA", electra::read),
 ];
 
 /// Every family that Flowlens can compute.
@@ -240,6 +255,16 @@ mod tests {
             ("marian", json!({"share_encoder_decoder_embeddings": "no"}), "share_encoder_decoder_embeddings"),
             ("marian", json!({"decoder_layers": 100_000}), "decoder_layers"),
             ("qwen3", json!({"max_window_layers": "all", "use_sliding_window": true}), "max_window_layers"),
+            ("bert", json!({"position_embedding_type": "relative_key"}), "position_embedding_type"),
+            ("bert", json!({"is_decoder": true, "add_cross_attention": true}), "add_cross_attention"),
+            ("bert", json!({"num_attention_heads": 5}), "num_attention_heads"),
+            ("bert", json!({"hidden_act": "gleu"}), "hidden_act"),
+            ("bert", json!({"type_vocab_size": -1}), "type_vocab_size"),
+            ("roberta", json!({"pad_token_id": 1000}), "pad_token_id"),
+            ("distilbert", json!({"n_heads": 5}), "n_heads"),
+            ("mpnet", json!({"relative_attention_num_buckets": 16}), "relative_attention_num_buckets"),
+            ("albert", json!({"inner_group_num": 4096}), "inner_group_num"),
+            ("electra_padded", json!({"embedding_size": 0}), "embedding_size"),
         ] {
             let keys = config(fixture, changes.clone());
             let error = read(&keys).expect_err(&format!("{fixture} with {changes}")).to_string();
