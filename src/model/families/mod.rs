@@ -22,6 +22,7 @@ mod marian;
 mod mbart;
 mod mistral;
 mod mt5;
+mod modernbert;
 mod mpnet;
 mod openai_gpt;
 mod opt;
@@ -91,6 +92,7 @@ const FAMILIES: &[Family] = &[
     Family::new("mpnet", "MPNet", mpnet::read),
     Family::new("albert", "ALBERT", albert::read),
     Family::new("electra", "ELECTRA", electra::read),
+    Family::new("modernbert", "ModernBERT", modernbert::read),
 ];
 
 /// Every family that Flowlens can compute.
@@ -265,6 +267,8 @@ mod tests {
             ("mpnet", json!({"relative_attention_num_buckets": 16}), "relative_attention_num_buckets"),
             ("albert", json!({"inner_group_num": 4096}), "inner_group_num"),
             ("electra_padded", json!({"embedding_size": 0}), "embedding_size"),
+            ("modernbert_local", json!({"layer_types": ["full_attention"]}), "layer_types"),
+            ("modernbert_local", json!({"layer_types": null, "rope_scaling": {"rope_type": "mrope"}}), "mrope"),
         ] {
             let keys = config(fixture, changes.clone());
             let error = read(&keys).expect_err(&format!("{fixture} with {changes}")).to_string();
