@@ -33,6 +33,7 @@ mod roberta;
 mod rope;
 mod t5;
 mod umt5;
+mod xlm;
 
 use serde_json::{Map, Value};
 
@@ -93,6 +94,7 @@ const FAMILIES: &[Family] = &[
     Family::new("albert", "ALBERT", albert::read),
     Family::new("electra", "ELECTRA", electra::read),
     Family::new("modernbert", "ModernBERT", modernbert::read),
+    Family::new("xlm", "XLM", xlm::read),
 ];
 
 /// Every family that Flowlens can compute.
@@ -267,6 +269,8 @@ mod tests {
             ("mpnet", json!({"relative_attention_num_buckets": 16}), "relative_attention_num_buckets"),
             ("albert", json!({"inner_group_num": 4096}), "inner_group_num"),
             ("electra_padded", json!({"embedding_size": 0}), "embedding_size"),
+            ("xlm", json!({"asm": true}), "asm"),
+            ("xlm", json!({"is_encoder": false}), "is_encoder"),
             ("modernbert_local", json!({"layer_types": ["full_attention"]}), "layer_types"),
             ("modernbert_local", json!({"layer_types": null, "rope_scaling": {"rope_type": "mrope"}}), "mrope"),
         ] {
