@@ -71,11 +71,13 @@ mod half_precision {
     /// that the answer is the float32 one as far as 8 bits of mantissa carry it.
     #[test]
     fn every_family_computes_in_bfloat16() {
-        for name in ["gpt2", "gpt_neo", "gptj", "gpt_neox", "llama_gqa", "mistral", "qwen2", "qwen3"] {
+        let decoders = ["gpt2", "gpt_neo", "gptj", "gpt_neox", "llama_gqa", "mistral", "qwen2", "qwen3"];
+        let encoders = ["bert", "mpnet", "albert", "modernbert_local", "xlm", "xlnet", "deberta_v2", "deberta_v2_conv"];
+        for name in decoders.into_iter().chain(encoders) {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity").join(name);
             let checkpoint = Checkpoint::open(&folder).unwrap();
             let plan = families::read(checkpoint.config()).unwrap();
-            let tokens = Tokens::from_ids(vec![5, 17, 3, 99, 42, 8]);
+            let tokens = Tokens::from_ids(vec![5, 17, 3, 29, 42, 8]);
             let run = |dtype| {
                 let network = Network::load(&plan, &checkpoint, dtype, Device::Cpu).unwrap();
                 network.forward(&tokens, &mut Unwatched).unwrap().unwrap()

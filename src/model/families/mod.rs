@@ -7,6 +7,7 @@ mod albert;
 mod bert;
 mod bloom;
 mod ctrl;
+mod deberta_v2;
 mod distilbert;
 mod electra;
 mod encoder;
@@ -34,6 +35,7 @@ mod rope;
 mod t5;
 mod umt5;
 mod xlm;
+mod xlnet;
 
 use serde_json::{Map, Value};
 
@@ -95,6 +97,8 @@ const FAMILIES: &[Family] = &[
     Family::new("electra", "ELECTRA", electra::read),
     Family::new("modernbert", "ModernBERT", modernbert::read),
     Family::new("xlm", "XLM", xlm::read),
+    Family::new("xlnet", "XLNet", xlnet::read),
+    Family::new("deberta-v2", "DeBERTa v2 and v3", deberta_v2::read),
 ];
 
 /// Every family that Flowlens can compute.
@@ -271,6 +275,14 @@ mod tests {
             ("electra_padded", json!({"embedding_size": 0}), "embedding_size"),
             ("xlm", json!({"asm": true}), "asm"),
             ("xlm", json!({"is_encoder": false}), "is_encoder"),
+            ("xlnet", json!({"bi_data": true}), "bi_data"),
+            ("xlnet", json!({"attn_type": "both"}), "attn_type"),
+            ("xlnet", json!({"d_head": 5}), "d_head"),
+            ("deberta_v2", json!({"attention_head_size": 5}), "attention_head_size"),
+            ("deberta_v2", json!({"conv_kernel_size": 4}), "conv_kernel_size"),
+            ("deberta_v2", json!({"conv_kernel_size": 3, "conv_groups": 5}), "conv_groups"),
+            ("deberta_v2", json!({"position_buckets": 1}), "position_buckets"),
+            ("deberta_v2", json!({"pos_att_type": 3}), "pos_att_type"),
             ("modernbert_local", json!({"layer_types": ["full_attention"]}), "layer_types"),
             ("modernbert_local", json!({"layer_types": null, "rope_scaling": {"rope_type": "mrope"}}), "mrope"),
         ] {
