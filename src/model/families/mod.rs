@@ -2,8 +2,8 @@
 //!
 //! Nothing outside this folder knows a family's name.
 
-mod bart;
 mod albert;
+mod bart;
 mod bert;
 mod bloom;
 mod ctrl;
@@ -22,9 +22,9 @@ mod llama;
 mod marian;
 mod mbart;
 mod mistral;
-mod mt5;
 mod modernbert;
 mod mpnet;
+mod mt5;
 mod openai_gpt;
 mod opt;
 mod pegasus;
