@@ -3,8 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::super::batch;
-use crate::model::architecture::NormKind;
-use crate::model::layers::{self, Norm, Role};
+use crate::model::layers::{self, Role};
 use crate::trace::Trace;
 use crate::{Result, Site};
 
@@ -114,16 +113,16 @@ impl<'a> Attention<'a> {
     pub fn keys(&self, head: usize, positions: &[usize]) -> Result<Keys> {
         let keys = match self.rotary {
             true => self.of_key_head(Site::RotatedKey(self.layer), head)?,
-            false => self.normed(self.of_key_head(Site::Key(self.layer), head)?, Role::Key)?,
+            false => self.normed(Role::Key)?.f_get(self.weights.key_head(head) as i64)?,
         };
         let mut along = keys.f_index_select(0, &indices(positions, &keys)?)?;
         along = self.turned_back(&along)?;
         let mut offsets = vec![0.; positions.len()];
         if let Some((norm, _)) = self.weights.head_norms() {
-            let query = self.own(Site::Query(self.layer), head)?;
-            let (pulled, constant) = pull_back(norm, &query, &along)?;
+            let queries = self.here(Site::Query(self.layer))?;
+            let (pulled, constant) = norm.pull_back(head, &queries, &along)?;
             along = pulled;
-            offsets = constant;
+            offsets = constant.map_or(Ok(offsets), |constant| batch::numbers(&constant))?;
         }
         if let Some(bias) = self.weights.bias(Role::Query, head)? {
             let constant = batch::numbers(&along.f_mv(&bias.f_to_kind(Kind::Float)?)?)?;
@@ -137,13 +136,12 @@ impl<'a> Attention<'a> {
     /// the query's own place it gives the score, so that only content counts, not distance.
     pub fn query(&self, head: usize) -> Result<Tensor> {
         let mut along = match self.rotary {
-            true => self.turned_back(&self.own(Site::RotatedQuery(self.layer), head)?)?,
-            false => self.normed(self.own(Site::Query(self.layer), head)?, Role::Query)?,
+            true => self.turned_back(&self.here(Site::RotatedQuery(self.layer))?.f_get(head as i64)?)?,
+            false => self.normed(Role::Query)?.f_get(head as i64)?.f_narrow(0, self.position, 1)?,
         };
         let key_head = self.weights.key_head(head);
         if let Some((_, norm)) = self.weights.head_norms() {
-            let key = self.of_key_head(Site::Key(self.layer), head)?.f_narrow(0, self.position, 1)?;
-            along = pull_back(norm, &key, &along)?.0;
+            along = norm.pull_back(key_head, &self.here(Site::Key(self.layer))?, &along)?.0;
         }
         Ok(along.f_matmul(&self.weights.weight(Role::Key, key_head)?.f_to_kind(Kind::Float)?)?.f_get(0)?)
     }
@@ -154,16 +152,19 @@ impl<'a> Attention<'a> {
         Ok(all.f_to_kind(Kind::Float)?)
     }
 
-    /// The row (1,d) of a query head at the position.
-    fn own(&self, site: Site, head: usize) -> Result<Tensor> {
-        Ok(self.trace.tensor(site)?.f_get(head as i64)?.f_narrow(0, self.position, 1)?.f_to_kind(Kind::Float)?)
+    /// The rows (H,1,d) of all heads at the position.
+    fn here(&self, site: Site) -> Result<Tensor> {
+        Ok(self.trace.tensor(site)?.f_narrow(1, self.position, 1)?.f_to_kind(Kind::Float)?)
     }
 
-    fn normed(&self, rows: Tensor, role: Role) -> Result<Tensor> {
+    /// All queries or keys (H,T,d), normed where the model does so.
+    fn normed(&self, role: Role) -> Result<Tensor> {
+        let site = if role == Role::Query { Site::Query(self.layer) } else { Site::Key(self.layer) };
+        let heads = self.trace.tensor(site)?.f_to_kind(Kind::Float)?;
         match (self.weights.head_norms(), role) {
-            (Some((query, _)), Role::Query) => query.forward(&rows),
-            (Some((_, key)), _) => key.forward(&rows),
-            (None, _) => Ok(rows),
+            (Some((query, _)), Role::Query) => query.forward(&heads),
+            (Some((_, key)), _) => key.forward(&heads),
+            (None, _) => Ok(heads),
         }
     }
 
@@ -174,20 +175,6 @@ impl<'a> Attention<'a> {
             None => Ok(rows.shallow_clone()),
         }
     }
-}
-
-/// Directions (n,d) behind a norm as directions before it, the norm's scale held fixed at `input` (1,d), and what its
-/// bias adds to each.
-fn pull_back(norm: &Norm, input: &Tensor, along: &Tensor) -> Result<(Tensor, Vec<f64>)> {
-    let constant = match &norm.bias {
-        Some(bias) => batch::numbers(&along.f_mv(&bias.f_to_kind(Kind::Float)?)?)?,
-        None => vec![0.; along.size()[0] as usize],
-    };
-    let mut before = along.f_mul(&norm.gain.f_to_kind(Kind::Float)?)?.f_div(&norm.divisor(input)?)?;
-    if matches!(norm.kind, NormKind::Layer { .. }) {
-        before = before.f_sub(&before.f_mean_dim([-1i64].as_slice(), true, Kind::Float)?)?;
-    }
-    Ok((before, constant))
 }
 
 fn indices(positions: &[usize], beside: &Tensor) -> Result<Tensor> {

@@ -19,7 +19,7 @@ pub struct Attention {
     pub scale: f64,
     /// Rotation of queries and keys by position.
     pub rotary: Option<Rotary>,
-    /// Norm of each query and key head before rotation.
+    /// Norms of queries and keys before rotation.
     pub head_norms: Option<HeadNorms>,
     /// What positions add to the scaled scores.
     pub position_bias: Option<PositionBias>,
@@ -82,13 +82,26 @@ pub enum FusedOrder {
     Groups,
 }
 
-/// Norms of single heads (width d) before rotation.
+/// Norms of queries and keys before rotation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeadNorms {
     /// Of queries.
     pub query: Norm,
     /// Of keys.
     pub key: Norm,
+    /// How many heads one norm spans.
+    pub span: Span,
+}
+
+/// How many heads one norm spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// One, and all heads have the same (Qwen 3).
+    Head,
+    /// One, and each head has its own; the head's number stands behind the norm's name (StableLM).
+    EachHead,
+    /// All of them, side by side: H·d numbers (OLMo 2).
+    AllHeads,
 }
 
 /// What positions add to the scaled scores, head by head.

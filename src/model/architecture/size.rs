@@ -97,10 +97,11 @@ impl Attention {
             Projection::Separate { query, key, value } => query.parameters() + key.parameters() + value.parameters(),
             Projection::Fused { linear, .. } => linear.parameters(),
         };
-        let head_norms = self
-            .head_norms
-            .as_ref()
-            .map_or(0, |norms| norms.query.parameters(self.head_dim) + norms.key.parameters(self.head_dim));
+        let head_norms = self.head_norms.as_ref().map_or(0, |norms| {
+            let heads = |count| if norms.span == Span::Head { 1 } else { count };
+            norms.query.parameters(heads(self.heads) * self.head_dim)
+                + norms.key.parameters(heads(self.kv_heads) * self.head_dim)
+        });
         let relative = self.relative.as_ref().map_or(0, |relative| relative.parameters(&self.projection));
         projection + head_norms + relative + self.output.parameters()
     }

@@ -19,7 +19,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     if config.optional_size(&["head_dim"])?.is_some_and(|given| given != head_dim) {
         return Err(Error::config("head_dim", format!("is not hidden_size / num_attention_heads ({head_dim})")));
     }
-    let spelling = rope::Spelling { theta: "rotary_emb_base", fraction: Some(("rotary_pct", 0.25)) };
+    let spelling = rope::Spelling { theta: "rotary_emb_base", fraction: Some(("rotary_pct", 0.25)), ..rope::LLAMA };
     let Rope { rotary, context } = rope::rope(config, &spelling, head_dim, context)?;
     let block = |layer: usize| {
         let name = |part: &str| layer_name("layers", layer, part);

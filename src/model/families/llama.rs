@@ -1,6 +1,6 @@
 //! Llama 1 to 3, SmolLM2, and the block that Mistral and Qwen share with them.
 
-use super::rope::{self, Rope};
+use super::rope::{self, Rope, Spelling};
 use super::{head, layer_name, linear};
 use crate::Result;
 use crate::model::architecture::*;
@@ -12,26 +12,61 @@ pub(super) struct Variant {
     pub query_key_value_bias: bool,
     pub output_bias: bool,
     pub mlp_bias: bool,
+    /// All norms, but for their names.
+    pub norm: Norm,
+    /// Whether each query and key head is normed as well.
     pub head_norms: bool,
+    pub activation: Activation,
+    /// How the rotation is spelled.
+    pub rope: Spelling,
     /// Head width when the config does not give one; model width / heads when absent.
     pub head_dim: Option<usize>,
     /// Key heads when the config does not give them; as many as query heads when absent.
     pub kv_heads: Option<usize>,
     /// The longest prompt when the config does not give one.
     pub context: usize,
+    /// Whether the token table is the head as well when the config does not say.
+    pub tied: bool,
+}
+
+impl Variant {
+    /// Llama's own, without biases.
+    pub(super) fn llama(family: &'static str, config: &Config) -> Result<Variant> {
+        Ok(Variant {
+            family,
+            query_key_value_bias: false,
+            output_bias: false,
+            mlp_bias: false,
+            norm: Norm::rms("", config.positive(&["rms_norm_eps"], 1e-6)?),
+            head_norms: false,
+            activation: config.activation("hidden_act", "silu")?,
+            rope: rope::LLAMA,
+            head_dim: None,
+            kv_heads: None,
+            context: 2048,
+            tied: false,
+        })
+    }
+
+    /// Width of a head.
+    pub(super) fn head_dim(&self, config: &Config) -> Result<usize> {
+        match config.optional_size(&["head_dim"])?.or(self.head_dim) {
+            Some(head_dim) => Ok(head_dim),
+            None => {
+                let heads = config.size(&["num_attention_heads"])?;
+                divide(("hidden_size", config.size(&["hidden_size"])?), ("num_attention_heads", heads))
+            }
+        }
+    }
 }
 
 pub(super) fn read(config: &Config) -> Result<Architecture> {
     let attention_bias = config.flag("attention_bias", false)?;
     let variant = Variant {
-        family: "llama",
         query_key_value_bias: attention_bias,
         output_bias: attention_bias,
         mlp_bias: config.flag("mlp_bias", false)?,
-        head_norms: false,
-        head_dim: None,
-        kv_heads: None,
-        context: 2048,
+        ..Variant::llama("llama", config)?
     };
     build(config, variant, |_| None)
 }
@@ -53,16 +88,11 @@ pub(super) fn build(
     let absent = if config.has("num_key_value_heads") { heads } else { variant.kv_heads.unwrap_or(heads) };
     let kv_heads = config.optional_size(&["num_key_value_heads"])?.unwrap_or(absent);
     divide(("num_attention_heads", heads), ("num_key_value_heads", kv_heads))?;
-    let head_dim = match config.optional_size(&["head_dim"])?.or(variant.head_dim) {
-        Some(head_dim) => head_dim,
-        None => divide(("hidden_size", width), ("num_attention_heads", heads))?,
-    };
+    let head_dim = variant.head_dim(config)?;
     let inner = config.size(&["intermediate_size"])?;
     let context = config.optional_size(&["max_position_embeddings"])?.unwrap_or(variant.context);
-    let eps = config.positive(&["rms_norm_eps"], 1e-6)?;
-    let activation = config.activation("hidden_act", "silu")?;
-    let Rope { rotary, context } = rope::rope(config, &rope::LLAMA, head_dim, context)?;
-    let norm = |name: String| Norm::rms(name, eps);
+    let Rope { rotary, context } = rope::rope(config, &variant.rope, head_dim, context)?;
+    let norm = |name: String| Norm { name, ..variant.norm.clone() };
     let block = |layer: usize| {
         let name = |part: &str| layer_name("layers", layer, part);
         let (queries, keys) = (heads * head_dim, kv_heads * head_dim);
@@ -72,9 +102,11 @@ pub(super) fn build(
             attention: Attention {
                 kv_heads,
                 rotary: Some(rotary.clone()),
-                head_norms: variant
-                    .head_norms
-                    .then(|| HeadNorms { query: norm(name("self_attn.q_norm")), key: norm(name("self_attn.k_norm")) }),
+                head_norms: variant.head_norms.then(|| HeadNorms {
+                    query: norm(name("self_attn.q_norm")),
+                    key: norm(name("self_attn.k_norm")),
+                    span: Span::Head,
+                }),
                 window: window(layer),
                 ..Attention::plain(
                     Projection::Separate {
@@ -93,7 +125,7 @@ pub(super) fn build(
                 up: linear(name("mlp.up_proj"), width, inner, variant.mlp_bias),
                 gate: Some(linear(name("mlp.gate_proj"), width, inner, variant.mlp_bias)),
                 down: linear(name("mlp.down_proj"), inner, width, variant.mlp_bias),
-                activation,
+                activation: variant.activation,
             },
         }
     };
@@ -107,5 +139,5 @@ pub(super) fn build(
         final_norm: Some(norm("norm".into())),
         project: None,
     };
-    Ok(Architecture::of(variant.family, "model.", main, head(config, "lm_head", width, vocab, false)?))
+    Ok(Architecture::of(variant.family, "model.", main, head(config, "lm_head", width, vocab, variant.tied)?))
 }

@@ -15,14 +15,10 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         None => vec![window; layers],
     };
     let variant = Variant {
-        family: "mistral",
-        query_key_value_bias: false,
-        output_bias: false,
-        mlp_bias: false,
-        head_norms: false,
         head_dim: rounded_head_dim(config)?,
         kv_heads: Some(8),
         context: 131_072,
+        ..Variant::llama("mistral", config)?
     };
     build(config, variant, |layer| windows[layer])
 }

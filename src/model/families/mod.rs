@@ -12,6 +12,9 @@ mod distilbert;
 mod electra;
 mod encoder;
 mod falcon;
+mod gemma;
+mod gemma2;
+mod gemma3;
 pub(crate) mod gguf;
 mod gpt2;
 mod gpt_bigcode;
@@ -25,13 +28,18 @@ mod mistral;
 mod modernbert;
 mod mpnet;
 mod mt5;
+mod olmo2;
 mod openai_gpt;
 mod opt;
 mod pegasus;
+mod phi3;
+mod phi;
 mod qwen2;
 mod qwen3;
 mod roberta;
 mod rope;
+mod stablelm;
+mod starcoder2;
 mod t5;
 mod umt5;
 mod xlm;
@@ -80,6 +88,15 @@ const FAMILIES: &[Family] = &[
         other_names: &["RefinedWebModel", "RefinedWeb"],
         ..Family::new("falcon", "Falcon 7B to 180B, Falcon-RW", falcon::read)
     },
+    Family::new("phi", "Phi 1, 1.5 and 2", phi::read),
+    Family::new("phi3", "Phi 3, Phi 4", phi3::read),
+    Family::new("gemma", "Gemma, CodeGemma", gemma::read),
+    Family::new("gemma2", "Gemma 2", gemma2::read),
+    Family::new("gemma3_text", "Gemma 3 270M and 1B, EmbeddingGemma", gemma3::read),
+    Family::new("gemma3", "Gemma 3 4B to 27B, the text part", gemma3::read_beside_images),
+    Family::new("olmo2", "OLMo 2", olmo2::read),
+    Family::new("stablelm", "StableLM 2, StableLM 3B", stablelm::read),
+    Family::new("starcoder2", "StarCoder 2", starcoder2::read),
     Family::new("t5", "T5, T5 v1.1, Flan-T5", t5::read),
     Family::new("mt5", "mT5", mt5::read),
     Family::new("umt5", "UMT5", umt5::read),
@@ -229,6 +246,16 @@ mod tests {
             ("falcon_40b", json!({"num_ln_in_parallel_attn": 3}), "num_ln_in_parallel_attn"),
             ("falcon_40b", json!({"parallel_attn": false}), "num_ln_in_parallel_attn"),
             ("falcon_40b", json!({"num_kv_heads": 4}), "num_kv_heads"),
+            ("phi", json!({"num_key_value_heads": 3}), "num_key_value_heads"),
+            ("phi", json!({"partial_rotary_factor": 1.5}), "numbers of a head"),
+            ("phi3_window", json!({"rope_scaling": {"type": "linear", "factor": 2.0}}), "linear"),
+            ("phi3_long", json!({"partial_rotary_factor": 0.5}), "short_factor"),
+            ("gemma2", json!({"sliding_window": null}), "layer_types"),
+            ("gemma2", json!({"attn_logit_softcapping": 0}), "attn_logit_softcapping"),
+            ("gemma3_image_text", json!({"text_config": null}), "text_config"),
+            ("gemma3_text", json!({"layer_types": ["full_attention"]}), "layer_types"),
+            ("stablelm_parallel", json!({"num_attention_heads": 5}), "num_attention_heads"),
+            ("starcoder2_window", json!({"num_attention_heads": 5}), "num_key_value_heads"),
             ("llama_mha", json!({"per_layer_config": {"1": {"intermediate_size": 8}}}), "per_layer_config"),
             ("llama_mha", json!({"tie_last_hidden_states": false}), "tie_last_hidden_states"),
             ("llama_mha", json!({"num_key_value_heads": 3}), "num_key_value_heads"),

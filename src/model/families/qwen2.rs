@@ -7,14 +7,11 @@ use crate::{Error, Result};
 
 pub(super) fn read(config: &Config) -> Result<Architecture> {
     let variant = Variant {
-        family: "qwen2",
         query_key_value_bias: true,
-        output_bias: false,
-        mlp_bias: false,
-        head_norms: false,
         head_dim: rounded_head_dim(config)?,
         kv_heads: Some(32),
         context: 32_768,
+        ..Variant::llama("qwen2", config)?
     };
     let windows = windows(config)?;
     build(config, variant, |layer| windows[layer])

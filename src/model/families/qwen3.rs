@@ -9,14 +9,13 @@ use crate::model::config::Config;
 pub(super) fn read(config: &Config) -> Result<Architecture> {
     let attention_bias = config.flag("attention_bias", false)?;
     let variant = Variant {
-        family: "qwen3",
         query_key_value_bias: attention_bias,
         output_bias: attention_bias,
-        mlp_bias: false,
         head_norms: true,
         head_dim: Some(128),
         kv_heads: Some(32),
         context: 32_768,
+        ..Variant::llama("qwen3", config)?
     };
     let windows = windows(config)?;
     build(config, variant, |layer| windows[layer])

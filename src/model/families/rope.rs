@@ -14,15 +14,18 @@ use crate::model::config::Config;
 use crate::{Error, Result};
 
 /// How a family spells its rotary options outside `rope_parameters`, and what it takes when they are absent.
+#[derive(Clone, Copy)]
 pub(super) struct Spelling {
     /// Key of the base frequency.
     pub theta: &'static str,
+    /// The base when absent.
+    pub base: f64,
     /// Key of the rotated fraction of a head, and the fraction when absent; `None` in families that turn whole heads.
     pub fraction: Option<(&'static str, f64)>,
 }
 
 /// Llama's spelling, which most later families took over.
-pub(super) const LLAMA: Spelling = Spelling { theta: "rope_theta", fraction: None };
+pub(super) const LLAMA: Spelling = Spelling { theta: "rope_theta", base: 10_000.0, fraction: None };
 
 /// A rotation, and the longest prompt that it is meant for.
 pub(super) struct Rope {
@@ -43,9 +46,20 @@ pub(super) fn rope(config: &Config, spelling: &Spelling, head_dim: usize, contex
             "a rotation for each kind of layer is not computed by this family",
         ));
     }
+    inside_of(config, &inside, spelling, head_dim, context)
+}
+
+/// The same for a config that has its rotary options in `inside`.
+pub(super) fn inside_of(
+    config: &Config,
+    inside: &Config,
+    spelling: &Spelling,
+    head_dim: usize,
+    context: usize,
+) -> Result<Rope> {
     let kind = inside.text("rope_type", inside.text("type", "default")?)?;
-    let theta = inside.positive(&["rope_theta"], config.positive(&[spelling.theta], 10_000.0)?)?;
-    let fraction = fraction(config, &inside, spelling, kind)?;
+    let theta = inside.positive(&["rope_theta"], config.positive(&[spelling.theta], spelling.base)?)?;
+    let fraction = fraction(config, inside, spelling, kind)?;
     let dims = (head_dim as f64 * fraction) as usize;
     // An odd number is rounded up to whole pairs, as in `transformers`.
     let pairs = dims.div_ceil(2);
@@ -58,7 +72,7 @@ pub(super) fn rope(config: &Config, spelling: &Spelling, head_dim: usize, contex
         ));
     }
     let plain = plain(theta, dims);
-    let scaling = Scaling { inside, theta, dims, context, trained: trained(config, &inside, context)? };
+    let scaling = Scaling { inside: *inside, theta, dims, context, trained: trained(config, inside, context)? };
     let mut rope = Rope {
         rotary: Rotary { pairing: Pairing::Halves, frequencies: plain, magnitude: 1.0, stretch: None },
         context,

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Angles, Linear, Norm, Relative, Rotary, Seen};
+use super::{Angles, HeadNorm, Linear, Relative, Rotary, Seen};
 use crate::Result;
 use crate::model::architecture::{self, FusedOrder};
 use crate::model::weights::Weights;
@@ -14,7 +14,7 @@ pub(crate) struct Attention {
     projection: Projection,
     /// (D, H·d).
     output: Linear,
-    head_norms: Option<(Norm, Norm)>,
+    head_norms: Option<(HeadNorm, HeadNorm)>,
     heads: i64,
     kv_heads: i64,
     head_dim: i64,
@@ -63,8 +63,8 @@ impl Attention {
         };
         let head_norms = match &plan.head_norms {
             Some(norms) => Some((
-                Norm::load(&norms.query, plan.head_dim, weights)?,
-                Norm::load(&norms.key, plan.head_dim, weights)?,
+                HeadNorm::load(&norms.query, norms.span, (plan.heads, plan.head_dim), weights)?,
+                HeadNorm::load(&norms.key, norms.span, (plan.kv_heads, plan.head_dim), weights)?,
             )),
             None => None,
         };
@@ -233,8 +233,8 @@ impl Attention {
         self.output.bias.as_ref()
     }
 
-    /// Norms of single query and key heads.
-    pub(crate) fn head_norms(&self) -> Option<&(Norm, Norm)> {
+    /// Norms of queries and keys.
+    pub(crate) fn head_norms(&self) -> Option<&(HeadNorm, HeadNorm)> {
         self.head_norms.as_ref()
     }
 
