@@ -169,18 +169,13 @@ fn look_up(table: &Tensor, ids: &[i64]) -> Result<Tensor> {
 }
 
 impl Weights<'_> {
-    /// A table under the name that this file has for it.
     pub(crate) fn table(&self, table: &Table) -> Result<Tensor> {
-        let other = table.other_names.iter().find(|name| self.find(&format!("{name}.weight")).is_some());
-        let own = self.find(&format!("{}.weight", table.name)).is_some();
-        let name = other.filter(|_| !own).unwrap_or(&table.name);
-        self.tensor(&format!("{name}.weight"), &[table.rows, table.width])
+        self.tensor(&format!("{}.weight", table.name), &[table.rows, table.width])
     }
 
     /// Whether the file has the table.
     pub(crate) fn has_table(&self, table: &Table) -> bool {
-        let has = |name: &String| self.find(&format!("{name}.weight")).is_some();
-        has(&table.name) || table.other_names.iter().any(has)
+        self.find(&format!("{}.weight", table.name)).is_some()
     }
 }
 

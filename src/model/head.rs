@@ -85,33 +85,19 @@ impl Head {
     }
 }
 
-/// The main stack's token table, and the head unless the file has none. Where the config ties them, either may stand
-/// for both; a head of its own in the file wins over the tie, as in `transformers` 5.
+/// The main stack's token table, and the head unless the file has none.
 pub(crate) fn load_ends(plan: &Architecture, weights: &Weights) -> Result<(Tensor, Option<Head>)> {
-    let table = &plan.main.embedding.tokens;
+    let tokens = weights.table(&plan.main.embedding.tokens)?;
     // The head stands outside the bare model, so its names have no prefix.
     let outside = Weights { prefix: "", ..*weights };
     let head = &plan.head;
-    let names = [Some(&head.linear.name), head.other_name.as_ref()].into_iter().flatten();
-    let matrix = names.map(|name| format!("{name}.weight")).find(|name| outside.find(name).is_some());
-    if head.optional && !has_head(head, matrix.is_some(), &outside) {
-        return Ok((weights.table(table)?, None));
+    if head.optional && !has_head(head, &outside) {
+        return Ok((tokens, None));
     }
     let shape = [head.linear.outputs, head.linear.inputs];
-    let (tokens, weight) = match (matrix, weights.has_table(table)) {
-        (Some(matrix), true) => (weights.table(table)?, outside.tensor(&matrix, &shape)?),
-        (Some(matrix), false) if head.tied => {
-            let shared = outside.tensor(&matrix, &shape)?;
-            (shared.shallow_clone(), shared)
-        }
-        (None, _) if head.tied => {
-            let shared = weights.table(table)?;
-            (shared.shallow_clone(), shared)
-        }
-        (matrix, _) => {
-            let name = matrix.unwrap_or_else(|| format!("{}.weight", head.linear.name));
-            (weights.table(table)?, outside.tensor(&name, &shape)?)
-        }
+    let weight = match head.tied {
+        true => tokens.shallow_clone(),
+        false => outside.tensor(&format!("{}.weight", head.linear.name), &shape)?,
     };
     let transform = head.transform.as_ref().map(|transform| Transform::load(transform, &outside)).transpose()?;
     let bias = match &head.bias {
@@ -122,13 +108,11 @@ pub(crate) fn load_ends(plan: &Architecture, weights: &Weights) -> Result<(Tenso
 }
 
 /// A tied matrix is in every file, so the parts round it tell whether there is a head.
-fn has_head(head: &architecture::Head, matrix: bool, weights: &Weights) -> bool {
-    let mut own = head
-        .bias
-        .iter()
-        .flat_map(|bias| bias.names.clone())
-        .chain(head.transform.iter().map(|transform| format!("{}.weight", transform.linear.name)));
-    matrix || own.any(|name| weights.find(&name).is_some())
+fn has_head(head: &architecture::Head, weights: &Weights) -> bool {
+    let linears = head.transform.iter().map(|transform| &transform.linear).chain([&head.linear]);
+    let matrices = linears.map(|linear| format!("{}.weight", linear.name));
+    let mut own = head.bias.iter().flat_map(|bias| bias.names.clone()).chain(matrices);
+    own.any(|name| weights.find(&name).is_some())
 }
 
 fn load_bias(plan: &architecture::HeadBias, vocab: usize, weights: &Weights) -> Result<Option<Tensor>> {

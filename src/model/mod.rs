@@ -12,6 +12,7 @@ mod network;
 mod options;
 mod sites;
 mod stack;
+mod ties;
 mod tokens;
 mod weights;
 

@@ -65,6 +65,7 @@ mod half_precision {
 
     use super::*;
     use crate::model::families;
+    use crate::model::ties::settle;
     use crate::trace::Unwatched;
 
     /// The processor stands in for a card here: what is tested is that every type fits every other on the way, and
@@ -73,11 +74,14 @@ mod half_precision {
     fn every_family_computes_in_bfloat16() {
         let decoders = ["gpt2", "gpt_neo", "gptj", "gpt_neox", "llama_gqa", "mistral", "qwen2", "qwen3"];
         let encoders = ["bert", "mpnet", "albert", "modernbert_local", "xlm", "xlnet", "deberta_v2", "deberta_v2_conv"];
-        for name in decoders.into_iter().chain(encoders) {
+        let two_stacks = ["t5_gated", "bart"];
+        for name in decoders.into_iter().chain(encoders).chain(two_stacks) {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity").join(name);
             let checkpoint = Checkpoint::open(&folder).unwrap();
-            let plan = families::read(checkpoint.config()).unwrap();
-            let tokens = Tokens::from_ids(vec![5, 17, 3, 29, 42, 8]);
+            let mut plan = families::read(checkpoint.config()).unwrap();
+            settle(&mut plan, &checkpoint).unwrap();
+            let source = Some(Box::new(Tokens::from_ids(vec![7, 2, 60])));
+            let tokens = Tokens { source, ..Tokens::from_ids(vec![5, 17, 3, 29, 42, 8]) };
             let run = |dtype| {
                 let network = Network::load(&plan, &checkpoint, dtype, Device::Cpu).unwrap();
                 network.forward(&tokens, &mut Unwatched).unwrap().unwrap()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::ties::settle;
 use super::{Architecture, Loaded, Model, Network, families};
 use crate::checkpoint::{Checkpoint, Stored};
 use crate::text::Tokenizer;
@@ -63,7 +64,8 @@ impl ModelOptions {
         self.device.prepare()?;
         let path: PathBuf = hub::find(&self.name, &self.hub)?;
         let checkpoint = Checkpoint::open(&path)?;
-        let architecture = families::read(checkpoint.config())?;
+        let mut architecture = families::read(checkpoint.config())?;
+        settle(&mut architecture, &checkpoint)?;
         let dtype = self.run_dtype(&checkpoint, &architecture)?;
         let network = Network::load(&architecture, &checkpoint, dtype, self.device)?;
         let tokenizer = checkpoint.tokenizer()?.map(Tokenizer::new).transpose()?;
@@ -90,10 +92,8 @@ impl ModelOptions {
 /// The type that the file holds its token table in, which stands for all weights. What no run
 /// computes in (quantised numbers, float64) becomes float32.
 fn stored_dtype(checkpoint: &Checkpoint, plan: &Architecture) -> DType {
-    let table = &plan.main.embedding.tokens;
-    let names = [&table.name].into_iter().chain(&table.other_names);
-    let spelled = names.flat_map(|name| [format!("{}{name}.weight", plan.prefix), format!("{name}.weight")]);
-    spelled.filter_map(|name| checkpoint.dtype(&name)).next().map_or(DType::F32, Stored::own)
+    let name = format!("{}.weight", plan.main.embedding.tokens.name);
+    checkpoint.dtype(&name).map_or(DType::F32, Stored::own)
 }
 
 /// `eos_token_id` is a number, a list of numbers, or absent.

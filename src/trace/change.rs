@@ -95,6 +95,18 @@ impl Change {
         Change { site, part: Part::Position(position), with: With::Number(0.0) }.taken_from(from)
     }
 
+    /// The same change in the encoder of an encoder-decoder: `Change::zero_head(1, 0).in_encoder()`.
+    #[must_use]
+    pub fn in_encoder(self) -> Change {
+        Change { site: self.site.in_encoder(), ..self }
+    }
+
+    /// The same change in the decoder's attention to the encoder's output.
+    #[must_use]
+    pub fn in_cross(self) -> Change {
+        Change { site: self.site.in_cross(), ..self }
+    }
+
     /// The site that is changed.
     pub fn site(&self) -> Site {
         self.site

@@ -57,7 +57,7 @@ impl Embedding {
 pub struct Table {
     /// Its name.
     pub name: String,
-    /// Names that some files have instead.
+    /// Names that some files have instead; token tables may have some until a file is there to settle it.
     pub other_names: Vec<String>,
     /// Number of rows.
     pub rows: usize,

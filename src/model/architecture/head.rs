@@ -11,7 +11,7 @@ pub struct Head {
     pub linear: Linear,
     /// Another name of it that some files use.
     pub other_name: Option<String>,
-    /// Whether the token table stands in for a matrix that the file does not hold.
+    /// Whether the token table stands in for the matrix; a file that holds one of its own unties them.
     pub tied: bool,
     /// The bias (V).
     pub bias: Option<HeadBias>,
