@@ -343,8 +343,13 @@ impl Reader<'_> {
             Some(second) => tokenizer.encode_pair(text, second)?,
             None => tokenizer.encode_one(text)?,
         };
-        // GPT-2's types are tokens of their own, which no tokenizer hands out.
-        let reads_types = matches!(plan.embedding.segments, Segments::Table(_) | Segments::Relative);
+        let reads_types = match &plan.embedding.segments {
+            // Some tokenizers number the second text's type 1 all the same.
+            Segments::Table(table) => table.rows > 1,
+            Segments::Relative => true,
+            // GPT-2's types are tokens of their own, which no tokenizer hands out.
+            Segments::None | Segments::TokenTable => false,
+        };
         let wide = |list: Vec<u32>| -> Vec<i64> { list.into_iter().map(i64::from).collect() };
         Ok(Tokens {
             ids: wide(encoded.ids),

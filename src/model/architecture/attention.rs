@@ -7,6 +7,8 @@ use super::{Linear, Norm, Table};
 pub struct Attention {
     /// Where queries, keys and values come from.
     pub projection: Projection,
+    /// The biases that a fused projection has in tensors of their own.
+    pub biases_apart: Option<BiasesApart>,
     /// Back from the heads, side by side, to the stream.
     pub output: Linear,
     /// Query heads H.
@@ -37,6 +39,7 @@ impl Attention {
     pub fn plain(projection: Projection, output: Linear, heads: usize, head_dim: usize) -> Attention {
         Attention {
             projection,
+            biases_apart: None,
             output,
             heads,
             kv_heads: heads,
@@ -71,6 +74,16 @@ pub enum Projection {
         /// In which order they lie.
         order: FusedOrder,
     },
+}
+
+/// Biases of queries and values, none of keys, where one matrix gives all three head by head (DeBERTa): whole tensor
+/// names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BiasesApart {
+    /// Of queries (H·d).
+    pub query: String,
+    /// Of values (H·d).
+    pub value: String,
 }
 
 /// In which order a fused projection gives queries, keys and values.

@@ -102,8 +102,9 @@ impl Attention {
             norms.query.parameters(heads(self.heads) * self.head_dim)
                 + norms.key.parameters(heads(self.kv_heads) * self.head_dim)
         });
+        let apart = self.biases_apart.as_ref().map_or(0, |_| 2 * self.heads * self.head_dim);
         let relative = self.relative.as_ref().map_or(0, |relative| relative.parameters(&self.projection));
-        projection + head_norms + relative + self.output.parameters()
+        projection + apart + head_norms + relative + self.output.parameters()
     }
 }
 

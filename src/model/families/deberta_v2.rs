@@ -29,7 +29,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     if let Some(other) = config.optional_size(&["attention_head_size"])?.filter(|&other| other != sizes.head_dim) {
         return Err(Error::config("attention_head_size", format!("found {other}, expected {}", sizes.head_dim)));
     }
-    let kinds = attention_kinds(config)?;
+    let kinds = kinds(config)?;
     let has = |kind: &str| kinds.iter().any(|known| known == kind);
     // The kinds count even where there is no relative attention.
     let terms = 1 + usize::from(has("c2p")) + usize::from(has("p2c"));
@@ -52,6 +52,19 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         });
         block
     };
+    let neighbours = neighbours(config, &sizes)?;
+    assemble("deberta-v2", config, &sizes, neighbours, block)
+}
+
+/// What stands round the blocks of all versions.
+pub(super) fn assemble(
+    family: &'static str,
+    config: &Config,
+    sizes: &Sizes,
+    neighbours: Option<Convolution>,
+    block: impl Fn(usize) -> Block,
+) -> Result<Architecture> {
+    let width = sizes.width;
     let narrow = config.optional_size(&["embedding_size"])?.unwrap_or(width);
     let absolute = config.flag("position_biased_input", true)?;
     let embedding = sizes.embedding(narrow, PositionIndex::Place(0));
@@ -60,7 +73,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         project: (narrow != width)
             .then(|| (linear("embeddings.embed_proj".into(), narrow, width, false), Place::BeforeNorm)),
         padding: Padding::Zeroed { unmarked: None },
-        neighbours: neighbours(config, &sizes)?,
+        neighbours,
         ..embedding
     };
     let mut main = sizes.stack(embedding, 0, Sees::Both, block);
@@ -69,11 +82,11 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         true => sizes.masked_head(config, &HEAD, narrow, sizes.activation)?,
         false => Head { tied: true, ..sizes.masked_head(config, &NEW_HEAD, width, sizes.activation)? },
     };
-    Ok(Architecture::of("deberta-v2", "deberta.", main, head))
+    Ok(Architecture::of(family, "deberta.", main, head))
 }
 
 /// `pos_att_type`: a list, or names with bars between them.
-fn attention_kinds(config: &Config) -> Result<Vec<String>> {
+pub(super) fn kinds(config: &Config) -> Result<Vec<String>> {
     match config.value("pos_att_type") {
         None => Ok(Vec::new()),
         Some(Value::String(names)) => Ok(names.to_lowercase().split('|').map(|name| name.trim().to_owned()).collect()),

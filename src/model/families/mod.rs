@@ -7,6 +7,7 @@ mod bart;
 mod bert;
 mod bloom;
 mod ctrl;
+mod deberta;
 mod deberta_v2;
 mod distilbert;
 mod electra;
@@ -32,8 +33,8 @@ mod olmo2;
 mod openai_gpt;
 mod opt;
 mod pegasus;
-mod phi3;
 mod phi;
+mod phi3;
 mod qwen2;
 mod qwen3;
 mod roberta;
@@ -115,6 +116,7 @@ const FAMILIES: &[Family] = &[
     Family::new("modernbert", "ModernBERT", modernbert::read),
     Family::new("xlm", "XLM", xlm::read),
     Family::new("xlnet", "XLNet", xlnet::read),
+    Family::new("deberta", "DeBERTa, the first", deberta::read),
     Family::new("deberta-v2", "DeBERTa v2 and v3", deberta_v2::read),
 ];
 
@@ -305,6 +307,7 @@ mod tests {
             ("xlnet", json!({"bi_data": true}), "bi_data"),
             ("xlnet", json!({"attn_type": "both"}), "attn_type"),
             ("xlnet", json!({"d_head": 5}), "d_head"),
+            ("deberta_both", json!({"talking_head": true}), "talking_head"),
             ("deberta_v2", json!({"attention_head_size": 5}), "attention_head_size"),
             ("deberta_v2", json!({"conv_kernel_size": 4}), "conv_kernel_size"),
             ("deberta_v2", json!({"conv_kernel_size": 3, "conv_groups": 5}), "conv_groups"),

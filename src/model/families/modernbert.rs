@@ -1,10 +1,11 @@
 //! ModernBERT: pre-norm, rotary, gated; most layers see only their surroundings, with a rotation of their own.
 
-use super::rope::{self, Rope};
+use super::qwen2::window_of_layers;
+use super::rope::{self, Spelling};
 use super::{head, head_bias, layer_name, linear};
+use crate::Result;
 use crate::model::architecture::*;
 use crate::model::config::{Config, divide};
-use crate::{Error, Result};
 
 pub(super) fn read(config: &Config) -> Result<Architecture> {
     let width = config.optional_size(&["hidden_size"])?.unwrap_or(768);
@@ -21,9 +22,19 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let activation = config.activation("hidden_activation", "gelu")?;
     // `local_attention` counts both sides, the window one side and the position itself.
     let window = config.optional_size(&["local_attention"])?.unwrap_or(128) / 2 + 1;
-    let local = local_layers(config, layers)?;
-    let whole: Rope = rope::of_layers(config, "full_attention", ("global_rope_theta", 160_000.0), head_dim, context)?;
-    let near: Rope = rope::of_layers(config, "sliding_attention", ("local_rope_theta", 10_000.0), head_dim, context)?;
+    let every = config.optional_size(&["global_attn_every_n_layers"])?.unwrap_or(3);
+    let windows = match config.per_layer("layer_types", layers)? {
+        Some(types) => window_of_layers(&types, Some(window))?,
+        None => (0..layers).map(|layer| (!layer.is_multiple_of(every)).then_some(window)).collect(),
+    };
+    let rotation = |kind, theta, base| {
+        let own = config.object("rope_parameters")?.map(|kinds| kinds.object(kind)).transpose()?.flatten();
+        let mut keys = own.map(|own| own.keys().clone()).unwrap_or_default();
+        keys.extend(config.object("rope_scaling")?.map(|scaling| scaling.keys().clone()).unwrap_or_default());
+        rope::inside_of(config, &Config::new(&keys), &Spelling { theta, base, ..rope::LLAMA }, head_dim, context)
+    };
+    let global = rotation("full_attention", "global_rope_theta", 160_000.0)?;
+    let local = rotation("sliding_attention", "local_rope_theta", 10_000.0)?;
     let block = |layer: usize| {
         let name = |part: &str| layer_name("layers", layer, part);
         let projection = Projection::Fused {
@@ -37,8 +48,8 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
             // The embedding's norm has just been there.
             attn_norms: if layer == 0 { Norms::default() } else { Norms::before(norm(name("attn_norm"))) },
             attention: Attention {
-                rotary: Some(if local[layer] { near.rotary.clone() } else { whole.rotary.clone() }),
-                window: local[layer].then_some(window),
+                rotary: Some(if windows[layer].is_some() { &local } else { &global }.rotary.clone()),
+                window: windows[layer],
                 ..Attention::plain(projection, linear(name("attn.Wo"), width, width, attention_bias), heads, head_dim)
             },
             cross: None,
@@ -54,7 +65,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let vocab = config.size(&["vocab_size"])?;
     let main = Stack {
         width,
-        context: Some(whole.context),
+        context: Some(global.context),
         embedding: Embedding {
             norm: Some(norm("embeddings.norm".into())),
             ..Embedding::of(Table::new("embeddings.tok_embeddings", vocab, width))
@@ -75,18 +86,4 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         ..head(config, "decoder", width, vocab, true)?
     };
     Ok(Architecture::of("modernbert", "model.", main, head))
-}
-
-/// Which layers see only their surroundings.
-fn local_layers(config: &Config, layers: usize) -> Result<Vec<bool>> {
-    let every = config.optional_size(&["global_attn_every_n_layers"])?.unwrap_or(3);
-    let Some(types) = config.per_layer("layer_types", layers)? else {
-        return Ok((0..layers).map(|layer| !layer.is_multiple_of(every)).collect());
-    };
-    let is_local = |kind: &str| match kind {
-        "sliding_attention" => Ok(true),
-        "full_attention" => Ok(false),
-        other => Err(Error::config("layer_types", format!("{other:?} is not known"))),
-    };
-    types.into_iter().map(is_local).collect()
 }

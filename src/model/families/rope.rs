@@ -94,31 +94,6 @@ pub(super) fn inside_of(
     Ok(rope)
 }
 
-/// The rotation of one kind of layer, e.g. `full_attention`, where each kind has its own; `theta` is the key of the
-/// base frequency beside `rope_parameters`, and the base without it.
-pub(super) fn of_layers(
-    config: &Config,
-    kind: &str,
-    theta: (&'static str, f64),
-    head_dim: usize,
-    context: usize,
-) -> Result<Rope> {
-    let object = |config: &Config, name| -> Result<serde_json::Map<String, Value>> {
-        Ok(config.object(name)?.map(|object| object.keys().clone()).unwrap_or_default())
-    };
-    let by_kind = object(config, "rope_parameters")?;
-    let mut parameters = match by_kind.get(kind) {
-        Some(Value::Object(parameters)) => parameters.clone(),
-        _ => serde_json::Map::new(),
-    };
-    parameters.extend(object(config, "rope_scaling")?);
-    parameters.entry("rope_theta").or_insert(config.positive(&[theta.0], theta.1)?.into());
-    let mut keys = config.keys().clone();
-    keys.remove("rope_scaling");
-    keys.insert("rope_parameters".into(), parameters.into());
-    rope(&Config::new(&keys), &LLAMA, head_dim, context)
-}
-
 /// Which part of a head turns. Llama and its kin turn whole heads and ignore another fraction, unless a scaling
 /// would use it, where `transformers` fails.
 fn fraction(config: &Config, inside: &Config, spelling: &Spelling, kind: &str) -> Result<f64> {

@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::{Angles, HeadNorm, Linear, Relative, Rotary, Seen};
 use crate::Result;
-use crate::model::architecture::{self, FusedOrder};
+use crate::model::architecture::{self, BiasesApart, FusedOrder};
 use crate::model::weights::Weights;
 use crate::trace::{Site, Watcher};
 
@@ -58,7 +58,11 @@ impl Attention {
                 value: Linear::load(value, weights)?,
             },
             architecture::Projection::Fused { linear, order } => {
-                Projection::Fused { linear: Linear::load(linear, weights)?, order: *order }
+                let mut linear = Linear::load(linear, weights)?;
+                if let Some(apart) = &plan.biases_apart {
+                    linear.bias = Some(bias_in_groups(apart, plan.heads, plan.head_dim, weights)?);
+                }
+                Projection::Fused { linear, order: *order }
             }
         };
         let head_norms = match &plan.head_norms {
@@ -261,6 +265,16 @@ impl Attention {
             }
         }
     }
+}
+
+/// The bias (3·H·d) of a projection in groups of one query, key and value each.
+fn bias_in_groups(plan: &BiasesApart, heads: usize, head_dim: usize, weights: &Weights) -> Result<Tensor> {
+    let bias = |name| -> Result<Tensor> {
+        Ok(weights.tensor(name, &[heads * head_dim])?.f_view([heads as i64, head_dim as i64])?)
+    };
+    let query = bias(&plan.query)?;
+    let parts = [&query, &query.f_zeros_like()?, &bias(&plan.value)?];
+    Ok(Tensor::f_stack(&parts, 1)?.f_view(-1)?)
 }
 
 /// Probabilities of each row of `scores` (H,T,S) over what is not `hidden`.
