@@ -199,7 +199,7 @@ impl fmt::Display for Model {
             } else {
                 format!(" on {} key heads", attention.kv_heads)
             },
-            first.mlp.up.outputs,
+            first.mlp.neurons(),
         )?;
         match plan.main.context {
             Some(context) => writeln!(f, "  vocabulary {}, context {context} tokens", plan.vocab())?,

@@ -75,7 +75,11 @@ mod half_precision {
         let decoders = ["gpt2", "gpt_neo", "gptj", "gpt_neox", "llama_gqa", "mistral", "qwen2", "qwen3"];
         let encoders = ["bert", "mpnet", "albert", "modernbert_local", "xlm", "xlnet", "deberta_v2", "deberta_v2_conv"];
         let two_stacks = ["t5_gated", "bart"];
-        for name in decoders.into_iter().chain(encoders).chain(two_stacks) {
+        let others =
+            ["openai_gpt", "ctrl", "opt_projected", "bloom", "falcon_7b", "falcon_rw", "phi", "phi3_window", "gemma"];
+        let newer =
+            ["gemma2", "gemma3_text", "olmo2_grouped", "stablelm_parallel", "starcoder2_window", "qwen2_moe_stacked"];
+        for name in decoders.into_iter().chain(encoders).chain(two_stacks).chain(others).chain(newer) {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity").join(name);
             let checkpoint = Checkpoint::open(&folder).unwrap();
             let mut plan = families::read(checkpoint.config()).unwrap();

@@ -78,6 +78,7 @@ impl Model {
             Site::MlpNorm(_) => block.order == Order::Parallel || normed(&block.mlp_norms),
             Site::ResidMid(_) => block.order == Order::Sequential,
             Site::MlpGate(_) => block.mlp.gate.is_some(),
+            Site::ExpertWeights(_) => block.mlp.experts.is_some(),
             _ => true,
         }
     }
@@ -136,7 +137,8 @@ impl Model {
                     Site::Key(_) | Site::RotatedKey(_) | Site::Value(_) => vec![kv_heads, s, d],
                     Site::PositionBias(_) | Site::Scores(_) | Site::Pattern(_) => vec![heads, t, s],
                     Site::HeadOutput(_) => vec![heads, t, stack.width],
-                    Site::MlpPre(_) | Site::MlpGate(_) | Site::Neurons(_) => vec![t, block.mlp.up.outputs],
+                    Site::MlpPre(_) | Site::MlpGate(_) | Site::Neurons(_) => vec![t, block.mlp.neurons()],
+                    Site::ExpertWeights(_) => vec![t, block.mlp.experts.as_ref().map_or(0, |experts| experts.count)],
                     _ => vec![t, stack.width],
                 }
             }

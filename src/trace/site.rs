@@ -222,12 +222,15 @@ sites! {
         /// Output of the MLP's norm (T,D), after gain and bias. In pre-norm blocks it is what the MLP reads; in
         /// post-norm blocks the norm of [`ResidPost`](Site::ResidPost), with which the stream goes on.
         MlpNorm, EncoderMlpNorm = "ln2.output";
+        /// How much each expert counts (T,E): the router's weights of those that a token uses, 0 for the others.
+        ExpertWeights, EncoderExpertWeights = "mlp.expert_weights";
         /// What the MLP's first matrix gives (T,I), bias included, before the activation; in gated MLPs the
         /// up projection, which has none.
         MlpPre, EncoderMlpPre = "mlp.hook_pre";
         /// The gate of gated MLPs (T,I), before the activation.
         MlpGate, EncoderMlpGate = "mlp.gate";
-        /// Neurons (T,I): what multiplies the rows of the MLP's second matrix.
+        /// Neurons (T,I): what multiplies the rows of the MLP's second matrix. With experts they are those of all
+        /// experts side by side, each times the weight of its expert.
         Neurons, EncoderNeurons = "mlp.hook_post";
         /// What the MLP adds to the stream (T,D).
         MlpOut, EncoderMlpOut = "hook_mlp_out";

@@ -88,6 +88,7 @@ impl Model {
             Site::Key(layer) => format!("k.{layer}"),
             Site::Value(layer) => format!("v.{layer}"),
             Site::Neurons(layer) => format!("mlp_act.{layer}"),
+            Site::ExpertWeights(layer) => format!("expert_weights.{layer}"),
             _ => return None,
         };
         Some(format!("{prefix}{name}"))

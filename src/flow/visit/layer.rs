@@ -74,7 +74,7 @@ impl Layer {
         let up = as_stored(&block.mlp.up.weight, plan.mlp.up.layout)?;
         let down = as_stored(&block.mlp.down.weight, plan.mlp.down.layout)?;
         let (ff1, ff2) = guess_orientation(up, down)?;
-        let neurons = plan.mlp.up.outputs as i64;
+        let neurons = plan.mlp.neurons() as i64;
         if ff1.size() != [width as i64, neurons] || ff2.size() != [neurons, width as i64] {
             return Err(Error::FlowGraph(format!(
                 "VISIT cannot draw this model: it takes the longer side of an MLP matrix for the neurons, and here are \

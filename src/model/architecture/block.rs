@@ -78,13 +78,58 @@ pub struct Mlp {
     pub down: Linear,
     /// The non-linearity.
     pub activation: Activation,
+    /// Where there are many MLPs of these sizes, of which each token uses a few.
+    pub experts: Option<Experts>,
 }
 
 impl Mlp {
     /// Two matrices and a non-linearity between them.
     pub fn plain(up: Linear, activation: Activation, down: Linear) -> Mlp {
-        Mlp { up, gate: None, down, activation }
+        Mlp { up, gate: None, down, activation, experts: None }
     }
+
+    /// A third matrix: neurons are activation(gate) · up.
+    pub fn gated(gate: Linear, up: Linear, activation: Activation, down: Linear) -> Mlp {
+        Mlp { gate: Some(gate), ..Mlp::plain(up, activation, down) }
+    }
+
+    /// Number of neurons, those of all experts together.
+    pub fn neurons(&self) -> usize {
+        match &self.experts {
+            None => self.up.outputs,
+            Some(experts) => {
+                experts.count * self.up.outputs + experts.shared.as_ref().map_or(0, |shared| shared.mlp.neurons())
+            }
+        }
+    }
+}
+
+/// Many MLPs and the router that chooses among them for each token.
+///
+/// Files have the matrices of one expert after the other (`NAME.experts.3.w1.weight`, the last part being the name of
+/// the MLP's map), or those of all stacked (`NAME.experts.gate_up_proj`, `NAME.experts.down_proj`), and beside them the
+/// router, `NAME.gate`: its softmax over all experts weighs them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Experts {
+    /// What files call router and experts; the first name that is there counts.
+    pub names: Vec<String>,
+    /// Number of experts E.
+    pub count: usize,
+    /// How many of them a token uses: those with the largest weights.
+    pub chosen: usize,
+    /// Whether their weights are divided by their sum.
+    pub normed: bool,
+    /// One more MLP, which all tokens use.
+    pub shared: Option<SharedExpert>,
+}
+
+/// An MLP beside the experts, which all tokens use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SharedExpert {
+    /// The MLP.
+    pub mlp: Box<Mlp>,
+    /// One number for each token: its sigmoid is multiplied to what the MLP writes.
+    pub opening: Linear,
 }
 
 /// A non-linearity, element by element.

@@ -148,7 +148,10 @@ impl Convolution {
 
 impl Mlp {
     fn parameters(&self) -> usize {
-        self.up.parameters() + self.gate.as_ref().map_or(0, Linear::parameters) + self.down.parameters()
+        let one = self.up.parameters() + self.gate.as_ref().map_or(0, Linear::parameters) + self.down.parameters();
+        let Some(experts) = &self.experts else { return one };
+        let shared = experts.shared.as_ref().map_or(0, |shared| shared.mlp.parameters() + shared.opening.parameters());
+        experts.count * (one + self.up.inputs) + shared
     }
 }
 

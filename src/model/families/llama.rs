@@ -121,12 +121,12 @@ pub(super) fn build(
             },
             cross: None,
             mlp_norms: Norms::before(norm(name("post_attention_layernorm"))),
-            mlp: Mlp {
-                up: linear(name("mlp.up_proj"), width, inner, variant.mlp_bias),
-                gate: Some(linear(name("mlp.gate_proj"), width, inner, variant.mlp_bias)),
-                down: linear(name("mlp.down_proj"), inner, width, variant.mlp_bias),
-                activation: variant.activation,
-            },
+            mlp: Mlp::gated(
+                linear(name("mlp.gate_proj"), width, inner, variant.mlp_bias),
+                linear(name("mlp.up_proj"), width, inner, variant.mlp_bias),
+                variant.activation,
+                linear(name("mlp.down_proj"), inner, width, variant.mlp_bias),
+            ),
         }
     };
     let vocab = config.size(&["vocab_size"])?;

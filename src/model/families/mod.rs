@@ -26,6 +26,7 @@ mod llama;
 mod marian;
 mod mbart;
 mod mistral;
+mod mixtral;
 mod modernbert;
 mod mpnet;
 mod mt5;
@@ -36,6 +37,7 @@ mod pegasus;
 mod phi;
 mod phi3;
 mod qwen2;
+mod qwen2_moe;
 mod qwen3;
 mod roberta;
 mod rope;
@@ -98,6 +100,8 @@ const FAMILIES: &[Family] = &[
     Family::new("olmo2", "OLMo 2", olmo2::read),
     Family::new("stablelm", "StableLM 2, StableLM 3B", stablelm::read),
     Family::new("starcoder2", "StarCoder 2", starcoder2::read),
+    Family::new("mixtral", "Mixtral 8x7B and 8x22B", mixtral::read),
+    Family::new("qwen2_moe", "Qwen 1.5 MoE, Qwen 2 57B", qwen2_moe::read),
     Family::new("t5", "T5, T5 v1.1, Flan-T5", t5::read),
     Family::new("mt5", "mT5", mt5::read),
     Family::new("umt5", "UMT5", umt5::read),
@@ -258,6 +262,9 @@ mod tests {
             ("gemma3_text", json!({"layer_types": ["full_attention"]}), "layer_types"),
             ("stablelm_parallel", json!({"num_attention_heads": 5}), "num_attention_heads"),
             ("starcoder2_window", json!({"num_attention_heads": 5}), "num_key_value_heads"),
+            ("mixtral_published", json!({"num_experts_per_tok": 5}), "num_experts_per_tok"),
+            ("qwen2_moe_published", json!({"mlp_only_layers": [0.5]}), "mlp_only_layers"),
+            ("qwen2_moe_published", json!({"decoder_sparse_step": 0}), "decoder_sparse_step"),
             ("llama_mha", json!({"per_layer_config": {"1": {"intermediate_size": 8}}}), "per_layer_config"),
             ("llama_mha", json!({"tie_last_hidden_states": false}), "tie_last_hidden_states"),
             ("llama_mha", json!({"num_key_value_heads": 3}), "num_key_value_heads"),

@@ -54,12 +54,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
             },
             cross: None,
             mlp_norms: Norms::before(norm(name("mlp_norm"))),
-            mlp: Mlp {
-                gate: Some(half(0)),
-                up: half(inner),
-                down: linear(name("mlp.Wo"), inner, width, mlp_bias),
-                activation,
-            },
+            mlp: Mlp::gated(half(0), half(inner), activation, linear(name("mlp.Wo"), inner, width, mlp_bias)),
         }
     };
     let vocab = config.size(&["vocab_size"])?;

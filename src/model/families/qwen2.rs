@@ -20,6 +20,12 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
 /// The window of every layer: none unless `use_sliding_window`; then those that `layer_types` names, or all from
 /// `max_window_layers` on.
 pub(super) fn windows(config: &Config) -> Result<Vec<Option<usize>>> {
+    windows_where(config, |layer, border| layer >= border)
+}
+
+/// The same, with the layers that have a window where `layer_types` is absent: by their number and by
+/// `max_window_layers`.
+pub(super) fn windows_where(config: &Config, slides: fn(u64, u64) -> bool) -> Result<Vec<Option<usize>>> {
     let layers = config.layers(&["num_hidden_layers"])?;
     let window = match config.flag("use_sliding_window", false)? {
         false => None,
@@ -29,10 +35,10 @@ pub(super) fn windows(config: &Config) -> Result<Vec<Option<usize>>> {
     if let Some(types) = config.per_layer("layer_types", layers)? {
         return window_of_layers(&types, window);
     }
-    // Unlike other sizes this one may be 0: every layer slides.
-    let first = config.value("max_window_layers").map_or(Some(28), |value| value.as_u64());
-    let first = first.ok_or_else(|| Error::config("max_window_layers", "expected a whole number"))?;
-    Ok((0..layers).map(|layer| window.filter(|_| layer as u64 >= first)).collect())
+    // Unlike other sizes this one may be 0.
+    let border = config.value("max_window_layers").map_or(Some(28), |value| value.as_u64());
+    let border = border.ok_or_else(|| Error::config("max_window_layers", "expected a whole number"))?;
+    Ok((0..layers as u64).map(|layer| window.filter(|_| slides(layer, border))).collect())
 }
 
 /// `layer_types`, one name for each layer, into windows.

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::Linear;
+use super::{Experts, Linear};
 use crate::Result;
 use crate::model::architecture::{self, Activation};
 use crate::model::weights::Weights;
@@ -18,20 +18,29 @@ pub(crate) struct Mlp {
     /// (D,I): column i is what neuron i writes.
     pub down: Linear,
     pub activation: Activation,
+    /// Where the neurons are those of many experts.
+    pub experts: Option<Experts>,
 }
 
 impl Mlp {
     pub(crate) fn load(plan: &architecture::Mlp, weights: &Weights) -> Result<Mlp> {
+        if let Some(experts) = &plan.experts {
+            return Experts::load(plan, experts, weights);
+        }
         Ok(Mlp {
             up: Linear::load(&plan.up, weights)?,
             gate: plan.gate.as_ref().map(|gate| Linear::load(gate, weights)).transpose()?,
             down: Linear::load(&plan.down, weights)?,
             activation: plan.activation,
+            experts: None,
         })
     }
 
     /// What the MLP of `layer` writes, from the rows `x` (T,D) that it reads.
     pub(crate) fn forward(&self, layer: usize, x: &Tensor, watcher: &mut dyn Watcher) -> Result<Tensor> {
+        if let Some(experts) = &self.experts {
+            return experts.forward(self, layer, x, watcher);
+        }
         let pre = watcher.at(Site::MlpPre(layer), self.up.forward(x)?)?;
         let neurons = match &self.gate {
             Some(gate) => {

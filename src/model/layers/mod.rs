@@ -5,6 +5,7 @@
 mod attention;
 mod block;
 mod convolution;
+mod experts;
 mod head_norm;
 mod linear;
 mod mlp;
@@ -16,6 +17,7 @@ mod rotary;
 pub(crate) use attention::{Attention, Positions, Role};
 pub(crate) use block::{Block, Memory};
 pub(crate) use convolution::Convolution;
+pub(crate) use experts::Experts;
 pub(crate) use head_norm::HeadNorm;
 pub(crate) use linear::Linear;
 pub(crate) use mlp::{Mlp, activate};
