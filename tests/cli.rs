@@ -147,6 +147,43 @@ fn says_what_comes_next_and_goes_on() {
 }
 
 #[test]
+fn reads_a_source_and_what_the_decoder_has_written() {
+    let (model, out) = (parity("bart"), folder("two_stacks").join("run.safetensors"));
+    let inputs = format!("{model}/expected.safetensors");
+    let bytes = std::fs::read(&inputs).unwrap();
+    let texts = safetensors::SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap();
+    let both = ["--text", &texts["text"], "--decoder-text", &texts["decoder_text"]];
+    let out_text = out.display().to_string();
+    works(&[&["trace", "--model", &model, "--out", &out_text, "--layout", "transformers"][..], &both[..]].concat());
+    let (expected, found) = (tensors(Path::new(&inputs)), tensors(&out));
+    for name in ["input_ids", "decoder_input_ids"] {
+        assert_eq!(found[name], expected[name], "{name}");
+    }
+    let off = (&found["cross_attentions.1"] - &expected["cross_attentions.1"]).abs().max().double_value(&[]);
+    assert!(off < 1e-4, "{off}");
+
+    let sites = ["--sites", "encoder.blocks.*.attn.hook_pattern,decoder.blocks.0.cross_attn.scores"];
+    works(&[&["trace", "--model", &model, "--out", &out_text][..], &both[..], &sites[..]].concat());
+    let patterns = (0..2).map(|layer| format!("encoder.blocks.{layer}.attn.hook_pattern"));
+    let names: Vec<String> =
+        tensors(&out).into_keys().filter(|name| !name.ends_with("ids") && !name.ends_with("mask")).collect();
+    assert_eq!(
+        names,
+        ["decoder.blocks.0.cross_attn.scores".to_owned()].into_iter().chain(patterns).collect::<Vec<_>>()
+    );
+    let next = |more: &[&str]| -> Value {
+        let args = [&["next", "--model", &model, "--text", "the cat", "--top", "1", "--json"][..], more].concat();
+        serde_json::from_str(&works(&args)).unwrap()
+    };
+    let generate = ["generate", "--model", &model, "--text", "the cat", "--max-tokens", "2", "--json"];
+    let written: Value = serde_json::from_str(&works(&generate)).unwrap();
+    assert_eq!(written["ids"][0], next(&[])[0]["id"]);
+    let so_far = format!("2,{}", written["ids"][0]);
+    assert_eq!(written["ids"][1], next(&["--decoder-ids", &so_far])[0]["id"]);
+    assert!(works(&["info", "--model", &model, "--text", "the cat"]).contains("2 + 2 layers"));
+}
+
+#[test]
 fn shows_cards_and_lists() {
     let model = parity("qwen3");
     let card = works(&["info", "--model", &model, "--text", "the cat"]);
