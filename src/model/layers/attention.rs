@@ -113,12 +113,9 @@ impl Attention {
             ),
             None => (query, key),
         };
-        let (query, bias) = match (&self.relative, positions.relative) {
-            (Some(relative), Some(seen)) => {
-                let bias = relative.bias(&query, &key, seen)?.f_mul_scalar(self.scale)?;
-                (relative.content_query(&query)?, Some(bias))
-            }
-            _ => (query, positions.bias.map(Tensor::shallow_clone)),
+        let bias = match (&self.relative, positions.relative) {
+            (Some(relative), Some(seen)) => Some(relative.bias(&query, &key, seen)?.f_mul_scalar(self.scale)?),
+            _ => positions.bias.map(Tensor::shallow_clone),
         };
         let mut scores = self.per_key_head(&query.f_mul_scalar(self.scale)?, &key.f_transpose(1, 2)?)?;
         if let Some(bias) = bias {

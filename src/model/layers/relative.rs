@@ -150,14 +150,6 @@ impl Relative {
         Ok(Relative { key: linear(&plan.key)?, query: linear(&plan.query)?, biases })
     }
 
-    /// Queries (H,T,d) as they meet keys.
-    pub(crate) fn content_query(&self, query: &Tensor) -> Result<Tensor> {
-        match &self.biases {
-            Some(biases) => Ok(query.f_add(&biases.content)?),
-            None => Ok(query.shallow_clone()),
-        }
-    }
-
     /// What is added to the products of queries and keys (H,T,d), before they are scaled: (H,T,T).
     pub(crate) fn bias(&self, query: &Tensor, key: &Tensor, seen: Seen) -> Result<Tensor> {
         let (heads, count, head_dim) = query.size3()?;
@@ -170,6 +162,9 @@ impl Relative {
             Ok(products.f_gather(2, &index.f_expand([heads, count, count], false)?, false)?)
         };
         let mut sum = Tensor::f_zeros([heads, count, count], (query.kind(), query.device()))?;
+        if let Some(biases) = &self.biases {
+            sum = sum.f_add(&biases.content.f_matmul(&key.f_transpose(1, 2)?)?)?;
+        }
         if let Some(linear) = &self.key {
             let query = match &self.biases {
                 Some(biases) => query.f_add(&biases.position)?,
