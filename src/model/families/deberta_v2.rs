@@ -1,9 +1,8 @@
 //! DeBERTa v2 and v3: content and positions meet in scores of their own.
 
-use super::encoder::{ABSENT, Absent, HEAD, HeadNames, NAMES, Names, Sizes};
+use super::deberta::{assemble, kinds};
+use super::encoder::{ABSENT, Absent, NAMES, Names, Sizes};
 use super::{layer_name, linear};
-use serde_json::Value;
-
 use crate::model::architecture::*;
 use crate::model::config::{Config, divide};
 use crate::{Error, Result};
@@ -15,14 +14,6 @@ const OWN_NAMES: Names = Names {
     value: "attention.self.value_proj",
     ..NAMES
 };
-/// The head of `legacy: false`, whose matrix is always the token table.
-const NEW_HEAD: HeadNames = HeadNames {
-    transform: "lm_predictions.lm_head.dense",
-    norm: "lm_predictions.lm_head.LayerNorm",
-    matrix: "lm_predictions.lm_head.decoder",
-    bias: &["lm_predictions.lm_head.bias"],
-};
-
 pub(super) fn read(config: &Config) -> Result<Architecture> {
     let sizes = Sizes::read(config, &XLARGE)?;
     let width = sizes.width;
@@ -54,45 +45,6 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     };
     let neighbours = neighbours(config, &sizes)?;
     assemble("deberta-v2", config, &sizes, neighbours, block)
-}
-
-/// What stands round the blocks of all versions.
-pub(super) fn assemble(
-    family: &'static str,
-    config: &Config,
-    sizes: &Sizes,
-    neighbours: Option<Convolution>,
-    block: impl Fn(usize) -> Block,
-) -> Result<Architecture> {
-    let width = sizes.width;
-    let narrow = config.optional_size(&["embedding_size"])?.unwrap_or(width);
-    let absolute = config.flag("position_biased_input", true)?;
-    let embedding = sizes.embedding(narrow, PositionIndex::Place(0));
-    let embedding = Embedding {
-        positions: embedding.positions.filter(|_| absolute),
-        project: (narrow != width)
-            .then(|| (linear("embeddings.embed_proj".into(), narrow, width, false), Place::BeforeNorm)),
-        padding: Padding::Zeroed { unmarked: None },
-        neighbours,
-        ..embedding
-    };
-    let mut main = sizes.stack(embedding, 0, Sees::Both, block);
-    main.context = main.context.filter(|_| absolute);
-    let head = match config.flag("legacy", true)? {
-        true => sizes.masked_head(config, &HEAD, narrow, sizes.activation)?,
-        false => Head { tied: true, ..sizes.masked_head(config, &NEW_HEAD, width, sizes.activation)? },
-    };
-    Ok(Architecture::of(family, "deberta.", main, head))
-}
-
-/// `pos_att_type`: a list, or names with bars between them.
-pub(super) fn kinds(config: &Config) -> Result<Vec<String>> {
-    match config.value("pos_att_type") {
-        None => Ok(Vec::new()),
-        Some(Value::String(names)) => Ok(names.to_lowercase().split('|').map(|name| name.trim().to_owned()).collect()),
-        Some(list) => serde_json::from_value(list.clone())
-            .map_err(|_| Error::config("pos_att_type", format!("found {list}, expected a list of names"))),
-    }
 }
 
 fn distances(config: &Config, sizes: &Sizes) -> Result<Distances> {
