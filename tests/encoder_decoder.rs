@@ -159,6 +159,8 @@ fn a_decoder_begins_with_its_start_token_and_goes_on() {
         let model = model(kit);
         let trace = model.run("the bank").unwrap();
         assert_eq!(trace.ids(), [start], "{kit}");
+        let shown = trace.to_string();
+        assert!(shown.contains(" source tokens: ") && shown.contains("\n1 tokens: "), "{shown}");
         let best = trace.next_tokens(1).unwrap()[0].id;
         let written = model.generate("the bank").max_tokens(3).run().unwrap().ids;
         assert_eq!(written[0], best, "{kit}");

@@ -201,8 +201,11 @@ impl Trace {
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |text: &str| crate::text::visible(text);
-        let pieces: Vec<String> = self.pieces().iter().map(|piece| shown(piece)).collect();
-        writeln!(f, "{} tokens: {}", self.len(), pieces.join(" | "))?;
+        let line = |pieces: Vec<String>| pieces.iter().map(|piece| shown(piece)).collect::<Vec<_>>().join(" | ");
+        if self.tokens.source.is_some() {
+            writeln!(f, "{} source tokens: {}", self.encoder_ids().len(), line(self.encoder_pieces()))?;
+        }
+        writeln!(f, "{} tokens: {}", self.len(), line(self.pieces()))?;
         if let Ok(next) = self.next_tokens(5) {
             let next: Vec<String> =
                 next.iter().map(|token| format!("{} {:.1} %", shown(&token.token), 100.0 * token.prob)).collect();

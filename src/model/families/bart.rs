@@ -77,10 +77,11 @@ pub(super) fn build(config: &Config, kin: Kin) -> Result<Architecture> {
         })
     };
     let (source, target) = kin.tables(config, width)?;
-    let heads = config.size(&["encoder_attention_heads", "num_attention_heads"])?;
-    let layers = config.layers(&["encoder_layers", "num_hidden_layers"])?;
+    let heads = config.optional_size(&["encoder_attention_heads", "num_attention_heads"])?.unwrap_or(16);
+    let layers = config.layers_or(&["encoder_layers", "num_hidden_layers"], 12)?;
     let encoder = stack("encoder", source, heads, config.size(&["encoder_ffn_dim"])?, layers)?;
-    let (heads, layers) = (config.size(&["decoder_attention_heads"])?, config.layers(&["decoder_layers"])?);
+    let heads = config.optional_size(&["decoder_attention_heads"])?.unwrap_or(16);
+    let layers = config.layers_or(&["decoder_layers"], 12)?;
     let mut head = Head {
         bias: Some(HeadBias { names: vec!["final_logits_bias".to_owned()], optional: true }),
         ..head(config, "lm_head", width, target.rows, true)?

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 pub(super) fn read(config: &Config) -> Result<Architecture> {
     // transformers 5 always ties, and keeps under the first name what the second one used to tell.
     let scaled = config.flag("scale_decoder_outputs", config.flag("tie_word_embeddings", true)?)?;
-    build(config, Kin { family: "t5", feed_forward: "relu", layers: 6, scaled, bias_in_every_layer: false })
+    build(config, Kin { family: "t5", feed_forward: "relu", layers: 6, heads: 8, scaled, bias_in_every_layer: false })
 }
 
 /// What tells T5, mT5 and UMT5 apart.
@@ -16,8 +16,9 @@ pub(super) struct Kin {
     pub family: &'static str,
     /// `feed_forward_proj` unless the config says.
     pub feed_forward: &'static str,
-    /// `num_layers` unless the config says.
+    /// `num_layers` and `num_heads` unless the config says.
     pub layers: usize,
+    pub heads: usize,
     /// Whether the head reads the decoder's vectors over √D.
     pub scaled: bool,
     /// Whether every layer has buckets of its own; the first layer's serve all otherwise.
@@ -26,22 +27,19 @@ pub(super) struct Kin {
 
 pub(super) fn build(config: &Config, kin: Kin) -> Result<Architecture> {
     let width = config.size(&["d_model", "hidden_size"])?;
-    let heads = config.size(&["num_heads", "num_attention_heads"])?;
+    let heads = config.optional_size(&["num_heads", "num_attention_heads"])?.unwrap_or(kin.heads);
     let head_dim = config.optional_size(&["d_kv", "head_dim"])?.unwrap_or(64);
     let inner = config.size(&["d_ff"])?;
     let eps = config.positive(&["layer_norm_epsilon"], 1e-6)?;
     let (gated, activation) = feed_forward(config, kin.feed_forward)?;
     let bucket_count = config.optional_size(&["relative_attention_num_buckets"])?.unwrap_or(32);
     let max_distance = config.optional_size(&["relative_attention_max_distance"])?.unwrap_or(128);
+    let no_far = |name, found| Error::config(name, format!("found {found}, which leaves no bucket for far distances"));
     if bucket_count < 4 {
-        return Err(Error::config(
-            "relative_attention_num_buckets",
-            format!("found {bucket_count}, expected 4 or more"),
-        ));
+        return Err(no_far("relative_attention_num_buckets", bucket_count));
     }
     if max_distance <= bucket_count / 2 {
-        let problem = format!("found {max_distance}, expected more than half of the {bucket_count} buckets");
-        return Err(Error::config("relative_attention_max_distance", problem));
+        return Err(no_far("relative_attention_max_distance", max_distance));
     }
     let vocab = config.size(&["vocab_size"])?;
     let stack = |name: &'static str, layers: usize, decodes: bool| {
@@ -94,12 +92,9 @@ pub(super) fn build(config: &Config, kin: Kin) -> Result<Architecture> {
             project: None,
         }
     };
-    let layers = config.layers(&["num_layers", "num_hidden_layers"])?;
+    let layers = config.layers_or(&["num_layers", "num_hidden_layers"], kin.layers)?;
     // Python reads the common spelling too late for the decoder.
-    let decoder_layers = match config.value("num_decoder_layers").or(config.value("num_layers")) {
-        Some(_) => config.layers(&["num_layers", "num_decoder_layers"])?,
-        None => kin.layers,
-    };
+    let decoder_layers = config.layers_or(&["num_layers", "num_decoder_layers"], kin.layers)?;
     let head = Head {
         scale: if kin.scaled { (width as f64).powf(-0.5) } else { 1.0 },
         tied: true,
@@ -115,14 +110,9 @@ pub(super) fn build(config: &Config, kin: Kin) -> Result<Architecture> {
 
 /// Whether the MLP is gated, and its non-linearity: `gated-gelu` and its like, or as transformers saves it again.
 fn feed_forward(config: &Config, default: &'static str) -> Result<(bool, Activation)> {
-    let name = config.text("feed_forward_proj", default)?;
-    let (gated, activation) = match name.split_once('-') {
-        None => (false, name),
-        Some(("gated", "gelu")) => (true, "gelu_new"),
-        Some(("gated", activation)) if !activation.contains('-') => (true, activation),
-        Some(_) => {
-            return Err(Error::config("feed_forward_proj", format!("found {name:?}, expected e.g. \"gated-gelu\"")));
-        }
+    let (gated, activation) = match config.text("feed_forward_proj", default)? {
+        "gated-gelu" => (true, "gelu_new"),
+        name => (name.starts_with("gated-"), name.strip_prefix("gated-").unwrap_or(name)),
     };
     Ok((config.flag("is_gated_act", gated)?, config.activation("dense_act_fn", activation)?))
 }
