@@ -1,5 +1,7 @@
 //! How tokens become vectors.
 
+use std::collections::BTreeSet;
+
 use super::{Activation, Linear, Norm};
 
 /// How tokens become vectors: a sum of table rows, normed and mapped to the model's width where the family does so.
@@ -69,6 +71,14 @@ impl Table {
     /// A table that all files call by one name.
     pub fn new(name: impl Into<String>, rows: usize, width: usize) -> Table {
         Table { name: name.into(), other_names: Vec::new(), rows, width }
+    }
+
+    /// Whether both are the same matrix: known by the same names, whichever stands first.
+    pub fn is(&self, other: &Table) -> bool {
+        let names = |table: &Table| -> BTreeSet<String> {
+            [&table.name].into_iter().chain(&table.other_names).cloned().collect()
+        };
+        names(self) == names(other)
     }
 }
 

@@ -8,7 +8,7 @@ impl Architecture {
         let stacks = self.encoder.iter().chain([&self.main]);
         let mut tables: Vec<&Table> = Vec::new();
         for table in stacks.clone().map(|stack| &stack.embedding.tokens) {
-            if !tables.contains(&table) {
+            if !tables.iter().any(|known| known.is(table)) {
                 tables.push(table);
             }
         }

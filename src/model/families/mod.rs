@@ -36,6 +36,8 @@ mod opt;
 mod pegasus;
 mod phi;
 mod phi3;
+#[cfg(test)]
+mod published;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
