@@ -3,10 +3,59 @@
 use std::path::Path;
 
 use flowlens::flow::{FlowGraph, Graph, Heads, LinkKind, Method, NodeKind, Palette};
-use flowlens::{Array, Change, Model, Site, Trace};
+use flowlens::model::architecture::Order;
+use flowlens::{Array, Change, Model, Seq2Seq, Site, Trace};
 
-const FAMILIES: [&str; 9] =
-    ["gpt2", "gpt_neo", "gptj", "gpt_neox", "llama_mha", "llama_gqa", "mistral", "qwen2", "qwen3"];
+/// Every family that can be drawn, and every way to place norms and positions.
+const FAMILIES: [&str; 47] = [
+    "bart",
+    "bloom",
+    "bloom_six_heads",
+    "ctrl",
+    "falcon_11b",
+    "falcon_40b",
+    "falcon_7b",
+    "falcon_rw",
+    "falcon_sequential",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "gpt2",
+    "gpt2_left_padded",
+    "gpt_bigcode",
+    "gpt_neo",
+    "gpt_neox",
+    "gptj",
+    "llama_gqa",
+    "llama_mha",
+    "marian",
+    "mbart_uneven",
+    "mistral",
+    "mt5",
+    "olmo2_grouped",
+    "openai_gpt",
+    "opt_plain_norms",
+    "opt_post",
+    "opt_pre",
+    "opt_projected",
+    "opt_projected_pre",
+    "pegasus_uneven",
+    "phi",
+    "phi3_long",
+    "phi_head_norms",
+    "qwen2",
+    "qwen3",
+    "stablelm_parallel",
+    "stablelm_sequential",
+    "starcoder2_window",
+    "t5_gated",
+    "t5_own_head_scaled",
+    "t5_tied",
+    "umt5_layers",
+    "xlm",
+    "xlnet",
+    "xlnet_uni",
+];
 
 fn model(name: &str) -> Model {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
@@ -14,13 +63,20 @@ fn model(name: &str) -> Model {
 }
 
 fn trace(family: &str) -> Trace {
-    model(&format!("parity/{family}")).run([5i64, 17, 200, 3, 77, 150, 42, 9, 111]).unwrap()
+    let model = model(&format!("parity/{family}"));
+    let vocabulary = model.architecture().vocab() as i64;
+    let ids = [5i64, 17, 200, 3, 77, 150, 42, 9, 111].map(|id| id % vocabulary);
+    match model.encoder_layers() {
+        0 => model.run(ids).unwrap(),
+        _ => model.run(Seq2Seq { source: [9i64, 8, 30, 31, 7], target: ids }).unwrap(),
+    }
 }
 
 /// Checks every sum of a graph through what its terms put onto the logits of the targets: a linear view of the
 /// vectors, one number for each target.
 fn assert_sums(graph: &Graph, place: &str) -> usize {
-    let sum_kinds = [NodeKind::Head, NodeKind::AttnOut, NodeKind::MlpOut, NodeKind::Resid];
+    let sum_kinds =
+        [NodeKind::Head, NodeKind::AttnOut, NodeKind::CrossHead, NodeKind::CrossOut, NodeKind::MlpOut, NodeKind::Resid];
     let mut sums = 0;
     for (index, node) in graph.nodes.iter().enumerate() {
         let terms: Vec<_> = graph
@@ -50,23 +106,27 @@ fn assert_sums(graph: &Graph, place: &str) -> usize {
 fn every_fan_in_adds_up_in_every_family() {
     for family in FAMILIES {
         let trace = trace(family);
-        let heads = trace.model().architecture().main.blocks[0].attention.heads;
+        let block = &trace.model().architecture().main.blocks[0];
+        let heads = block.attention.heads;
+        // Attention's output, the MLP's, and the sums of the stream; the same for cross attention.
+        let more = if block.order == Order::Parallel { 3 } else { 4 } + if block.cross.is_some() { 2 } else { 0 };
+        let attentions = if block.cross.is_some() { 2 } else { 1 };
+        let layers = trace.model().layers().min(2);
         for (amount, position) in [(Heads::Top(2), -1), (Heads::All, 4), (Heads::ByTarget(1), 0)] {
-            let mut builder = trace.flow_graph().layers([0, 1]).position(position).heads(amount).neurons(3, 2);
-            for target in [1, 20, 100, 200, 289] {
+            let mut builder = trace.flow_graph().layers(0..layers).position(position).heads(amount).neurons(3, 2);
+            for target in [1, 2, 8, 20, 29] {
                 builder = builder.target(target);
             }
             for chain in [false, true] {
                 let graph = builder.clone().chain(chain).build().unwrap();
-                assert_eq!(graph.graphs.len(), if chain { 1 } else { 2 });
+                assert_eq!(graph.graphs.len(), if chain { 1 } else { layers });
                 let sums: usize = graph.graphs.iter().map(|graph| assert_sums(graph, family)).sum();
                 let shown = match amount {
                     Heads::All => heads,
-                    Heads::Top(count) | Heads::ByTarget(count) => count,
+                    Heads::Top(count) | Heads::ByTarget(count) => count.min(heads),
                     _ => unreachable!(),
                 };
-                let parallel = ["gptj", "gpt_neox"].contains(&family);
-                assert_eq!(sums, 2 * (shown + if parallel { 3 } else { 4 }), "{family}");
+                assert_eq!(sums, layers * (attentions * shown + more), "{family}");
             }
         }
     }
@@ -76,16 +136,22 @@ fn every_fan_in_adds_up_in_every_family() {
 fn the_first_block_input_and_the_output_put_the_logit_together() {
     for family in FAMILIES {
         let trace = trace(family);
-        let graph = trace.flow_graph().overview().target(33).target(5).target(250).build().unwrap();
-        assert_eq!(assert_sums(&graph.graphs[0], family), trace.model().layers());
+        let graph = trace.flow_graph().overview().target(3).target(5).target(25).build().unwrap();
+        let after_each = trace.model().architecture().main.blocks.iter().map(|block| {
+            let norms = [&block.attn_norms, &block.mlp_norms];
+            // Norms of the stream between sublayers part their sums.
+            let parted = norms[0].after.is_some() || norms[1].first.is_some();
+            1 + usize::from(parted) + usize::from(parted && block.cross.is_some())
+        });
+        assert_eq!(assert_sums(&graph.graphs[0], family), after_each.sum::<usize>(), "{family}");
         let last = graph.nodes().last().unwrap();
         assert_eq!(last.kind, NodeKind::Resid);
         let position = trace.len() - 1;
-        let stream = trace.get(Site::ResidPost(trace.model().layers() - 1)).unwrap().row(position).unwrap();
-        let frozen = trace.model().lens().unwrap().frozen(&stream).unwrap().targets([33]);
+        let stream = trace.get(trace.logit_lens().unwrap().rows.last().unwrap().site).unwrap().row(position).unwrap();
+        let frozen = trace.model().lens().unwrap().frozen(&stream).unwrap().targets([3]);
         let logit = f64::from(frozen.read(&stream).unwrap()[0].targets[0].logit);
         assert!((last.contributions[0] - logit).abs() < 1e-4 * logit.abs().max(1.), "{family}");
-        let own = trace.get(Site::Logits).unwrap().get(&[position, 33]).unwrap();
+        let own = trace.get(Site::Logits).unwrap().get(&[position, 3]).unwrap();
         let read = last.reading.as_ref().unwrap().targets[0].logit;
         assert!((own - read).abs() < 1e-4 * own.abs().max(1.), "{family}: {own} {read}");
     }
@@ -239,9 +305,22 @@ fn configurations_set_amounts_and_colours() {
 fn the_listed_sites_are_enough_for_both_methods() {
     for family in FAMILIES {
         let model = model(&format!("parity/{family}"));
-        let trace = model.watch([5i64, 17, 200, 3]).keep(flowlens::flow::sites(&model, [0])).run().unwrap();
-        assert!(trace.sites().len() <= 18, "{family}");
-        trace.flow_graph().layers([0]).target(3).build().unwrap();
+        let sites = flowlens::flow::sites(&model, [0]);
+        let vocabulary = model.architecture().vocab() as i64;
+        let ids = [5i64, 17, 200, 3].map(|id| id % vocabulary);
+        let trace = match model.encoder_layers() {
+            0 => model.watch(ids),
+            _ => model.watch(Seq2Seq { source: [9i64, 8], target: ids }),
+        };
+        let trace = trace.keep(sites.iter().copied()).run().unwrap();
+        let mut kept = trace.sites();
+        kept.sort_unstable();
+        assert_eq!(kept, sites, "{family}: nothing else is kept");
+        let of_layer = sites.iter().filter(|site| site.layer() == Some(0)).count();
+        assert!(of_layer <= 28, "{family}");
+        let graph = trace.flow_graph().layers([0]).target(3).heads(Heads::ByTarget(1)).build().unwrap();
+        let heads = graph.nodes().filter(|node| node.kind == NodeKind::Head);
+        assert!(heads.into_iter().all(|head| head.contributions.len() == 1), "{family}");
         if ["gpt2", "gpt_neo", "gptj", "llama_mha"].contains(&family) {
             trace.flow_graph().layers([0]).target(3).method(Method::Visit).neurons(4, 2).build().unwrap();
         }

@@ -9,7 +9,7 @@ use super::palette::{Palette, Scheme};
 use super::target::{self, TargetSpec};
 use super::visit;
 use crate::trace::Trace;
-use crate::{Array, Error, Result, Site};
+use crate::{Array, Error, Result};
 
 /// Which heads of a layer are shown; the others are summed into one remainder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -281,6 +281,7 @@ impl<'a> FlowGraphBuilder<'a> {
             method,
             line: self.trace.prompt().map_or_else(|| self.trace.pieces().concat(), str::to_owned),
             tokens: self.trace.pieces(),
+            encoder_tokens: self.trace.encoder_pieces(),
             position,
             targets,
             rank_colors: Vec::new(),
@@ -326,7 +327,7 @@ impl<'a> FlowGraphBuilder<'a> {
     /// The token that the model ranks first at a position.
     fn best_token(&self, position: usize) -> Result<u32> {
         let model = self.trace.model();
-        let stream = self.trace.tensor(Site::ResidPost(model.layers() - 1))?.f_get(position as i64)?;
+        let stream = self.trace.tensor(model.last_stream())?.f_get(position as i64)?;
         let reading = model.lens()?.top(1).bottom(0).read(&Array::from_tensor(&stream)?)?;
         reading
             .first()

@@ -53,10 +53,12 @@ pub struct Meta {
     pub family: String,
     /// How the numbers were made.
     pub method: Method,
-    /// The prompt.
+    /// The prompt; in an encoder-decoder what the encoder read.
     pub line: String,
-    /// The run's tokens, as text.
+    /// The run's tokens, as text; the decoder's in an encoder-decoder.
     pub tokens: Vec<String>,
+    /// The tokens that the encoder of an encoder-decoder read, as text; empty elsewhere.
+    pub encoder_tokens: Vec<String>,
     /// The position that the graph is about.
     pub position: usize,
     /// The tokens whose rank colours the nodes; the first one leads.
@@ -103,6 +105,16 @@ pub enum NodeKind {
     NeuronValue,
     /// What the MLP writes.
     MlpOut,
+    /// A query of cross attention, as a direction of the encoder's output.
+    CrossQuery,
+    /// A key of cross attention: a position of the encoder as this head sees it.
+    CrossKey,
+    /// A value of cross attention: what that position of the encoder would write.
+    CrossValue,
+    /// What a head of cross attention writes.
+    CrossHead,
+    /// What cross attention writes.
+    CrossOut,
     /// A bias.
     Bias,
     /// The rest of a sum of which only the largest terms are shown.
@@ -120,7 +132,7 @@ pub struct Node {
     pub layer: usize,
     /// The head, for parts of a head.
     pub head: Option<usize>,
-    /// The position that a memory comes from.
+    /// The position that a memory comes from; the encoder's in cross attention.
     pub source_position: Option<usize>,
     /// The neuron.
     pub neuron: Option<usize>,
@@ -136,8 +148,8 @@ pub struct Node {
     pub norm: f64,
     /// The vector read as words.
     pub reading: Option<Reading>,
-    /// What this node, as it is added, puts directly onto the logit of each target (the final norm's scale frozen,
-    /// before a soft cap). Empty where the node is not a term of the residual stream, or without a target.
+    /// What this node, as it is added, puts directly onto the logit of each target (the scale of the final norm, and of
+    /// norms that the stream passes before it, frozen; before a soft cap). Empty where the node is not a term of the residual stream, or without a target.
     pub contributions: Vec<f64>,
 }
 

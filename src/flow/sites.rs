@@ -15,31 +15,37 @@ use crate::model::Model;
 /// # Ok(()) }
 /// ```
 pub fn sites(model: &Model, layers: impl IntoIterator<Item = usize>) -> Vec<Site> {
-    let of_layer = |layer| {
-        [
-            Site::ResidPre(layer),
-            Site::AttnNorm(layer),
-            Site::Query(layer),
-            Site::Key(layer),
-            Site::Value(layer),
-            Site::RotatedQuery(layer),
-            Site::RotatedKey(layer),
-            Site::Pattern(layer),
-            Site::HeadMix(layer),
-            Site::AttnOut(layer),
-            Site::ResidMid(layer),
-            Site::MlpNorm(layer),
-            Site::MlpPre(layer),
-            Site::MlpGate(layer),
-            Site::Neurons(layer),
-            Site::MlpOut(layer),
-            Site::ResidPost(layer),
-        ]
-    };
+    let in_attention = [
+        Site::Query,
+        Site::Key,
+        Site::Value,
+        Site::RotatedQuery,
+        Site::RotatedKey,
+        Site::PositionBias,
+        Site::Pattern,
+        Site::HeadMix,
+    ];
+    let in_mlp = [Site::MlpPre, Site::MlpGate, Site::Neurons];
+    let mut sites = Vec::new();
+    for layer in layers.into_iter().filter(|&layer| layer < model.layers()) {
+        sites.extend(in_attention.map(|site| site(layer)));
+        sites.extend(in_attention.map(|site| site(layer).in_cross()));
+        sites.extend(in_mlp.map(|site| site(layer)));
+        for route in model.routes(layer) {
+            sites.extend([route.enters, route.carries, route.reads, route.writes, route.sum, route.leaves]);
+        }
+        // The published method takes both norms from their sites, also where they are one.
+        sites.extend([Site::AttnNorm(layer), Site::MlpNorm(layer)]);
+    }
+    // The target's logit is measured where the stream ends, and followed from there through norms of the stream.
+    sites.push(model.last_stream());
+    for layer in 0..model.layers() {
+        for route in model.routes(layer) {
+            sites.extend((route.leaves != route.sum).then_some(route.sum));
+            sites.extend((route.carries != route.enters).then_some(route.enters));
+        }
+    }
     let known = model.sites();
-    let mut sites: Vec<Site> = layers.into_iter().flat_map(of_layer).collect();
-    // The target's logit is measured where the stream ends.
-    sites.push(Site::ResidPost(model.layers().saturating_sub(1)));
     sites.retain(|site| known.contains(site));
     sites.sort_unstable();
     sites.dedup();

@@ -7,7 +7,6 @@ use tch::{Kind, Tensor};
 use super::scan::scan_rows;
 use super::{Reading, TargetScore, TokenScore};
 use crate::array::Numbers;
-use crate::model::architecture::NormKind;
 use crate::model::layers::Norm;
 use crate::model::{Model, Transform};
 use crate::text::Tokenizer;
@@ -107,13 +106,16 @@ impl Lens {
     /// their sum. Known as direct logit attribution.
     ///
     /// # Errors
-    /// When `stream` is not one vector of the model's width.
+    /// When `stream` is not one vector of the model's width, or the head has a non-linear layer before its matrix
+    /// (masked language models).
     pub fn frozen(mut self, stream: &Array) -> Result<Lens> {
+        self.check_linear()?;
         let stream = self.batch(&stream.to_tensor())?;
         if stream.size()[0] != 1 {
             return Err(Error::Input(format!("the lens freezes its scale at one vector, got {}", stream.size()[0])));
         }
-        self.through = Through::Frozen { root: self.root(&stream)? };
+        let divisor = |norm: &Norm| Ok::<f64, Error>(norm.divisor(&stream)?.f_double_value(&[0, 0])?);
+        self.through = Through::Frozen { root: self.readout.norm.as_ref().map_or(Ok(1.), divisor)? };
         Ok(self)
     }
 
@@ -182,7 +184,7 @@ impl Lens {
         self.project(&self.batch(vectors)?, &self.readout.head.f_to_kind(Kind::Float)?)
     }
 
-    /// The direction (D) whose dot product with a part of the stream is what that part puts onto the logit of `id`
+    /// The direction (D) whose dot product with a part of the last stream is what that part puts onto the logit of `id`
     /// with the norm frozen at `stream` (D).
     pub(crate) fn attribution(&self, id: u32, stream: &Tensor) -> Result<Tensor> {
         if id as usize >= self.vocabulary() {
@@ -197,18 +199,30 @@ impl Lens {
         self.frozen_direction(average, stream)
     }
 
-    /// A direction (D) behind the final norm as one before it, the norm frozen at `stream` (D).
+    /// A direction (E) of what the head's matrix reads as one (D) before the final norm, the norm frozen at `stream`
+    /// (D).
     fn frozen_direction(&self, mut direction: Tensor, stream: &Tensor) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
+        self.check_linear()?;
+        if let Some(project) = &self.readout.project {
+            direction = project.f_tr()?.f_mv(&direction)?;
+        }
         if let Some(norm) = &self.readout.norm {
-            let root = self.root(&self.batch(stream)?)?;
-            direction = direction.f_mul(&norm.gain)?;
-            if centred(norm) {
-                direction = direction.f_sub(&direction.f_mean(Kind::Float)?)?;
-            }
-            direction = direction.f_div_scalar(root)?;
+            direction = norm.pull_back(&direction, &norm.divisor(&self.batch(stream)?.f_get(0)?)?)?;
         }
         Ok(direction.f_mul_scalar(self.readout.scale)?)
+    }
+
+    /// Refuses a head that is not linear even with the norm's scale held fixed.
+    fn check_linear(&self) -> Result<()> {
+        match self.readout.transform {
+            None => Ok(()),
+            Some(_) => Err(Error::Input(
+                "this head has a non-linear layer before its matrix, as masked language models have, so that the \
+                 logits of parts do not add up to that of their sum"
+                    .to_owned(),
+            )),
+        }
     }
 
     /// Brings vectors to (N,D), float32, on the head's device.
@@ -268,17 +282,13 @@ impl Lens {
         words.entry(id).or_insert_with(|| tokenizer.piece(id)).clone()
     }
 
-    /// What the norm divides one vector (1,D) by.
-    fn root(&self, vector: &Tensor) -> Result<f64> {
-        let Some(norm) = &self.readout.norm else { return Ok(1.) };
-        Ok(norm.divisor(vector)?.f_double_value(&[0, 0])?)
-    }
-
     /// Logits of a batch (N,D), `head` being the head in float32.
     fn project(&self, vectors: &Tensor, head: &Tensor) -> Result<Tensor> {
         let normed = match (&self.readout.norm, self.through) {
             (Some(norm), Through::Norm) => norm.forward(vectors)?,
-            (Some(norm), Through::Frozen { root }) => centre(norm, vectors)?.f_div_scalar(root)?.f_mul(&norm.gain)?,
+            (Some(norm), Through::Frozen { root }) => {
+                norm.linear(vectors, &Tensor::f_from_slice(&[root as f32])?.f_to_device(vectors.device())?)?
+            }
             (_, Through::Head) | (None, _) => vectors.shallow_clone(),
         };
         let linear = matches!(self.through, Through::Frozen { .. });
@@ -353,18 +363,6 @@ fn entropy(logits: &[f32], probs: &[f32], largest: f32, best_prob: f32) -> f32 {
     ((-f64::from(best_prob).ln() - sum) / std::f64::consts::LN_2).max(0.) as f32
 }
 
-/// Whether a norm takes the mean out first.
-fn centred(norm: &Norm) -> bool {
-    matches!(norm.kind, NormKind::Layer { .. })
-}
-
-fn centre(norm: &Norm, vectors: &Tensor) -> Result<Tensor> {
-    Ok(match centred(norm) {
-        true => vectors.f_sub(&vectors.f_mean_dim([-1i64].as_slice(), true, Kind::Float)?)?,
-        false => vectors.shallow_clone(),
-    })
-}
-
 /// The different rows of (N,D), and for each of the N its place among them. Equal means equal to the bit.
 fn distinct_rows(vectors: &Tensor) -> Result<(Tensor, Vec<usize>)> {
     let numbers = Array::from_tensor(vectors)?;
@@ -389,6 +387,7 @@ fn distinct_rows(vectors: &Tensor) -> Result<(Tensor, Vec<usize>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::architecture::NormKind;
 
     fn lens(centred: bool, soft_cap: Option<f64>) -> Lens {
         tch::manual_seed(3);

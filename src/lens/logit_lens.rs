@@ -8,8 +8,8 @@ use crate::{Error, Result, Site};
 
 /// The residual stream read as words, layer by layer and position by position (nostalgebraist 2020).
 ///
-/// Rows go with the computation: first what enters the first block, then the stream after every block; the last row
-/// is what the model itself says.
+/// Rows go with the computation: first what enters the first block, then the stream after every block, in post-norm
+/// models after its last norm; the last row is what the model itself says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogitLens {
     /// Name of the model.
@@ -74,8 +74,9 @@ impl Trace {
     fn read_depths(&self, target: Option<u32>) -> Result<LogitLens> {
         let model = self.model();
         let lens = model.lens()?.top(5).bottom(0);
-        let sites: Vec<Site> =
-            std::iter::once(Site::ResidPre(0)).chain((0..model.layers()).map(Site::ResidPost)).collect();
+        let sites: Vec<Site> = std::iter::once(Site::ResidPre(0))
+            .chain((0..model.layers()).map(|layer| model.stream_after(layer)))
+            .collect();
         let streams = sites.iter().map(|&site| self.tensor(site)).collect::<Result<Vec<Tensor>>>()?;
         let last = streams.last().map(Tensor::shallow_clone).unwrap_or_else(Tensor::new);
         let targets: Vec<u32> = match target {
@@ -113,8 +114,8 @@ impl LogitLens {
         self.rows
             .iter()
             .map(|row| match row.site {
-                Site::ResidPost(layer) => layer.to_string(),
-                _ => "in".to_owned(),
+                Site::ResidPre(_) => "in".to_owned(),
+                site => site.layer().map_or_else(String::new, |layer| layer.to_string()),
             })
             .collect()
     }

@@ -28,6 +28,7 @@ pub use tokens::{Input, Seq2Seq};
 
 pub(crate) use head::{Head, Transform};
 pub(crate) use network::Network;
+pub(crate) use sites::{Route, Sublayer};
 pub(crate) use stack::Stack;
 pub(crate) use tokens::{Reader, Tokens};
 

@@ -6,7 +6,77 @@ use super::{Model, Tokens};
 use crate::trace::Part;
 use crate::{Error, Result, Site};
 
+/// The parts of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sublayer {
+    Attention,
+    Cross,
+    Mlp,
+}
+
+/// The sites that one sublayer lies between. They are different ones for every way to place norms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub sublayer: Sublayer,
+    /// The stream as the block's earlier parts leave it.
+    pub enters: Site,
+    /// What is added to: that, or its norm.
+    pub carries: Site,
+    /// What the sublayer reads: what is added to, or its norm.
+    pub reads: Site,
+    /// What the sublayer adds.
+    pub writes: Site,
+    /// Both added up. Both sublayers of a parallel block have the same.
+    pub sum: Site,
+    /// What the stream goes on with: the sum, or its norm in post-norm blocks.
+    pub leaves: Site,
+}
+
 impl Model {
+    /// The ways through the sublayers of a block, in the order of the computation.
+    pub(crate) fn routes(&self, layer: usize) -> Vec<Route> {
+        let block = &self.architecture().main.blocks[layer];
+        let (attn_norm, mlp_norm) = (Site::AttnNorm(layer), Site::MlpNorm(layer));
+        let parallel = block.order == Order::Parallel;
+        let route = |sublayer, norms: &architecture::Norms, enters, normed, writes, sum| {
+            let either = |norm: &Option<_>, plain: Site| if norm.is_some() { normed } else { plain };
+            let carries = either(&norms.first, enters);
+            Route {
+                sublayer,
+                enters,
+                carries,
+                reads: either(&norms.before, carries),
+                writes,
+                sum,
+                leaves: either(&norms.after, sum),
+            }
+        };
+        let sum = if parallel { Site::ResidPost(layer) } else { Site::ResidMid(layer) };
+        let entering = Site::ResidPre(layer);
+        let attention = route(Sublayer::Attention, &block.attn_norms, entering, attn_norm, Site::AttnOut(layer), sum);
+        let cross = block.cross.as_ref().map(|cross| {
+            let (normed, writes, sum) = (Site::CrossNorm(layer), Site::CrossOut(layer), Site::ResidMidCross(layer));
+            route(Sublayer::Cross, &cross.norms, attention.leaves, normed, writes, sum)
+        });
+        let enters = if parallel { attention.carries } else { cross.unwrap_or(attention).leaves };
+        let mut mlp =
+            route(Sublayer::Mlp, &block.mlp_norms, enters, mlp_norm, Site::MlpOut(layer), Site::ResidPost(layer));
+        if parallel && block.mlp_norms.before.is_none() {
+            mlp.reads = attention.reads;
+        }
+        [Some(attention), cross, Some(mlp)].into_iter().flatten().collect()
+    }
+
+    /// The residual stream as a layer leaves it.
+    pub(crate) fn stream_after(&self, layer: usize) -> Site {
+        self.routes(layer).last().map_or(Site::ResidPost(layer), |route| route.leaves)
+    }
+
+    /// The residual stream as it leaves the last layer: what the final norm reads.
+    pub(crate) fn last_stream(&self) -> Site {
+        self.layers().checked_sub(1).map_or(Site::ResidPre(0), |last| self.stream_after(last))
+    }
+
     /// Every site of this model in the order of the computation. [`Site::HeadOutput`] is among them, though a run
     /// keeps it only when asked to.
     pub fn sites(&self) -> Vec<Site> {

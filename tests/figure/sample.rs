@@ -18,6 +18,7 @@ pub fn graph(name: &str) -> FlowGraph {
             family: "gpt2".to_owned(),
             method: Method::Visit,
             tokens: line.split_inclusive(' ').map(str::to_owned).collect(),
+            encoder_tokens: Vec::new(),
             position: 7,
             line,
             targets: vec![Target { id: 262, text: text(&data["target"]) }],

@@ -167,6 +167,11 @@ pub(super) fn kind_name(kind: NodeKind) -> &'static str {
         NodeKind::NeuronGate => "neurons' gates",
         NodeKind::NeuronValue => "neurons write",
         NodeKind::MlpOut => "MLP writes",
+        NodeKind::CrossQuery => "cross queries",
+        NodeKind::CrossKey => "encoder keys",
+        NodeKind::CrossValue => "encoder values",
+        NodeKind::CrossHead => "cross heads",
+        NodeKind::CrossOut => "cross writes",
         NodeKind::Bias => "biases",
         NodeKind::Remainder => "the rest",
     }

@@ -3,22 +3,28 @@
 use tch::{Kind, Tensor};
 
 use super::super::batch;
+use super::written::Written;
+use crate::model::Sublayer;
 use crate::model::layers::{self, Role};
 use crate::trace::Trace;
-use crate::{Result, Site};
+use crate::{Error, Result, Site};
 
-/// What attention of one layer reads and writes at one position.
+/// What attention of one layer reads and writes at one position: its own, or the one to the encoder's output.
 pub(super) struct Attention<'a> {
     trace: &'a Trace,
     weights: &'a layers::Attention,
     layer: usize,
     position: i64,
+    cross: bool,
     rotary: bool,
     /// Attention probabilities (H,S).
     pattern: Tensor,
+    /// What positions add to the scaled scores (H,S).
+    position_bias: Option<Tensor>,
+    written: Written<'a>,
     /// What each head adds (H,D).
     pub outputs: Tensor,
-    /// The output matrix's bias (D).
+    /// What is added beside the heads (D): the output matrix's bias, and that of a norm of what is written.
     pub bias: Option<Tensor>,
 }
 
@@ -33,34 +39,72 @@ pub(super) struct Memory {
 
 /// The keys of some positions as one head's query meets them.
 pub(super) struct Keys {
-    /// (n,D): dotted with what the block's attention reads at the query's position, each row gives a score before
-    /// scale and softmax, up to the offset. Rotation is undone for that position; the scale of a norm of query heads
-    /// is held fixed.
+    /// (n,D): dotted with what attention reads at the query's position, each row gives the product of query and key, up
+    /// to the offset. Rotation is undone for that position; the scale of a norm of query heads is held fixed.
     pub directions: Tensor,
-    /// (n): the part of the score that does not depend on what is read: the query's biases.
+    /// (n): the part of the product that does not depend on what is read: the query's biases.
     pub offsets: Vec<f64>,
+    /// (n): what positions add to the scaled product.
+    pub by_position: Option<Vec<f64>>,
+    /// Products are multiplied by it.
+    pub scale: f64,
+    /// The cap of scaled products with what positions add.
+    pub soft_cap: Option<f64>,
+}
+
+impl Keys {
+    /// The part of a key's score that comes from content, `dot` being what is read along its direction.
+    pub fn content(&self, index: usize, dot: f64) -> f64 {
+        self.scale * (dot + self.offsets[index])
+    }
+
+    /// A key's score: a softmax over those of all keys that are seen gives attention.
+    pub fn score(&self, index: usize, dot: f64) -> f64 {
+        let score = self.content(index, dot) + self.by_position.as_ref().map_or(0., |bias| bias[index]);
+        self.soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
+    }
 }
 
 impl<'a> Attention<'a> {
-    pub fn new(trace: &'a Trace, layer: usize, position: usize) -> Result<Attention<'a>> {
+    /// The block's own attention or, for [`Sublayer::Cross`], the one to the encoder's output.
+    pub fn new(trace: &'a Trace, sublayer: Sublayer, layer: usize, position: usize) -> Result<Attention<'a>> {
         let model = trace.model();
-        let weights = &model.stack().block(layer).attention;
-        let position = position as i64;
-        let mix = trace.tensor(Site::HeadMix(layer))?.f_narrow(1, position, 1)?.f_to_kind(Kind::Float)?;
+        let (block, plan) = (model.stack().block(layer), &model.architecture().main.blocks[layer]);
+        let cross = sublayer == Sublayer::Cross;
+        let (weights, plan) = match (cross, &block.cross, &plan.cross) {
+            (true, Some(cross), Some(plan)) => (&cross.attention, &plan.attention),
+            (true, ..) => return Err(Error::FlowGraph(format!("layer {layer} has no cross attention"))),
+            (false, ..) => (&block.attention, &plan.attention),
+        };
+        let at = |site: Site| if cross { site.in_cross() } else { site };
+        let place = position as i64;
+        let mix = trace.tensor(at(Site::HeadMix(layer)))?.f_narrow(1, place, 1)?.f_to_kind(Kind::Float)?;
         let mut outputs = Vec::new();
         for head in 0..weights.heads(Role::Query) {
             let matrix = weights.output_weight(head)?.f_to_kind(Kind::Float)?;
             outputs.push(mix.f_get(head as i64)?.f_matmul(&matrix.f_tr()?)?);
         }
+        let outputs = Tensor::f_cat(&outputs, 0)?;
+        let heads = outputs.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float)?;
+        let norm = block.norms(sublayer).and_then(|norms| norms.written.as_ref());
+        let written = Written::new(norm, &heads, weights.output_bias())?;
+        let of_position =
+            |site: Site| -> Result<Tensor> { Ok(trace.tensor(at(site))?.f_select(1, place)?.f_to_kind(Kind::Float)?) };
         Ok(Attention {
             trace,
             weights,
             layer,
-            position,
-            rotary: model.architecture().main.blocks[layer].attention.rotary.is_some(),
-            pattern: trace.tensor(Site::Pattern(layer))?.f_select(1, position)?.f_to_kind(Kind::Float)?,
-            outputs: Tensor::f_cat(&outputs, 0)?,
-            bias: weights.output_bias().map(|bias| bias.f_to_kind(Kind::Float)).transpose()?,
+            position: place,
+            cross,
+            rotary: plan.rotary.is_some(),
+            pattern: of_position(Site::Pattern(layer))?,
+            position_bias: match (&plan.position_bias, &plan.relative) {
+                (None, None) => None,
+                _ => Some(of_position(Site::PositionBias(layer))?),
+            },
+            outputs: written.parts(&outputs)?,
+            bias: written.bias()?,
+            written,
         })
     }
 
@@ -69,9 +113,9 @@ impl<'a> Attention<'a> {
         self.weights.heads(Role::Query)
     }
 
-    /// Scores are multiplied by it before the softmax.
-    pub fn scale(&self) -> f64 {
-        self.weights.scale
+    /// Whether what heads write passes a norm before it is added.
+    pub fn has_norm(&self) -> bool {
+        self.written.has_norm()
     }
 
     /// Attention probabilities of a head over all positions.
@@ -90,14 +134,14 @@ impl<'a> Attention<'a> {
         Ok(batch::falling(&added).into_iter().map(memory).collect())
     }
 
-    /// What some positions would write through a head with a score of 1: (n,D).
+    /// What some positions would add through a head with a score of 1: (n,D).
     pub fn values(&self, head: usize, positions: &[usize]) -> Result<Tensor> {
         let values = self.of_key_head(Site::Value(self.layer), head)?;
         let values = values.f_index_select(0, &indices(positions, &values)?)?;
-        Ok(values.f_matmul(&self.weights.output_weight(head)?.f_to_kind(Kind::Float)?.f_tr()?)?)
+        self.written.parts(&values.f_matmul(&self.weights.output_weight(head)?.f_to_kind(Kind::Float)?.f_tr()?)?)
     }
 
-    /// What all positions but these write through a head, together: (D).
+    /// What all positions but these add through a head, together: (D).
     pub fn rest(&self, head: usize, positions: &[usize]) -> Result<Tensor> {
         let mut scores = self.scores(head)?;
         for &position in positions {
@@ -106,7 +150,7 @@ impl<'a> Attention<'a> {
         let values = self.of_key_head(Site::Value(self.layer), head)?;
         let scores: Vec<f32> = scores.iter().map(|&score| score as f32).collect();
         let mix = values.f_tr()?.f_mv(&Tensor::f_from_slice(&scores)?.f_to_device(values.device())?)?;
-        Ok(self.weights.output_weight(head)?.f_to_kind(Kind::Float)?.f_mv(&mix)?)
+        self.written.parts(&self.weights.output_weight(head)?.f_to_kind(Kind::Float)?.f_mv(&mix)?)
     }
 
     /// The keys of some positions as a head's query meets them.
@@ -129,11 +173,24 @@ impl<'a> Attention<'a> {
             offsets.iter_mut().zip(constant).for_each(|(offset, more)| *offset += more);
         }
         let matrix = self.weights.weight(Role::Query, head)?.f_to_kind(Kind::Float)?;
-        Ok(Keys { directions: along.f_matmul(&matrix)?, offsets })
+        let by_position = match &self.position_bias {
+            Some(bias) => {
+                Some(batch::numbers(&bias.f_get(head as i64)?.f_index_select(0, &indices(positions, bias)?)?)?)
+            }
+            None => None,
+        };
+        Ok(Keys {
+            directions: along.f_matmul(&matrix)?,
+            offsets,
+            by_position,
+            scale: self.weights.scale,
+            soft_cap: self.weights.soft_cap(),
+        })
     }
 
-    /// What a head's query looks for, as a direction of what the block reads (D): dotted with the input of a key at
-    /// the query's own place it gives the score, so that only content counts, not distance.
+    /// What a head's query looks for, as a direction of what keys are made from (D): what attention reads, or in cross
+    /// attention the encoder's output. Dotted with the input of a key at the query's own place it gives the product of
+    /// query and key up to the key's bias, so that only content counts, not distance.
     pub fn query(&self, head: usize) -> Result<Tensor> {
         let mut along = match self.rotary {
             true => self.turned_back(&self.here(Site::RotatedQuery(self.layer))?.f_get(head as i64)?)?,
@@ -148,19 +205,24 @@ impl<'a> Attention<'a> {
 
     /// The rows (S,d) of the key head that a query head reads.
     fn of_key_head(&self, site: Site, head: usize) -> Result<Tensor> {
-        let all = self.trace.tensor(site)?.f_get(self.weights.key_head(head) as i64)?;
+        let all = self.trace.tensor(self.at(site))?.f_get(self.weights.key_head(head) as i64)?;
         Ok(all.f_to_kind(Kind::Float)?)
     }
 
     /// The rows (H,1,d) of all heads at the position.
     fn here(&self, site: Site) -> Result<Tensor> {
-        Ok(self.trace.tensor(site)?.f_narrow(1, self.position, 1)?.f_to_kind(Kind::Float)?)
+        Ok(self.trace.tensor(self.at(site))?.f_narrow(1, self.position, 1)?.f_to_kind(Kind::Float)?)
+    }
+
+    /// A site of attention, in its part of the model.
+    fn at(&self, site: Site) -> Site {
+        if self.cross { site.in_cross() } else { site }
     }
 
     /// All queries or keys (H,T,d), normed where the model does so.
     fn normed(&self, role: Role) -> Result<Tensor> {
         let site = if role == Role::Query { Site::Query(self.layer) } else { Site::Key(self.layer) };
-        let heads = self.trace.tensor(site)?.f_to_kind(Kind::Float)?;
+        let heads = self.trace.tensor(self.at(site))?.f_to_kind(Kind::Float)?;
         match (self.weights.head_norms(), role) {
             (Some((query, _)), Role::Query) => query.forward(&heads),
             (Some((_, key)), _) => key.forward(&heads),
@@ -170,6 +232,9 @@ impl<'a> Attention<'a> {
 
     /// Rows (n,d) with the rotation of the position undone.
     fn turned_back(&self, rows: &Tensor) -> Result<Tensor> {
+        if !self.rotary {
+            return Ok(rows.shallow_clone());
+        }
         match self.trace.model().stack().rotation(self.layer, &[self.position], self.trace.len())? {
             Some((rotary, angles)) => Ok(rotary.turn_transposed(&rows.f_unsqueeze(1)?, &angles)?.f_squeeze_dim(1)?),
             None => Ok(rows.shallow_clone()),

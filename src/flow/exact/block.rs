@@ -5,15 +5,18 @@ use tch::{Kind, Tensor};
 use super::super::batch;
 use super::super::builder::Heads;
 use super::super::graph::{LinkKind, NodeKind};
-use super::attention::{Attention, Memory};
-use super::draft::{Draft, NodeDraft, number, signed};
+use super::attention::{Attention, Keys, Memory};
+use super::draft::{Added, Draft, NodeDraft, number, signed};
 use super::mlp::Mlp;
 use super::{Scene, bare};
-use crate::model::architecture::Order;
+use crate::model::{Route, Sublayer};
 use crate::{Result, Site};
 
+/// Said where parts go through a norm of what is written.
+const WRITTEN_NORM: &str = "through the norm of what is written, its scale held fixed";
+
 /// A node and the length of its vector.
-type Stream = (usize, f64);
+pub(super) type Stream = (usize, f64);
 
 /// Draws a block from the node of the stream that enters it: the node of the stream that leaves it, and its column.
 pub(super) fn draw(
@@ -23,61 +26,97 @@ pub(super) fn draw(
     input: Stream,
     column: usize,
 ) -> Result<(Stream, usize)> {
-    let block = scene.request.trace.model().stack().block(layer);
-    let parallel = block.order == Order::Parallel;
-    let own_norm = block.mlp_norms.before.is_some();
-    let (attn_reads, _) = scene.site(draft, Site::AttnNorm(layer), NodeKind::Normed, column + 1)?;
-    let (attn_out, attn_length) = scene.site(draft, Site::AttnOut(layer), NodeKind::AttnOut, column + 6)?;
-    let attn_flow = attention(scene, draft, layer, (attn_reads, attn_out), column)?;
-    let through_norm = || "read through a norm".to_owned();
-
-    if parallel {
-        let mlp_reads = match own_norm {
-            true => scene.site(draft, Site::MlpNorm(layer), NodeKind::Normed, column + 1)?.0,
-            false => attn_reads,
-        };
-        let (mlp_out, mlp_length) = scene.site(draft, Site::MlpOut(layer), NodeKind::MlpOut, column + 9)?;
-        let (output, length) = scene.site(draft, Site::ResidPost(layer), NodeKind::Resid, column + 10)?;
-        let mlp_flow = mlp(scene, draft, layer, (mlp_reads, mlp_out), column + 7)?;
-        if own_norm {
-            draft.link((input.0, attn_reads), LinkKind::Norm, attn_flow, attn_flow, through_norm());
-            draft.link((input.0, mlp_reads), LinkKind::Norm, mlp_flow, mlp_flow, through_norm());
-        } else {
-            let flow = attn_flow + mlp_flow;
-            draft.link((input.0, attn_reads), LinkKind::Norm, flow, flow, through_norm());
+    let routes = scene.request.trace.model().routes(layer);
+    let (mut stream, mut column) = (input, column);
+    let mut carried: Option<Stream> = None;
+    // What each normed vector is read for, and what waits to be added to the stream.
+    let mut read: Vec<(Site, usize, f64)> = Vec::new();
+    let mut written: Vec<Stream> = Vec::new();
+    let mut start = column;
+    for (place, route) in routes.iter().enumerate() {
+        let parallel = place > 0 && routes[place - 1].sum == route.sum;
+        if !parallel {
+            if route.carries != route.enters {
+                column += 1;
+                stream = through_norm(scene, draft, stream, route.carries, column)?;
+            }
+            carried = Some(stream);
+            start = column;
         }
-        residual(draft, (input.0, output), input.1);
-        draft.add((attn_out, output), LinkKind::Add, attn_length);
-        draft.add((mlp_out, output), LinkKind::Add, mlp_length);
-        return Ok(((output, length), column + 10));
+        let base = carried.unwrap_or(stream);
+        let reads = match read.iter().find(|(site, ..)| *site == route.reads) {
+            Some(&(_, node, _)) => node,
+            None if route.reads == route.carries => base.0,
+            None => scene.site(draft, route.reads, NodeKind::Normed, column + 1)?.0,
+        };
+        // In a parallel block the MLP stands beside attention's end.
+        start = if parallel { start - 2 } else { start };
+        let width = if route.sublayer == Sublayer::Mlp { 4 } else { 6 };
+        let kind = match route.sublayer {
+            Sublayer::Attention => NodeKind::AttnOut,
+            Sublayer::Cross => NodeKind::CrossOut,
+            Sublayer::Mlp => NodeKind::MlpOut,
+        };
+        let out = scene.site(draft, route.writes, kind, start + width)?;
+        let flow = match route.sublayer {
+            Sublayer::Mlp => mlp(scene, draft, layer, route, (reads, out.0), start + 2)?,
+            _ => attention(scene, draft, layer, route, (reads, out.0), start)?,
+        };
+        if route.reads != route.carries {
+            match read.iter_mut().find(|(site, ..)| *site == route.reads) {
+                Some((.., flows)) => *flows += flow,
+                None => read.push((route.reads, reads, flow)),
+            }
+        }
+        written.push(out);
+        start += width + 1;
+        if routes.get(place + 1).is_some_and(|next| next.sum == route.sum) {
+            continue;
+        }
+        for (_, node, flow) in read.drain(..) {
+            draft.link((base.0, node), LinkKind::Norm, flow, flow, "read through a norm".to_owned());
+        }
+        column = start;
+        stream = scene.site(draft, route.sum, NodeKind::Resid, column)?;
+        residual(draft, (base.0, stream.0), base.1);
+        for (node, length) in written.drain(..) {
+            draft.add((node, stream.0), LinkKind::Add, length);
+        }
+        if route.leaves != route.sum {
+            column += 1;
+            stream = through_norm(scene, draft, stream, route.leaves, column)?;
+        }
     }
-
-    let (middle, middle_length) = scene.site(draft, Site::ResidMid(layer), NodeKind::Resid, column + 7)?;
-    let (mlp_reads, _) = scene.site(draft, Site::MlpNorm(layer), NodeKind::Normed, column + 8)?;
-    let (mlp_out, mlp_length) = scene.site(draft, Site::MlpOut(layer), NodeKind::MlpOut, column + 11)?;
-    let (output, length) = scene.site(draft, Site::ResidPost(layer), NodeKind::Resid, column + 12)?;
-    let mlp_flow = mlp(scene, draft, layer, (mlp_reads, mlp_out), column + 9)?;
-    draft.link((input.0, attn_reads), LinkKind::Norm, attn_flow, attn_flow, through_norm());
-    residual(draft, (input.0, middle), input.1);
-    draft.add((attn_out, middle), LinkKind::Add, attn_length);
-    draft.link((middle, mlp_reads), LinkKind::Norm, mlp_flow, mlp_flow, through_norm());
-    residual(draft, (middle, output), middle_length);
-    draft.add((mlp_out, output), LinkKind::Add, mlp_length);
-    Ok(((output, length), column + 12))
+    Ok((stream, column))
 }
 
-fn residual(draft: &mut Draft, ends: (usize, usize), length: f64) {
+/// Draws the norm that the stream goes on with.
+pub(super) fn through_norm(
+    scene: &mut Scene,
+    draft: &mut Draft,
+    stream: Stream,
+    site: Site,
+    column: usize,
+) -> Result<Stream> {
+    let (node, length) = scene.site(draft, site, NodeKind::Resid, column)?;
+    let hover = format!("the residual stream goes on through a norm, a vector of length {}", number(length));
+    draft.link((stream.0, node), LinkKind::Norm, length, length, hover);
+    Ok((node, length))
+}
+
+/// Draws the stream that goes on past a sublayer.
+pub(super) fn residual(draft: &mut Draft, ends: (usize, usize), length: f64) {
     let hover = format!("the residual stream goes on, a vector of length {}", number(length));
     draft.term(ends, LinkKind::Residual, length, length, hover);
 }
 
 /// The heads that are shown, in their order.
-fn shown_heads(scene: &Scene, attention: &Attention, lengths: &[f64]) -> Result<Vec<usize>> {
+fn shown_heads(scene: &Scene, attention: &Attention, writes: Site, lengths: &[f64]) -> Result<Vec<usize>> {
     let (strengths, count) = match scene.request.amounts.heads {
         Heads::All => return Ok((0..attention.heads()).collect()),
         Heads::Top(count) => (lengths.to_vec(), count),
         Heads::ByTarget(count) => {
-            let direction = scene.first_target()?.f_to_device(attention.outputs.device())?;
+            let direction = scene.first_target(writes)?.f_to_device(attention.outputs.device())?;
             (batch::numbers(&attention.outputs.f_mv(&direction)?.f_abs()?)?, count)
         }
     };
@@ -87,20 +126,51 @@ fn shown_heads(scene: &Scene, attention: &Attention, lengths: &[f64]) -> Result<
     Ok(chosen)
 }
 
+/// One layer's attention as it is drawn: its own, or the one to the encoder's output.
+struct Drawn<'a> {
+    layer: usize,
+    /// Part of the nodes' ids.
+    id: &'static str,
+    /// What a head is called.
+    head: &'static str,
+    /// Kinds of the nodes of a head: query, key, value, output.
+    kinds: [NodeKind; 4],
+    /// Beside the mark in a head's label.
+    letter: char,
+    reads: (Site, usize),
+    writes: (Site, usize),
+    column: usize,
+    attention: Attention<'a>,
+}
+
 /// Draws attention between what it reads and what it writes: the width of all that leaves the former.
 fn attention(
     scene: &mut Scene,
     draft: &mut Draft,
     layer: usize,
+    route: &Route,
     (reads, writes): (usize, usize),
     column: usize,
 ) -> Result<f64> {
-    let attention = Attention::new(scene.request.trace, layer, scene.request.position)?;
+    let attention = Attention::new(scene.request.trace, route.sublayer, layer, scene.request.position)?;
+    let (id, head, kinds, letter, of) = match route.sublayer {
+        Sublayer::Cross => {
+            let kinds = [NodeKind::CrossQuery, NodeKind::CrossKey, NodeKind::CrossValue, NodeKind::CrossHead];
+            ("cross_attn", "cross head", kinds, 'C', "cross attention's output")
+        }
+        _ => {
+            let kinds = [NodeKind::Query, NodeKind::Key, NodeKind::Value, NodeKind::Head];
+            ("attn", "head", kinds, 'H', "attention's output")
+        }
+    };
+    let (reads, writes) = ((route.reads, reads), (route.writes, writes));
+    let drawn = Drawn { layer, id, head, kinds, letter, reads, writes, column, attention };
+    let attention = &drawn.attention;
     let lengths = batch::norms(&attention.outputs)?;
-    let shown = shown_heads(scene, &attention, &lengths)?;
+    let shown = shown_heads(scene, attention, route.writes, &lengths)?;
     let mut flow = 0.;
     for &head in &shown {
-        flow += draw_head(scene, draft, layer, &attention, head, (reads, writes), (column, lengths[head]))?;
+        flow += draw_head(scene, draft, &drawn, head, lengths[head])?;
     }
     let others: Vec<i64> =
         (0..attention.heads()).filter(|head| !shown.contains(head)).map(|head| head as i64).collect();
@@ -112,85 +182,79 @@ fn attention(
         let numbers: Vec<String> = others.iter().map(i64::to_string).collect();
         let vector = scene.batch.push(&rest)?;
         let node = draft.node(NodeDraft {
-            name: format!("layer {layer}: what the other {} write together", count(others.len(), "head")),
-            label: Some(format!("+{}", count(others.len(), "head"))),
+            name: format!("layer {layer}: what the other {} write together", count(others.len(), head)),
+            label: Some(format!("+{}", count(others.len(), head))),
             facts: vec![format!("heads {}", numbers.join(", "))],
-            added: Some(1.),
-            ..bare(format!("blocks.{layer}.attn.rest"), NodeKind::Remainder, layer, column + 5, vector)
+            added: Added::once(route.writes),
+            ..bare(format!("blocks.{layer}.{id}.rest"), NodeKind::Remainder, layer, column + 5, vector)
         });
-        draft.link((reads, node), LinkKind::Score, length, length, "read by the heads not shown".to_owned());
-        draft.add((node, writes), LinkKind::Add, length);
+        draft.link((reads.1, node), LinkKind::Score, length, length, "read by the heads not shown".to_owned());
+        draft.add((node, writes.1), LinkKind::Add, length);
         flow += length;
     }
     if let Some(bias) = &attention.bias {
-        draw_bias(scene, draft, (layer, "attn", "attention's output"), bias, writes, column + 5)?;
+        draw_bias(scene, draft, (layer, id, of), bias, writes, column + 5)?;
     }
     Ok(flow)
 }
 
 /// Draws one head: the width of what leaves its query.
-fn draw_head(
-    scene: &mut Scene,
-    draft: &mut Draft,
-    layer: usize,
-    attention: &Attention,
-    head: usize,
-    (reads, writes): (usize, usize),
-    (column, length): (usize, f64),
-) -> Result<f64> {
+fn draw_head(scene: &mut Scene, draft: &mut Draft, drawn: &Drawn, head: usize, length: f64) -> Result<f64> {
+    let &Drawn { layer, reads, writes, column, ref attention, .. } = drawn;
+    let [query_kind, key_kind, value_kind, head_kind] = drawn.kinds;
+    let cross = key_kind == NodeKind::CrossKey;
     let seen = attention.memories(head)?;
     let shown = &seen[..scene.request.amounts.values_per_head.min(seen.len())];
     let positions: Vec<usize> = shown.iter().map(|memory| memory.position).collect();
-    let id = |part: &str| format!("blocks.{layer}.attn.head.{head}.{part}");
+    let who = format!("{} {head}", drawn.head);
+    let id = |part: &str| format!("blocks.{layer}.{}.head.{head}.{part}", drawn.id);
     let of_head = |node: NodeDraft| NodeDraft { head: Some(head), ..node };
 
     let vector = scene.batch.push(&attention.query(head)?)?;
     let query = draft.node(of_head(NodeDraft {
-        name: format!("layer {layer}, head {head}: what its query looks for"),
-        ..bare(id("query"), NodeKind::Query, layer, column + 2, vector)
+        name: format!(
+            "layer {layer}, {who}: what its query looks for{}",
+            if cross { " in the encoder's output" } else { "" }
+        ),
+        ..bare(id("query"), query_kind, layer, column + 2, vector)
     }));
     let vector = scene.batch.push(&attention.outputs.f_get(head as i64)?)?;
     let output = draft.node(of_head(NodeDraft {
-        name: format!("layer {layer}, head {head}: what it writes"),
-        mark: format!("H{head} "),
-        added: Some(1.),
-        ..bare(id("output"), NodeKind::Head, layer, column + 5, vector)
+        name: format!("layer {layer}, {who}: what it writes"),
+        mark: format!("{}{head} ", drawn.letter),
+        facts: attention.has_norm().then(|| WRITTEN_NORM.to_owned()).into_iter().collect(),
+        added: Added::once(writes.0),
+        ..bare(id("output"), head_kind, layer, column + 5, vector)
     }));
 
     let mut flow = 0.;
     if !positions.is_empty() {
         let values = attention.values(head, &positions)?;
         let keys = attention.keys(head, &positions)?;
-        let dots = batch::numbers(&keys.directions.f_mv(&scene.row(Site::AttnNorm(layer))?)?)?;
+        let dots = batch::numbers(&keys.directions.f_mv(&scene.row(reads.0)?)?)?;
         let first_key = scene.batch.push_rows(&keys.directions)?;
         let first_value = scene.batch.push_rows(&values)?;
         for (slot, &Memory { position, score, added: width }) in shown.iter().enumerate() {
-            let source = scene.pieces.get(position).cloned().unwrap_or_default();
-            let from = format!("“{source}” at position {position}");
-            let (dot, offset, scale) = (dots[slot], keys.offsets[slot], attention.scale());
+            let pieces = if cross { &scene.encoder_pieces } else { &scene.pieces };
+            let source = pieces.get(position).cloned().unwrap_or_default();
+            let from =
+                format!("“{source}” at {} {position}", if cross { "the encoder's position" } else { "position" });
             let of_slot = |node: NodeDraft| NodeDraft { source_position: Some(position), ..of_head(node) };
+            let mut facts = vec![format!("attention {score:.3}")];
+            facts.extend(score_facts(&keys, slot, dots[slot]));
             let key = draft.node(of_slot(NodeDraft {
-                name: format!("layer {layer}, head {head}: the key of {from}"),
+                name: format!("layer {layer}, {who}: the key of {from}"),
                 label: Some(format!("«{source}»")),
-                facts: vec![
-                    format!("attention {score:.3}"),
-                    format!(
-                        "score {} = {} · (input along this direction {} {} from biases)",
-                        number(scale * (dot + offset)),
-                        number(scale),
-                        number(dot),
-                        signed(offset)
-                    ),
-                ],
-                ..bare(id(&format!("key.{position}")), NodeKind::Key, layer, column + 3, first_key + slot)
+                facts,
+                ..bare(id(&format!("key.{position}")), key_kind, layer, column + 3, first_key + slot)
             }));
             let value = draft.node(of_slot(NodeDraft {
-                name: format!("layer {layer}, head {head}: what {from} would write"),
+                name: format!("layer {layer}, {who}: what {from} would write"),
                 facts: vec![format!("attention {score:.3}, so a vector of length {} is added", number(width))],
-                added: Some(score),
-                ..bare(id(&format!("value.{position}")), NodeKind::Value, layer, column + 4, first_value + slot)
+                added: Some(Added { times: score, part_of: writes.0 }),
+                ..bare(id(&format!("value.{position}")), value_kind, layer, column + 4, first_value + slot)
             }));
-            let attends = format!("head {head} gives {score:.3} of its attention to {from}");
+            let attends = format!("{who} gives {score:.3} of its attention to {from}");
             draft.link((query, key), LinkKind::Score, width, score, attends.clone());
             draft.link((key, value), LinkKind::Score, width, score, attends);
             draft.add((value, output), LinkKind::Add, width);
@@ -204,20 +268,41 @@ fn draw_head(
         let others = count(seen.len() - shown.len(), "token");
         let vector = scene.batch.push(&rest)?;
         let node = draft.node(of_head(NodeDraft {
-            name: format!("layer {layer}, head {head}: what the other {others} write together"),
+            name: format!("layer {layer}, {who}: what the other {others} write together"),
             label: Some(format!("+{others}")),
             facts: vec![format!("attention {left:.3} in all")],
-            added: Some(1.),
+            added: Added::once(writes.0),
             ..bare(id("rest"), NodeKind::Remainder, layer, column + 4, vector)
         }));
-        let attends = format!("head {head} gives {left:.3} of its attention to the other {others}");
+        let attends = format!("{who} gives {left:.3} of its attention to the other {others}");
         draft.link((query, node), LinkKind::Score, width, left, attends);
         draft.add((node, output), LinkKind::Add, width);
         flow += width;
     }
-    draft.link((reads, query), LinkKind::Score, flow, flow, format!("head {head} makes its query"));
-    draft.add((output, writes), LinkKind::Add, length);
+    draft.link((reads.1, query), LinkKind::Score, flow, flow, format!("{who} makes its query"));
+    draft.add((output, writes.1), LinkKind::Add, length);
     Ok(flow)
+}
+
+/// How a key's score comes about: from content, from positions, and held below a cap.
+fn score_facts(keys: &Keys, slot: usize, dot: f64) -> Vec<String> {
+    let (content, score) = (keys.content(slot, dot), keys.score(slot, dot));
+    let product = format!(
+        "{} · (input along this direction {} {} from biases)",
+        number(keys.scale),
+        number(dot),
+        signed(keys.offsets[slot])
+    );
+    let by_position = keys.by_position.as_ref().map(|bias| bias[slot]);
+    if by_position.is_none() && keys.soft_cap.is_none() {
+        return vec![format!("score {} = {product}", number(score))];
+    }
+    let position = by_position.map_or(String::new(), |bias| format!(", {} from position", signed(bias)));
+    let cap = keys.soft_cap.map_or(String::new(), |cap| format!(", held below {} by a soft cap", number(cap)));
+    vec![
+        format!("score {}: {} from content{position}{cap}", number(score), number(content)),
+        format!("content {} = {product}", number(content)),
+    ]
 }
 
 /// Draws the MLP between what it reads and what it writes: the width of all that leaves the former.
@@ -225,6 +310,7 @@ fn mlp(
     scene: &mut Scene,
     draft: &mut Draft,
     layer: usize,
+    route: &Route,
     (reads, writes): (usize, usize),
     column: usize,
 ) -> Result<f64> {
@@ -255,17 +341,20 @@ fn mlp(
                 None => format!(", before the activation function {}", number(mlp.pre[neuron])),
             };
             let value = draft.node(NodeDraft {
-                added: Some(activation.abs()),
+                added: Some(Added { times: activation.abs(), part_of: route.writes }),
                 ..of_neuron(
                     "value",
                     NodeKind::NeuronValue,
                     column + 1,
                     first_value + place,
                     format!("what it writes, {side} its row"),
-                    vec![
+                    [
                         format!("activation {}{product}", number(activation)),
                         format!("a vector of length {} is added", number(width)),
-                    ],
+                    ]
+                    .into_iter()
+                    .chain(mlp.has_norm().then(|| WRITTEN_NORM.to_owned()))
+                    .collect(),
                 )
             });
             let mut inputs = vec![(
@@ -299,7 +388,7 @@ fn mlp(
         let node = draft.node(NodeDraft {
             name: format!("layer {layer}: what the other {} write together", count(others, "neuron")),
             label: Some(format!("+{}", count(others, "neuron"))),
-            added: Some(1.),
+            added: Added::once(route.writes),
             ..bare(format!("blocks.{layer}.mlp.rest"), NodeKind::Remainder, layer, column + 1, vector)
         });
         draft.link((reads, node), LinkKind::Add, length, length, "read by the neurons not shown".to_owned());
@@ -307,7 +396,7 @@ fn mlp(
         flow += length;
     }
     if let Some(bias) = &mlp.bias {
-        draw_bias(scene, draft, (layer, "mlp", "the MLP's output"), bias, writes, column + 1)?;
+        draw_bias(scene, draft, (layer, "mlp", "the MLP's output"), bias, (route.writes, writes), column + 1)?;
     }
     Ok(flow)
 }
@@ -317,18 +406,18 @@ fn draw_bias(
     draft: &mut Draft,
     (layer, part, of): (usize, &str, &str),
     bias: &Tensor,
-    writes: usize,
+    (writes, node): (Site, usize),
     column: usize,
 ) -> Result<()> {
     let length = batch::norms(&bias.f_unsqueeze(0)?)?[0];
     let vector = scene.batch.push(bias)?;
-    let node = draft.node(NodeDraft {
+    let bias = draft.node(NodeDraft {
         name: format!("layer {layer}: the bias of {of}"),
         label: Some("bias".to_owned()),
-        added: Some(1.),
+        added: Added::once(writes),
         ..bare(format!("blocks.{layer}.{part}.bias"), NodeKind::Bias, layer, column, vector)
     });
-    draft.add((node, writes), LinkKind::Bias, length);
+    draft.add((bias, node), LinkKind::Bias, length);
     Ok(())
 }
 

@@ -6,10 +6,11 @@ use super::super::batch::{Batch, Readings};
 use super::super::graph::{Graph, Link, LinkKind, Node, NodeKind, Target};
 use super::super::palette::Scheme;
 use super::Scene;
+use super::attribution::Attributions;
 use crate::lens::TokenScore;
 use crate::model::Model;
 use crate::text::visible;
-use crate::{Array, Result};
+use crate::{Array, Result, Site};
 
 /// A node without its words.
 pub(super) struct NodeDraft {
@@ -30,8 +31,24 @@ pub(super) struct NodeDraft {
     pub label: Option<String>,
     /// More lines of the hover text.
     pub facts: Vec<String>,
-    /// The vector times this is a term of the residual stream; `None` for directions and what norms give.
-    pub added: Option<f64>,
+    /// How it is a term of the residual stream; `None` for directions and what norms give.
+    pub added: Option<Added>,
+}
+
+/// How a vector is a term of the residual stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Added {
+    /// The vector times this is the term.
+    pub times: f64,
+    /// The site that it is or goes into: behind it the stream may pass norms that other terms do not pass.
+    pub part_of: Site,
+}
+
+impl Added {
+    /// A vector that is a term as it stands.
+    pub fn once(part_of: Site) -> Option<Added> {
+        Some(Added { times: 1., part_of })
+    }
 }
 
 struct LinkDraft {
@@ -52,7 +69,7 @@ impl LinkDraft {
     fn carries(&self, nodes: &[NodeDraft]) -> (usize, f64) {
         match self.vector {
             Some(vector) => (vector, 1.),
-            None => (nodes[self.source].vector, nodes[self.source].added.unwrap_or(1.)),
+            None => (nodes[self.source].vector, nodes[self.source].added.map_or(1., |added| added.times)),
         }
     }
 }
@@ -139,7 +156,7 @@ impl Draft {
                     mark: String::new(),
                     label: Some("change".to_owned()),
                     facts: Vec::new(),
-                    added: Some(1.),
+                    added: of.added.and_then(|added| Added::once(added.part_of)),
                 };
                 let node = self.node(node);
                 self.add((node, target), LinkKind::Add, length);
@@ -156,8 +173,12 @@ impl Draft {
             link.term.then(|| times * writer.dot(vector, target.vector) / writer.dot(target.vector, target.vector))
         };
         let shares: Vec<Option<f64>> = self.links.iter().map(share).collect();
+        let sums: Vec<Option<Added>> = self.nodes.iter().map(|node| node.added).collect();
         let nodes = self.nodes.into_iter().map(|node| writer.node(node)).collect::<Result<_>>()?;
-        let links = self.links.into_iter().zip(shares).map(|(link, share)| writer.link(link, share));
+        let links = self.links.into_iter().zip(shares).map(|(link, share)| {
+            let sum = sums[link.target];
+            writer.link(link, share, sum)
+        });
         Ok(Graph { layers, nodes, links: links.collect::<Result<_>>()? })
     }
 
@@ -176,36 +197,30 @@ pub(super) struct Writer<'a> {
     /// The batch (N,D), row by row.
     vectors: Vec<f32>,
     width: usize,
-    /// For every target, what each vector of the batch would put onto its logit.
-    shares: Vec<Vec<f64>>,
-    /// What each vector would put onto the average logit.
-    average: Vec<f64>,
+    /// What raises the targets' logits.
+    attributions: &'a Attributions,
 }
 
 impl<'a> Writer<'a> {
     /// Reads the whole batch.
-    pub fn new(scene: &Scene<'a>) -> Result<Writer<'a>> {
-        let Scene { request, batch, .. } = scene;
+    pub fn new(scene: &'a Scene<'a>) -> Result<Writer<'a>> {
+        let Scene { request, batch, attributions, .. } = scene;
         let (model, scheme, targets) = (request.trace.model(), request.scheme, request.targets);
         let lens = model.lens()?.top(5).bottom(5).targets(targets.iter().map(|target| target.id));
         let all = batch.all()?;
         let vectors =
             all.map(|all| Array::from_tensor(&all)).transpose()?.map_or_else(Vec::new, |all| all.data().to_vec());
         let width = lens.width();
-        let along = |direction: &Tensor| -> Result<Vec<f64>> {
-            let direction = Array::from_tensor(direction)?;
-            Ok(vectors.chunks_exact(width).map(|vector| dot(vector, direction.data())).collect())
-        };
-        let shares = scene.attributions.iter().map(along).collect::<Result<_>>()?;
-        let average = scene.average.as_ref().map(along).transpose()?.unwrap_or_default();
-        Ok(Writer { model, scheme, targets, readings: batch.read(&lens)?, vectors, width, shares, average })
+        Ok(Writer { model, scheme, targets, readings: batch.read(&lens)?, vectors, width, attributions })
     }
 
     fn node(&self, node: NodeDraft) -> Result<Node> {
         let reading = self.readings.of(node.vector)?;
         let norm = self.readings.norm(node.vector);
-        let share = |scale: f64| self.shares.iter().map(|shares| scale * shares[node.vector]).collect();
-        let contributions: Vec<f64> = node.added.map(share).unwrap_or_default();
+        let contributions: Vec<f64> = node
+            .added
+            .map(|added| self.shares(node.vector, added).map(|(share, _)| share).collect())
+            .unwrap_or_default();
         let color = match (node.kind, reading.targets.first()) {
             (NodeKind::Bias, _) => self.scheme.bias.clone(),
             (_, Some(target)) => self.scheme.rank(target.rank, self.model.architecture().vocab()),
@@ -224,8 +239,8 @@ impl<'a> Writer<'a> {
                 percent(f64::from(target.prob))
             ));
         }
-        if let Some(times) = node.added {
-            hover.extend(self.puts(node.vector, times));
+        if let Some(added) = node.added {
+            hover.extend(self.puts(node.vector, added));
         }
         hover.push(format!("length {}, entropy {:.1} bits", number(norm), reading.entropy));
         hover.extend(node.facts);
@@ -246,11 +261,19 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// What a vector, so many times, puts onto the logit of each target. Beside it the difference to the average token,
-    /// because what raises all logits alike changes no probability.
-    fn puts(&self, vector: usize, times: f64) -> impl Iterator<Item = String> {
-        self.targets.iter().zip(&self.shares).map(move |(target, shares)| {
-            let (share, average) = (times * shares[vector], times * self.average[vector]);
+    /// What a term puts onto the logit of each target, and onto that of the average token.
+    fn shares(&self, vector: usize, added: Added) -> impl Iterator<Item = (f64, f64)> {
+        let along = move |direction: &[f32]| added.times * dot(self.row(vector), direction);
+        let directions = self.attributions.at(added.part_of);
+        directions
+            .into_iter()
+            .flat_map(move |at| at.targets.iter().map(move |target| (along(target), along(&at.average))))
+    }
+
+    /// What a term puts onto the logit of each target. Beside it the difference to the average token, because what
+    /// raises all logits alike changes no probability.
+    fn puts(&self, vector: usize, added: Added) -> impl Iterator<Item = String> {
+        self.targets.iter().zip(self.shares(vector, added)).map(move |(target, (share, average))| {
             let word = self.quoted(target.id);
             format!(
                 "puts {} onto the logit of {word}, {} against the average token",
@@ -260,20 +283,28 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// Dot product of two vectors of the batch.
-    fn dot(&self, a: usize, b: usize) -> f64 {
-        let row = |index: usize| &self.vectors[index * self.width..(index + 1) * self.width];
-        dot(row(a), row(b))
+    /// A vector of the batch.
+    fn row(&self, index: usize) -> &[f32] {
+        &self.vectors[index * self.width..(index + 1) * self.width]
     }
 
-    fn link(&self, link: LinkDraft, share: Option<f64>) -> Result<Link> {
+    /// Dot product of two vectors of the batch.
+    fn dot(&self, a: usize, b: usize) -> f64 {
+        dot(self.row(a), self.row(b))
+    }
+
+    /// `sum` is how the vector that the link enters is a term of the stream.
+    fn link(&self, link: LinkDraft, share: Option<f64>, sum: Option<Added>) -> Result<Link> {
         let mut hover = link.hover;
         if let Some(share) = share.filter(|share| share.is_finite()) {
             hover.push_str(&format!(", {:.1} % of the sum", 100. * share));
         }
         if let Some(vector) = link.vector {
             hover.push_str(&format!(": says {}", self.words(&self.readings.of(vector)?.top)));
-            self.puts(vector, 1.).for_each(|share| hover.push_str(&format!("; {share}")));
+            let sum = sum.map(|sum| Added { times: 1., ..sum });
+            sum.into_iter()
+                .flat_map(|sum| self.puts(vector, sum))
+                .for_each(|share| hover.push_str(&format!("; {share}")));
         }
         Ok(Link {
             source: link.source,

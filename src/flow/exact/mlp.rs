@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::super::batch;
+use super::written::Written;
 use crate::model::layers::{self, activate};
 use crate::trace::Trace;
 use crate::{Result, Site};
@@ -11,6 +12,7 @@ use crate::{Result, Site};
 pub(super) struct Mlp<'a> {
     weights: &'a layers::Mlp,
     neurons: Tensor,
+    written: Written<'a>,
     /// What each neuron's row is multiplied with.
     pub activations: Vec<f64>,
     /// Before the activation; the up projection in gated MLPs.
@@ -19,19 +21,22 @@ pub(super) struct Mlp<'a> {
     pub gates: Option<Vec<f64>>,
     /// Length of what each neuron adds.
     pub lengths: Vec<f64>,
-    /// The second matrix's bias (D).
+    /// What is added beside the neurons (D): the second matrix's bias, and that of a norm of what is written.
     pub bias: Option<Tensor>,
 }
 
 impl<'a> Mlp<'a> {
     pub fn new(trace: &'a Trace, layer: usize, position: usize) -> Result<Mlp<'a>> {
-        let weights = &trace.model().stack().block(layer).mlp;
+        let block = trace.model().stack().block(layer);
+        let weights = &block.mlp;
         let row =
             |site: Site| -> Result<Tensor> { Ok(trace.tensor(site)?.f_get(position as i64)?.f_to_kind(Kind::Float)?) };
         let neurons = row(Site::Neurons(layer))?;
         let activations = batch::numbers(&neurons)?;
         let columns = weights.down.weight.f_to_kind(Kind::Float)?;
-        let norms = batch::numbers(&columns.f_norm_scalaropt_dim(2., [0i64].as_slice(), false)?)?;
+        let written =
+            Written::new(block.mlp_norms.written.as_ref(), &columns.f_mv(&neurons)?, weights.down.bias.as_ref())?;
+        let norms = batch::norms(&written.parts(&columns.f_tr()?)?)?;
         let gates = match weights.gate {
             Some(_) => Some(batch::numbers(&activate(weights.activation, &row(Site::MlpGate(layer))?)?)?),
             None => None,
@@ -43,8 +48,14 @@ impl<'a> Mlp<'a> {
             pre: batch::numbers(&row(Site::MlpPre(layer))?)?,
             gates,
             neurons,
-            bias: weights.down.bias.as_ref().map(|bias| bias.f_to_kind(Kind::Float)).transpose()?,
+            bias: written.bias()?,
+            written,
         })
+    }
+
+    /// Whether what neurons write passes a norm before it is added.
+    pub fn has_norm(&self) -> bool {
+        self.written.has_norm()
     }
 
     /// The neurons to show: of those with a positive activation the ones that add most, then of those with a
@@ -72,6 +83,7 @@ impl<'a> Mlp<'a> {
     pub fn values(&self, neurons: &[usize]) -> Result<Tensor> {
         let signs: Vec<f32> = neurons.iter().map(|&n| if self.activations[n] < 0. { -1. } else { 1. }).collect();
         let rows = pick_rows(&self.weights.down.weight, 1, neurons)?.f_tr()?;
+        let rows = self.written.parts(&rows)?;
         Ok(rows.f_mul(&Tensor::f_from_slice(&signs)?.f_to_device(rows.device())?.f_unsqueeze(1)?)?)
     }
 
@@ -81,7 +93,7 @@ impl<'a> Mlp<'a> {
         for &neuron in neurons {
             let _ = left.f_narrow(0, neuron as i64, 1)?.f_fill_(0.)?;
         }
-        Ok(self.weights.down.weight.f_to_kind(Kind::Float)?.f_mv(&left)?)
+        self.written.parts(&self.weights.down.weight.f_to_kind(Kind::Float)?.f_mv(&left)?)
     }
 }
 

@@ -6,15 +6,19 @@
 //!   A neuron's row is turned by the sign of its activation, so that its words are what it promotes.
 //! * Where only some terms of a sum are shown, one more node holds the others; where a run was changed by hand, one
 //!   more holds the change.
-//! * What a node puts onto a target's logit is linear: the final norm's scale is held at the last residual stream.
+//! * What a node puts onto a target's logit is linear: the scale of the final norm, and of norms that the stream passes
+//!   on its way there, is held at its actual value.
+//! * A norm of what a sublayer writes (Gemma 2) acts on each part alike, its scale held fixed, so that parts add up.
 
 mod attention;
+mod attribution;
 mod block;
 mod draft;
 mod mlp;
 mod overview;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use tch::{Kind, Tensor};
 
@@ -22,9 +26,11 @@ use super::batch::{self, Batch};
 use super::builder::Heads;
 use super::graph::{Graph, LinkKind, NodeKind, Target};
 use super::palette::Scheme;
+use crate::model::Model;
 use crate::trace::Trace;
 use crate::{DType, Error, Result, Site};
-use draft::{Draft, NodeDraft, Writer};
+use attribution::Attributions;
+use draft::{Added, Draft, NodeDraft, Writer};
 
 /// What the width of links means.
 pub(super) const WIDTHS: &str = "length of the vector that is added there; links that read (norms, queries, \
@@ -56,9 +62,23 @@ pub(super) enum Extent {
     Overview,
 }
 
+/// Refuses a model whose graph would not add up.
+pub(super) fn check(model: &Model) -> Result<()> {
+    let plan = model.architecture();
+    let family = plan.family;
+    if model.head()?.transform.is_some() {
+        return Err(Error::FlowGraph(format!(
+            "no flow graph of {family} models: between the stream and their words stands a layer that is not linear, so \
+             what parts put onto a logit does not add up; trace.logit_lens() reads their stream"
+        )));
+    }
+    Ok(())
+}
+
 /// Graphs, and the kinds of links in them.
 pub(super) fn build(request: &Request, extent: &Extent) -> Result<(Vec<Graph>, Vec<LinkKind>)> {
     let _guard = tch::no_grad_guard();
+    check(request.trace.model())?;
     let mut scene = Scene::new(request)?;
     let mut drafts = Vec::new();
     match extent {
@@ -86,34 +106,29 @@ pub(super) fn build(request: &Request, extent: &Extent) -> Result<(Vec<Graph>, V
 struct Scene<'a> {
     request: &'a Request<'a>,
     batch: Batch,
-    /// For every target the direction (D) of the stream that raises its logit; empty when the run did not keep the
-    /// last residual stream.
-    attributions: Vec<Tensor>,
-    /// The same for the average token; with none of the former, none.
-    average: Option<Tensor>,
+    attributions: Attributions,
     /// The run's tokens as they are shown.
     pieces: Vec<String>,
+    /// Those that the encoder of an encoder-decoder read.
+    encoder_pieces: Vec<String>,
 }
 
 impl<'a> Scene<'a> {
     fn new(request: &'a Request<'a>) -> Result<Scene<'a>> {
         let trace = request.trace;
         let model = trace.model();
-        let last = Site::ResidPost(model.layers() - 1);
-        let (mut attributions, mut average) = (Vec::new(), None);
-        if let (Ok(stream), false) = (trace.tensor(last), request.targets.is_empty()) {
-            let (lens, stream) = (model.lens()?, stream.f_get(request.position as i64)?);
-            for target in request.targets {
-                attributions.push(lens.attribution(target.id, &stream)?);
-            }
-            average = Some(lens.average_attribution(&stream)?);
-        }
         let shown = |id: u32| match model.tokenizer() {
             Some(tokenizer) => tokenizer.shown(id),
             None => model.piece(id),
         };
-        let pieces = trace.ids().into_iter().map(|id| draft::short(&shown(id))).collect();
-        Ok(Scene { request, batch: Batch::default(), attributions, average, pieces })
+        let pieces = |ids: Vec<u32>| ids.into_iter().map(|id| draft::short(&shown(id))).collect();
+        Ok(Scene {
+            request,
+            batch: Batch::default(),
+            attributions: Attributions::new(request)?,
+            pieces: pieces(trace.ids()),
+            encoder_pieces: pieces(trace.encoder_ids()),
+        })
     }
 
     /// The vector (D) of a site at the graph's position, float32.
@@ -125,33 +140,43 @@ impl<'a> Scene<'a> {
     fn site(&mut self, draft: &mut Draft, site: Site, kind: NodeKind, column: usize) -> Result<(usize, f64)> {
         let vector = self.row(site)?;
         let layer = site.layer().unwrap_or_default();
+        let goes_on = kind == NodeKind::Resid;
         let (name, words) = match site {
             Site::ResidPre(_) => ("resid_pre", "the residual stream before the block"),
-            Site::ResidMid(_) => ("resid_mid", "the residual stream between attention and MLP"),
+            Site::ResidMid(_) => ("resid_mid", "the residual stream after attention"),
+            Site::ResidMidCross(_) => ("resid_mid_cross", "the residual stream after cross attention"),
             Site::ResidPost(_) => ("resid_post", "the residual stream after the block"),
+            Site::AttnNorm(_) if goes_on => ("ln1", "the residual stream through attention's norm"),
+            Site::CrossNorm(_) if goes_on => ("ln_cross", "the residual stream through cross attention's norm"),
+            Site::MlpNorm(_) if goes_on => ("ln2", "the residual stream through the MLP's norm"),
             Site::AttnNorm(_) => ("ln1", "what attention reads"),
+            Site::CrossNorm(_) => ("ln_cross", "what cross attention reads"),
             Site::MlpNorm(_) => ("ln2", "what the MLP reads"),
             Site::AttnOut(_) => ("attn_out", "what attention writes"),
+            Site::CrossOut(_) => ("cross_attn_out", "what cross attention writes"),
             _ => ("mlp_out", "what the MLP writes"),
         };
         let length = batch::norms(&vector.f_unsqueeze(0)?)?[0];
         let node = NodeDraft {
-            added: (kind != NodeKind::Normed).then_some(1.),
+            added: if kind == NodeKind::Normed { None } else { Added::once(site) },
             ..bare(format!("blocks.{layer}.{name}"), kind, layer, column, self.batch.push(&vector)?)
         };
         Ok((draft.node(NodeDraft { name: format!("layer {layer}: {words}"), ..node }), length))
     }
 
-    /// The direction that raises the first target's logit above the average one.
-    fn first_target(&self) -> Result<Tensor> {
-        if let (Some(target), Some(average)) = (self.attributions.first(), &self.average) {
-            return Ok(target.f_sub(average)?);
+    /// The direction that raises the first target's logit above the average one, for terms of a site.
+    fn first_target(&self, site: Site) -> Result<Tensor> {
+        if let Some(directions) = self.attributions.at(site)
+            && let Some(target) = directions.targets.first()
+        {
+            return Ok(Tensor::f_from_slice(target)?.f_sub(&Tensor::f_from_slice(&directions.average)?)?);
         }
         Err(match self.request.targets.is_empty() {
             true => Error::FlowGraph("heads are to be chosen by target, and the graph follows none".to_owned()),
             false => Error::site(
-                Site::ResidPost(self.request.trace.model().layers() - 1),
-                "was not kept in this run, and heads chosen by target need it; add it to keep(..)",
+                self.request.trace.model().last_stream(),
+                "was not kept in this run, or another site that the stream passes on its way there, and heads chosen by \
+                 target need it; flow::sites(..) lists what to keep",
             ),
         })
     }
@@ -185,7 +210,8 @@ fn chain(scene: &mut Scene, layers: &[usize]) -> Result<Draft> {
             Some((before, output, column)) if before + 1 == layer => (output, column),
             Some((before, (output, length), column)) => {
                 let input = scene.site(&mut draft, Site::ResidPre(layer), NodeKind::Resid, column + 2)?;
-                let added = scene.row(Site::ResidPre(layer))?.f_sub(&scene.row(Site::ResidPost(before))?)?;
+                let model = scene.request.trace.model();
+                let added = scene.row(Site::ResidPre(layer))?.f_sub(&scene.row(model.stream_after(before))?)?;
                 let width = batch::norms(&added.f_unsqueeze(0)?)?[0];
                 let ends = (output, input.0);
                 draft.term(ends, LinkKind::Residual, length, length, "the residual stream goes on".to_owned());

@@ -2,29 +2,50 @@
 
 use super::super::graph::{LinkKind, NodeKind};
 use super::Scene;
+use super::block::{Stream, residual, through_norm};
 use super::draft::Draft;
+use crate::model::Sublayer;
 use crate::{Result, Site};
 
 pub(super) fn draft(scene: &mut Scene) -> Result<Draft> {
     let mut draft = Draft::default();
-    let (mut stream, mut length) = scene.site(&mut draft, Site::ResidPre(0), NodeKind::Resid, 0)?;
+    let mut stream = scene.site(&mut draft, Site::ResidPre(0), NodeKind::Resid, 0)?;
+    let mut column = 0;
     for layer in 0..scene.request.trace.model().layers() {
-        let column = 2 * layer + 1;
-        let (attention, attention_length) = scene.site(&mut draft, Site::AttnOut(layer), NodeKind::AttnOut, column)?;
-        let (mlp, mlp_length) = scene.site(&mut draft, Site::MlpOut(layer), NodeKind::MlpOut, column)?;
-        let (after, after_length) = scene.site(&mut draft, Site::ResidPost(layer), NodeKind::Resid, column + 1)?;
-        draft.term((stream, after), LinkKind::Residual, length, length, "the residual stream goes on".to_owned());
-        for (node, length, who) in [(attention, attention_length, "attention"), (mlp, mlp_length, "the MLP")] {
-            draft.link(
-                (stream, node),
-                LinkKind::Norm,
-                length,
-                length,
-                format!("{who} reads the stream through a norm"),
-            );
-            draft.add((node, after), LinkKind::Add, length);
+        let routes = scene.request.trace.model().routes(layer);
+        // Sums that nothing but the next sublayer reads are left out: what is added waits for the next one.
+        let mut written: Vec<Stream> = Vec::new();
+        for (place, route) in routes.iter().enumerate() {
+            if route.carries != route.enters {
+                column += 1;
+                stream = through_norm(scene, &mut draft, stream, route.carries, column)?;
+            }
+            let (kind, who) = match route.sublayer {
+                Sublayer::Attention => (NodeKind::AttnOut, "attention"),
+                Sublayer::Cross => (NodeKind::CrossOut, "cross attention"),
+                Sublayer::Mlp => (NodeKind::MlpOut, "the MLP"),
+            };
+            let (node, length) = scene.site(&mut draft, route.writes, kind, column + 1)?;
+            let through = if route.reads == route.carries { "" } else { " through a norm" };
+            let hover = format!("{who} reads the stream{through}");
+            draft.link((stream.0, node), LinkKind::Norm, length, length, hover);
+            written.push((node, length));
+            let goes_on = routes.get(place + 1).is_some_and(|next| next.carries == next.enters);
+            if route.leaves == route.sum && goes_on {
+                continue;
+            }
+            column += 2;
+            let before = stream;
+            stream = scene.site(&mut draft, route.sum, NodeKind::Resid, column)?;
+            residual(&mut draft, (before.0, stream.0), before.1);
+            for (node, length) in written.drain(..) {
+                draft.add((node, stream.0), LinkKind::Add, length);
+            }
+            if route.leaves != route.sum {
+                column += 1;
+                stream = through_norm(scene, &mut draft, stream, route.leaves, column)?;
+            }
         }
-        (stream, length) = (after, after_length);
     }
     Ok(draft)
 }

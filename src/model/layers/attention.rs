@@ -239,6 +239,11 @@ impl Attention {
         self.head_norms.as_ref()
     }
 
+    /// The cap of scores.
+    pub(crate) fn soft_cap(&self) -> Option<f64> {
+        self.soft_cap
+    }
+
     /// The key head that query head `head` reads.
     pub(crate) fn key_head(&self, head: usize) -> usize {
         head / (self.heads / self.kv_heads) as usize

@@ -5,6 +5,7 @@ use tch::Tensor;
 use super::attention::Positions;
 use super::{Attention, Mlp, Norm};
 use crate::Result;
+use crate::model::Sublayer;
 use crate::model::architecture::{self, Order};
 use crate::model::weights::Weights;
 use crate::trace::{Site, Watcher, Within};
@@ -34,6 +35,17 @@ pub(crate) struct Norms {
     pub before: Option<Norm>,
     pub written: Option<Norm>,
     pub after: Option<Norm>,
+}
+
+impl Block {
+    /// The norms round a sublayer; `None` for one that the block does not have.
+    pub(crate) fn norms(&self, sublayer: Sublayer) -> Option<&Norms> {
+        match sublayer {
+            Sublayer::Attention => Some(&self.attn_norms),
+            Sublayer::Cross => self.cross.as_ref().map(|cross| &cross.norms),
+            Sublayer::Mlp => Some(&self.mlp_norms),
+        }
+    }
 }
 
 /// What an encoder gives its decoder.

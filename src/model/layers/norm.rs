@@ -74,6 +74,27 @@ impl Norm {
         };
         Ok(centred.f_square()?.f_mean_dim(-1i64, true, None)?.f_add_scalar(eps)?.f_sqrt()?)
     }
+
+    /// Rows (..,width) through the norm with its divisor held fixed and its bias left out, float32: those of parts add
+    /// up to that of their sum.
+    pub(crate) fn linear(&self, rows: &Tensor, divisor: &Tensor) -> Result<Tensor> {
+        let rows = self.centred(rows.f_to_kind(Kind::Float)?)?;
+        Ok(rows.f_div(divisor)?.f_mul(&self.gain.f_to_kind(Kind::Float)?)?)
+    }
+
+    /// Directions (..,width) behind [`linear`](Self::linear) as directions before it: products with what goes in are
+    /// those of the former with what comes out.
+    pub(crate) fn pull_back(&self, along: &Tensor, divisor: &Tensor) -> Result<Tensor> {
+        let along = along.f_to_kind(Kind::Float)?.f_mul(&self.gain.f_to_kind(Kind::Float)?)?;
+        self.centred(along.f_div(divisor)?)
+    }
+
+    fn centred(&self, rows: Tensor) -> Result<Tensor> {
+        Ok(match self.kind {
+            NormKind::Layer { .. } => rows.f_sub(&rows.f_mean_dim(-1i64, true, None)?)?,
+            NormKind::Rms { .. } => rows,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -92,5 +113,21 @@ mod tests {
             Norm { kind: NormKind::Layer { eps: 1e-3 }, gain: gain.shallow_clone(), bias: Some(bias.shallow_clone()) };
         let by_hand = (&x - x.mean(tch::Kind::Float)) / layer.divisor(&x).unwrap() * &gain + bias;
         assert!((layer.forward(&x).unwrap() - by_hand).abs().max().double_value(&[]) < 1e-6);
+    }
+
+    #[test]
+    fn with_its_divisor_fixed_a_norm_is_linear_and_directions_go_back_through_it() {
+        let x = Tensor::from_slice(&[1f32, -2., 4., 0.5]).reshape([1, 4]);
+        let part = Tensor::from_slice(&[0.25f32, 1., -3., 0.5]).reshape([1, 4]);
+        let along = Tensor::from_slice(&[1f32, 0.5, -1., 2.]).reshape([1, 4]);
+        for kind in [NormKind::Layer { eps: 1e-3 }, NormKind::Rms { eps: 1e-3 }] {
+            let norm = Norm { kind, gain: Tensor::from_slice(&[1f32, 2., 3., 4.]), bias: None };
+            let divisor = norm.divisor(&x).unwrap();
+            let sum = norm.linear(&part, &divisor).unwrap() + norm.linear(&(&x - &part), &divisor).unwrap();
+            assert!((norm.forward(&x).unwrap() - sum).abs().max().double_value(&[]) < 1e-6);
+            let before = (norm.pull_back(&along, &divisor).unwrap() * &part).sum(Kind::Float);
+            let behind = (norm.linear(&part, &divisor).unwrap() * &along).sum(Kind::Float);
+            assert!((before - behind).abs().double_value(&[]) < 1e-6);
+        }
     }
 }
