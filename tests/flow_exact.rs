@@ -7,7 +7,7 @@ use flowlens::model::architecture::Order;
 use flowlens::{Array, Change, Model, Seq2Seq, Site, Trace};
 
 /// Every family that can be drawn, and every way to place norms and positions.
-const FAMILIES: [&str; 47] = [
+const FAMILIES: [&str; 49] = [
     "bart",
     "bloom",
     "bloom_six_heads",
@@ -31,6 +31,7 @@ const FAMILIES: [&str; 47] = [
     "marian",
     "mbart_uneven",
     "mistral",
+    "mixtral_stacked",
     "mt5",
     "olmo2_grouped",
     "openai_gpt",
@@ -44,6 +45,7 @@ const FAMILIES: [&str; 47] = [
     "phi3_long",
     "phi_head_norms",
     "qwen2",
+    "qwen2_moe_published",
     "qwen3",
     "stablelm_parallel",
     "stablelm_sequential",
@@ -210,6 +212,74 @@ fn gated_neurons_show_gate_and_up() {
 }
 
 #[test]
+fn neurons_of_experts_are_named_by_them() {
+    let trace = trace("qwen2_moe_published");
+    let blocks = &trace.model().architecture().main.blocks;
+    let layer = blocks.iter().position(|block| block.mlp.experts.is_some()).unwrap();
+    let experts = blocks[layer].mlp.experts.as_ref().unwrap();
+    let graph = trace.flow_graph().layers([layer]).neurons(400, 400).build().unwrap();
+    let out = graph.nodes().find(|node| node.kind == NodeKind::MlpOut).unwrap();
+    let used = out.hover.iter().find(|line| line.starts_with("written by ")).unwrap();
+    assert!(used.contains("the shared expert with weight 0."), "{used}");
+    assert_eq!(used.matches("expert ").count(), experts.chosen + 1, "{used}");
+    let weights = trace.get(Site::ExpertWeights(layer)).unwrap().row(8).unwrap();
+    let width = blocks[layer].mlp.up.outputs;
+    for node in graph.nodes().filter(|node| node.kind == NodeKind::NeuronValue) {
+        let neuron = node.neuron.unwrap();
+        let name = match neuron / width {
+            expert if expert < experts.count => {
+                assert!(weights.get(&[expert]).unwrap() > 0., "only neurons of experts that are used");
+                format!("layer {layer}, expert {expert}, neuron {}: ", neuron % width)
+            }
+            _ => format!("layer {layer}, shared expert, neuron {}: ", neuron - experts.count * width),
+        };
+        assert!(node.hover[0].starts_with(&name), "{:?} {name}", node.hover);
+        assert!(node.hover.iter().any(|line| line.contains(" x the expert's weight 0.")), "{:?}", node.hover);
+    }
+}
+
+#[test]
+fn cross_attention_is_a_part_of_its_own() {
+    for family in ["t5_gated", "bart"] {
+        let trace = trace(family);
+        let graph = trace.flow_graph().layers([1]).heads(Heads::Top(1)).values_per_head(2).build().unwrap();
+        let of = |kind: NodeKind| graph.nodes().filter(|node| node.kind == kind).collect::<Vec<_>>();
+        assert_eq!((of(NodeKind::Head).len(), of(NodeKind::CrossHead).len()), (1, 1));
+        assert_eq!(of(NodeKind::CrossKey).len(), 2);
+        for key in of(NodeKind::CrossKey) {
+            let position = key.source_position.unwrap();
+            assert!(position < 5, "the encoder reads five tokens");
+            assert_eq!(key.label, format!("«{}»", graph.meta.encoder_tokens[position]));
+            assert!(key.hover[0].contains(&format!("at the encoder's position {position}")), "{:?}", key.hover);
+        }
+        let columns = |kinds: &[NodeKind]| -> Vec<usize> {
+            graph.nodes().filter(|node| kinds.contains(&node.kind)).map(|node| node.column).collect()
+        };
+        let own = columns(&[NodeKind::Query, NodeKind::Key, NodeKind::Value, NodeKind::Head, NodeKind::AttnOut]);
+        let cross = columns(&[
+            NodeKind::CrossQuery,
+            NodeKind::CrossKey,
+            NodeKind::CrossValue,
+            NodeKind::CrossHead,
+            NodeKind::CrossOut,
+        ]);
+        let mlp = columns(&[NodeKind::NeuronKey, NodeKind::NeuronValue, NodeKind::MlpOut]);
+        assert!(own.iter().max() < cross.iter().min() && cross.iter().max() < mlp.iter().min(), "{family}");
+    }
+}
+
+#[test]
+fn a_score_tells_position_from_content() {
+    for (family, says) in [("bloom", "from position"), ("t5_tied", "from position"), ("gemma2", "by a soft cap")] {
+        let graph = trace(family).flow_graph().layers([0]).build().unwrap();
+        let key = graph.nodes().find(|node| node.kind == NodeKind::Key).unwrap();
+        let score = key.hover.iter().find(|line| line.starts_with("score ")).unwrap();
+        assert!(score.contains("from content") && score.contains(says), "{family}: {score}");
+        assert!(key.hover.iter().any(|line| line.starts_with("content ")), "{family}: {:?}", key.hover);
+    }
+}
+
+#[test]
 fn nodes_tell_what_they_are_and_ids_are_unique() {
     let trace = model("visit/tiny_llama").run("The capital of Japan is the city of").unwrap();
     let graph = trace.flow_graph().layers(0..3).chain(true).target(" the").target(286).build().unwrap();
@@ -280,6 +350,16 @@ fn what_does_not_fit_is_refused_in_words() {
     let grouped =
         self::trace("llama_gqa").flow_graph().layers([0]).method(Method::Visit).build().unwrap_err().to_string();
     assert!(grouped.contains("2 key heads for 6 query heads"), "{grouped}");
+    for family in ["bloom", "t5_gated", "gemma2", "mixtral_stacked"] {
+        let error = self::trace(family).flow_graph().layers([0]).method(Method::Visit).build().unwrap_err().to_string();
+        assert!(error.contains("VISIT has no form for") && error.contains("leave out the method"), "{family}: {error}");
+    }
+    for family in ["bert", "deberta_v2", "bert_decoder"] {
+        let masked = model(&format!("parity/{family}")).run([5i64, 17, 3]).unwrap();
+        let error = masked.flow_graph().layers([0]).build().unwrap_err().to_string();
+        assert!(error.contains("not linear") && error.contains("logit_lens"), "{family}: {error}");
+        assert_eq!(masked.logit_lens().unwrap().rows.len(), masked.model().layers() + 1);
+    }
     let neox = self::trace("gpt_neox").flow_graph().layers([0]).method(Method::Visit).build().unwrap_err().to_string();
     assert!(neox.contains("no form for gpt_neox"), "{neox}");
 }

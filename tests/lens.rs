@@ -2,11 +2,41 @@
 
 use std::path::Path;
 
-use flowlens::{Model, Site};
+use flowlens::{Input, Model, Site};
 
 fn model(name: &str) -> Model {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/visit").join(name);
     Model::load(folder.to_str().unwrap()).unwrap()
+}
+
+#[test]
+fn its_last_row_is_the_models_own_in_every_fixture_with_a_head() {
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity");
+    let mut wrong = Vec::new();
+    for folder in std::fs::read_dir(folders).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let model = Model::load(folder.to_str().unwrap()).unwrap();
+        if !model.sites().contains(&Site::Logits) {
+            continue;
+        }
+        let trace = model.run(Input::from_file(folder.join("expected.safetensors")).unwrap()).unwrap();
+        let lens = trace.logit_lens().unwrap();
+        assert_eq!(lens.row_names().last().unwrap(), &(model.layers() - 1).to_string());
+        let logits = trace.get(Site::Logits).unwrap();
+        for (position, cell) in lens.rows.last().unwrap().cells.iter().enumerate() {
+            // Some models set the vectors of padded positions to 0 on the way.
+            if trace.get(Site::FinalNorm).unwrap().row(position).unwrap().data().iter().all(|&x| x == 0.) {
+                continue;
+            }
+            let row = logits.row(position).unwrap();
+            let (best, own) = (row.data().iter().copied().fold(f32::MIN, f32::max), row.data()[cell.top.id as usize]);
+            let away = (cell.top.logit - best).abs().max((own - best).abs()) / best.abs().max(1.);
+            if away.is_nan() || away > 1e-4 {
+                wrong.push(format!("{name}, position {position}: {} {best}", cell.top.logit));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub fn sites(model: &Model, layers: impl IntoIterator<Item = usize>) -> Vec<Site
         Site::Pattern,
         Site::HeadMix,
     ];
-    let in_mlp = [Site::MlpPre, Site::MlpGate, Site::Neurons];
+    let in_mlp = [Site::ExpertWeights, Site::MlpPre, Site::MlpGate, Site::Neurons];
     let mut sites = Vec::new();
     for layer in layers.into_iter().filter(|&layer| layer < model.layers()) {
         sites.extend(in_attention.map(|site| site(layer)));

@@ -317,13 +317,21 @@ fn mlp(
     let mlp = Mlp::new(scene.request.trace, layer, scene.request.position)?;
     let amounts = scene.request.amounts;
     let shown = mlp.strongest(amounts.top_neurons, amounts.bottom_neurons);
+    let experts = mlp.experts().into_iter().map(|(expert, weight)| match expert {
+        Some(expert) => format!("expert {expert} with weight {}", number(weight)),
+        None => format!("the shared expert with weight {}", number(weight)),
+    });
+    let experts: Vec<String> = experts.collect();
+    if !experts.is_empty() {
+        draft.nodes[writes].facts.push(format!("written by {}", experts.join(", ")));
+    }
     let mut flow = 0.;
     if !shown.is_empty() {
         let first_key = scene.batch.push_rows(&mlp.keys(&shown)?)?;
         let first_gate = mlp.gate_keys(&shown)?.map(|gates| scene.batch.push_rows(&gates)).transpose()?;
         let first_value = scene.batch.push_rows(&mlp.values(&shown)?)?;
         for (place, &neuron) in shown.iter().enumerate() {
-            let activation = mlp.activations[neuron];
+            let (activation, who) = (mlp.activations[neuron], mlp.name(neuron));
             let width = mlp.lengths[neuron];
             let (kind, side) = match activation < 0. {
                 true => (LinkKind::Suppress, "against"),
@@ -331,15 +339,18 @@ fn mlp(
             };
             let of_neuron = |part: &str, kind, column, vector, name: String, facts: Vec<String>| NodeDraft {
                 neuron: Some(neuron),
-                name: format!("layer {layer}, neuron {neuron}: {name}"),
+                name: format!("layer {layer}, {who}: {name}"),
                 facts,
                 ..bare(format!("blocks.{layer}.mlp.neuron.{neuron}.{part}"), kind, layer, column, vector)
             };
             let gate = mlp.gates.as_ref().map(|gates| gates[neuron]);
-            let product = match gate {
+            let mut product = match gate {
                 Some(gate) => format!(" = gate {} x up {}", number(gate), number(mlp.pre[neuron])),
                 None => format!(", before the activation function {}", number(mlp.pre[neuron])),
             };
+            if let Some(shares) = &mlp.shares {
+                product.push_str(&format!(" x the expert's weight {}", number(shares[neuron])));
+            }
             let value = draft.node(NodeDraft {
                 added: Some(Added { times: activation.abs(), part_of: route.writes }),
                 ..of_neuron(
@@ -369,7 +380,7 @@ fn mlp(
                 inputs.insert(0, ("gate", NodeKind::NeuronGate, first + place, "what opens its gate", fact));
             }
             let share = width / inputs.len() as f64;
-            let hover = format!("neuron {neuron} fires with {}{product}", number(activation));
+            let hover = format!("{who} fires with {}{product}", number(activation));
             for (part, node_kind, vector, name, fact) in inputs {
                 let node = draft.node(of_neuron(part, node_kind, column, vector, name.to_owned(), vec![fact]));
                 draft.link((reads, node), kind, share, activation, hover.clone());
@@ -380,7 +391,7 @@ fn mlp(
             flow += width;
         }
     }
-    let others = mlp.activations.len() - shown.len();
+    let others = mlp.used().saturating_sub(shown.len());
     if others > 0 {
         let rest = mlp.rest(&shown)?;
         let length = batch::norms(&rest.f_unsqueeze(0)?)?[0];

@@ -17,8 +17,10 @@ pub(super) struct Mlp<'a> {
     pub activations: Vec<f64>,
     /// Before the activation; the up projection in gated MLPs.
     pub pre: Vec<f64>,
-    /// Activation of the gate, in gated MLPs: `activations = gates * pre`.
+    /// Activation of the gate, in gated MLPs: `activations = gates * pre`, with experts times `shares`.
     pub gates: Option<Vec<f64>>,
+    /// How much the expert of each neuron counts, where there are experts; 0 for those that are not used.
+    pub shares: Option<Vec<f64>>,
     /// Length of what each neuron adds.
     pub lengths: Vec<f64>,
     /// What is added beside the neurons (D): the second matrix's bias, and that of a norm of what is written.
@@ -41,8 +43,20 @@ impl<'a> Mlp<'a> {
             Some(_) => Some(batch::numbers(&activate(weights.activation, &row(Site::MlpGate(layer))?)?)?),
             None => None,
         };
+        let shares = match &weights.experts {
+            Some(experts) => {
+                let reads = trace.model().routes(layer).last().map_or(Site::MlpNorm(layer), |route| route.reads);
+                let (used, input) = (row(Site::ExpertWeights(layer))?, row(reads)?);
+                let kind = weights.down.weight.kind();
+                let one_row = |row: &Tensor| -> Result<Tensor> { Ok(row.f_unsqueeze(0)?.f_to_kind(kind)?) };
+                let total = activations.len() as i64;
+                Some(batch::numbers(&experts.shares(&one_row(&used)?, &one_row(&input)?, total)?)?)
+            }
+            None => None,
+        };
         Ok(Mlp {
             weights,
+            shares,
             lengths: activations.iter().zip(norms).map(|(a, norm)| a.abs() * norm).collect(),
             activations,
             pre: batch::numbers(&row(Site::MlpPre(layer))?)?,
@@ -51,6 +65,32 @@ impl<'a> Mlp<'a> {
             bias: written.bias()?,
             written,
         })
+    }
+
+    /// What a neuron is called.
+    pub fn name(&self, neuron: usize) -> String {
+        match self.weights.experts.as_ref().map(|experts| experts.place(neuron)) {
+            None => format!("neuron {neuron}"),
+            Some((Some(expert), neuron)) => format!("expert {expert}, neuron {neuron}"),
+            Some((None, neuron)) => format!("shared expert, neuron {neuron}"),
+        }
+    }
+
+    /// Number of neurons that take part: all, or those of the experts that are used.
+    pub fn used(&self) -> usize {
+        match &self.shares {
+            None => self.activations.len(),
+            Some(shares) => shares.iter().filter(|&&share| share != 0.).count(),
+        }
+    }
+
+    /// The experts that are used and how much they count, the most first; the one that all tokens use as `None`.
+    pub fn experts(&self) -> Vec<(Option<usize>, f64)> {
+        let (Some(experts), Some(shares)) = (&self.weights.experts, &self.shares) else { return Vec::new() };
+        let firsts = (0..shares.len()).filter(|&neuron| experts.place(neuron).1 == 0 && shares[neuron] != 0.);
+        let mut used: Vec<_> = firsts.map(|neuron| (experts.place(neuron).0, shares[neuron])).collect();
+        used.sort_by(|a, b| b.1.total_cmp(&a.1));
+        used
     }
 
     /// Whether what neurons write passes a norm before it is added.

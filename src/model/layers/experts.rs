@@ -107,6 +107,15 @@ impl Experts {
         Ok(all.f_zeros_like()?.f_scatter(1, &chosen, &best)?.f_to_kind(x.kind())?)
     }
 
+    /// The expert that a neuron belongs to, none for the one that all tokens use, and the neuron's number in it.
+    pub(crate) fn place(&self, neuron: usize) -> (Option<usize>, usize) {
+        let (count, width) = (self.count as usize, self.width as usize);
+        match neuron / width {
+            expert if expert < count => (Some(expert), neuron % width),
+            _ => (None, neuron - count * width),
+        }
+    }
+
     /// The neurons of every expert that some token uses, and those that all tokens use.
     fn parts(&self, weights: &Tensor, total: i64) -> Result<Vec<Part>> {
         let mut parts = Vec::new();
@@ -123,8 +132,8 @@ impl Experts {
         Ok(parts)
     }
 
-    /// What each neuron (T,I) is multiplied by.
-    fn shares(&self, weights: &Tensor, x: &Tensor, total: i64) -> Result<Tensor> {
+    /// What each neuron (T,I) is multiplied by, `x` being what is read and `weights` how much each expert counts.
+    pub(crate) fn shares(&self, weights: &Tensor, x: &Tensor, total: i64) -> Result<Tensor> {
         let own = weights.f_repeat_interleave_self_int(self.width, 1, None)?;
         let Some(opening) = &self.opening else { return Ok(own) };
         let shared = total - self.count * self.width;
@@ -223,6 +232,16 @@ mod tests {
         let away = |found: Tensor| (found - &wanted).abs().max().double_value(&[]);
         assert!(away(mlp.forward(0, &x, &mut Unwatched).unwrap()) < 1e-5);
         assert!(away(mlp.forward(0, &x, &mut Touching).unwrap()) < 1e-5);
+    }
+
+    #[test]
+    fn neurons_are_numbered_through_all_experts() {
+        let mlp = mlp();
+        let experts = mlp.experts.as_ref().unwrap();
+        assert_eq!(
+            [0, 3, 5, 6].map(|neuron| experts.place(neuron)),
+            [(Some(0), 0), (Some(1), 1), (Some(2), 1), (None, 0)]
+        );
     }
 
     #[test]
