@@ -53,7 +53,7 @@ fn text(family: &'static str, config: &Config) -> Result<Architecture> {
         let rope = if kind == "sliding_attention" { &local } else { &global };
         block.attention.rotary = Some(rope.rotary.clone());
     }
-    plan.main.context = Some(global.context);
+    plan.main.context = Some(global.context.max(local.context));
     if both_ways {
         plan.main.sees = Sees::Both;
     }

@@ -256,6 +256,8 @@ mod tests {
             ("falcon_40b", json!({"num_kv_heads": 4}), "num_kv_heads"),
             ("phi", json!({"num_key_value_heads": 3}), "num_key_value_heads"),
             ("phi", json!({"partial_rotary_factor": 1.5}), "numbers of a head"),
+            ("phi", json!({"partial_rotary_factor": 0.25}), "numbers of a head"),
+            ("stablelm_parallel", json!({"partial_rotary_factor": 0.4}), "numbers of a head"),
             ("phi3_window", json!({"rope_scaling": {"type": "linear", "factor": 2.0}}), "linear"),
             ("phi3_long", json!({"partial_rotary_factor": 0.5}), "short_factor"),
             ("gemma2", json!({"sliding_window": null}), "layer_types"),

@@ -21,7 +21,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let activation = config.activation("hidden_act", "gelu_new")?;
     let head_norms = config.flag("qk_layernorm", false)?;
     let context = config.optional_size(&["max_position_embeddings"])?.unwrap_or(2048);
-    let spelling = rope::Spelling { fraction: Some(("partial_rotary_factor", 0.5)), ..rope::LLAMA };
+    let spelling = rope::Spelling { fraction: Some(("partial_rotary_factor", 0.5)), whole_pairs: true, ..rope::LLAMA };
     let Rope { rotary, context } = rope::rope(config, &spelling, head_dim, context)?;
     let block = |layer: usize| {
         let name = |part: &str| layer_name("layers", layer, part);

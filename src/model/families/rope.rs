@@ -22,10 +22,12 @@ pub(super) struct Spelling {
     pub base: f64,
     /// Key of the rotated fraction of a head, and the fraction when absent; `None` in families that turn whole heads.
     pub fraction: Option<(&'static str, f64)>,
+    /// Whether an odd number of rotating numbers is refused, since `transformers` fails there; rounded up otherwise.
+    pub whole_pairs: bool,
 }
 
 /// Llama's spelling, which most later families took over.
-pub(super) const LLAMA: Spelling = Spelling { theta: "rope_theta", base: 10_000.0, fraction: None };
+pub(super) const LLAMA: Spelling = Spelling { theta: "rope_theta", base: 10_000.0, fraction: None, whole_pairs: false };
 
 /// A rotation, and the longest prompt that it is meant for.
 pub(super) struct Rope {
@@ -61,9 +63,8 @@ pub(super) fn inside_of(
     let theta = inside.positive(&["rope_theta"], config.positive(&[spelling.theta], spelling.base)?)?;
     let fraction = fraction(config, inside, spelling, kind)?;
     let dims = (head_dim as f64 * fraction) as usize;
-    // An odd number is rounded up to whole pairs, as in `transformers`.
     let pairs = dims.div_ceil(2);
-    if 2 * pairs > head_dim {
+    if 2 * pairs > head_dim || (spelling.whole_pairs && !dims.is_multiple_of(2)) {
         return Err(Error::config(
             "head_dim",
             format!(

@@ -12,7 +12,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let variant = Variant {
         query_key_value_bias: config.flag("use_qkv_bias", false)?,
         norm: Norm::layer("", eps),
-        rope: Spelling { fraction: Some(("partial_rotary_factor", 0.25)), ..LLAMA },
+        rope: Spelling { fraction: Some(("partial_rotary_factor", 0.25)), whole_pairs: true, ..LLAMA },
         kv_heads: Some(32),
         context: 4096,
         ..Variant::llama("stablelm", config)?
