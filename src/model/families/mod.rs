@@ -166,23 +166,25 @@ fn linear(name: String, inputs: usize, outputs: usize, bias: bool) -> Linear {
     Linear { name, inputs, outputs, layout: Layout::OutIn, bias, part_of: None }
 }
 
-/// The head, without bias. `tied` is what the family takes when the config does not say.
+/// The head, without bias. `tied` is what the family takes when the config does not say. Where it is not tied, the
+/// file of a bare model has none.
 fn head(config: &Config, name: &str, width: usize, vocab: usize, tied: bool) -> Result<Head> {
+    let tied = config.flag("tie_word_embeddings", tied)?;
     Ok(Head {
         transform: None,
         linear: linear(name.to_owned(), width, vocab, false),
         other_name: None,
-        tied: config.flag("tie_word_embeddings", tied)?,
+        tied,
         bias: None,
         scale: 1.0,
         soft_cap: None,
-        optional: false,
+        optional: !tied,
     })
 }
 
-/// A bias of the head that the file must hold under one of these names.
+/// A bias of the head under one of these names; 0 where the file has none, as those of bare models.
 fn head_bias(names: &[&str]) -> Option<HeadBias> {
-    Some(HeadBias { names: names.iter().map(|&name| name.to_owned()).collect(), optional: false })
+    Some(HeadBias { names: names.iter().map(|&name| name.to_owned()).collect(), optional: true })
 }
 
 /// The token table of one side of an encoder-decoder: files hold it under its own name, the other side's, or as shared.

@@ -98,6 +98,7 @@ pub(super) fn build(config: &Config, kin: Kin) -> Result<Architecture> {
     let head = Head {
         scale: if kin.scaled { (width as f64).powf(-0.5) } else { 1.0 },
         tied: true,
+        optional: false,
         other_name: Some("shared".to_owned()),
         ..head(config, "lm_head", width, vocab, true)?
     };
