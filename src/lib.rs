@@ -49,6 +49,8 @@
 //!
 //! # What is promised
 //!
+//! * **One way for every family.** Decoders, encoders and encoder-decoders ([`Seq2Seq`]) are data for the same maths; what
+//!   a [`Site`] means does not depend on the family.
 //! * **The numbers are those of Python's `transformers`** in float32 with eager attention, to 1e-4 at every site of
 //!   every family; tests compare them, checkpoint by checkpoint. An option of a `config.json` that changes numbers is
 //!   honoured or refused by name, never ignored.

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use flowlens::model::families;
 
-const HEAD: &str = "| family (`model_type`) | known for |\n|---|---|\n";
+const HEAD: &str = "| kind | family (`model_type`) | known for |\n|---|---|---|\n";
 
 #[test]
 fn the_table_of_families_is_that_of_the_code() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let text = std::fs::read_to_string(&path).unwrap();
-    let rows = families().iter().map(|family| format!("| `{}` | {} |\n", family.name, family.known_for));
+    let rows =
+        families().iter().map(|family| format!("| {} | `{}` | {} |\n", family.kind, family.name, family.known_for));
     let wanted = HEAD.to_owned() + &rows.collect::<String>();
     let start = text.find(HEAD).expect("README.md has the table's head");
     let end = start + text[start..].find("\n\n").expect("an empty line ends the table") + 1;

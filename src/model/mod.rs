@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use architecture::Architecture;
-pub use families::{Family, families};
+pub use families::{Family, Kind, families};
 pub use generate::{Generate, Generation};
 pub use options::ModelOptions;
 pub use tokens::{Input, Seq2Seq};

@@ -20,8 +20,10 @@ pub fn models(as_json: bool) -> Done {
                 })
             })
             .collect();
-        let families: Vec<_> =
-            families().iter().map(|family| json!({"name": family.name, "known_for": family.known_for})).collect();
+        let families: Vec<_> = families()
+            .iter()
+            .map(|family| json!({"name": family.name, "kind": family.kind.to_string(), "known_for": family.known_for}))
+            .collect();
         return print(&format!("{:#}\n", json!({"starters": starters, "families": families})));
     }
     let mut text = "Starter models, fetched when first used:\n".to_owned();
@@ -40,7 +42,7 @@ pub fn models(as_json: bool) -> Done {
     }
     text.push_str("\nFamilies, from a folder, a .gguf file or the Hugging Face Hub:\n");
     for family in families() {
-        text.push_str(&format!("  {:<14} {}\n", family.name, family.known_for));
+        text.push_str(&format!("  {:<14} {:<16} {}\n", family.name, family.kind.to_string(), family.known_for));
     }
     print(&text)
 }

@@ -64,66 +64,99 @@ pub struct Family {
     pub name: &'static str,
     /// What older files call it.
     pub other_names: &'static [&'static str],
+    /// What it reads and writes.
+    pub kind: Kind,
     /// Well-known models of the family.
     pub known_for: &'static str,
-    read: fn(&Config) -> Result<Architecture>,
+    read: Read,
+}
+
+type Read = fn(&Config) -> Result<Architecture>;
+
+/// What models of a family read and write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Goes on with a text.
+    Decoder,
+    /// Reads a text both ways, and where the checkpoint has a head for it predicts masked tokens.
+    Encoder,
+    /// Reads one text and writes another.
+    EncoderDecoder,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Kind::Decoder => "decoder",
+            Kind::Encoder => "encoder",
+            Kind::EncoderDecoder => "encoder-decoder",
+        })
+    }
 }
 
 impl Family {
-    const fn new(name: &'static str, known_for: &'static str, read: fn(&Config) -> Result<Architecture>) -> Family {
-        Family { name, other_names: &[], known_for, read }
+    const fn decoder(name: &'static str, known_for: &'static str, read: Read) -> Family {
+        Family { name, other_names: &[], kind: Kind::Decoder, known_for, read }
+    }
+
+    const fn encoder(name: &'static str, known_for: &'static str, read: Read) -> Family {
+        Family { kind: Kind::Encoder, ..Family::decoder(name, known_for, read) }
+    }
+
+    const fn encoder_decoder(name: &'static str, known_for: &'static str, read: Read) -> Family {
+        Family { kind: Kind::EncoderDecoder, ..Family::decoder(name, known_for, read) }
     }
 }
 
 const FAMILIES: &[Family] = &[
-    Family::new("gpt2", "GPT-2, DistilGPT-2", gpt2::read),
-    Family::new("gpt_bigcode", "StarCoder, SantaCoder", gpt_bigcode::read),
-    Family::new("gpt_neo", "GPT-Neo", gpt_neo::read),
-    Family::new("gptj", "GPT-J", gptj::read),
-    Family::new("gpt_neox", "GPT-NeoX, Pythia", gpt_neox::read),
-    Family::new("llama", "Llama 1 to 3, SmolLM2, TinyLlama", llama::read),
-    Family::new("mistral", "Mistral 7B, Mistral Nemo", mistral::read),
-    Family::new("qwen2", "Qwen 1.5 to 2.5", qwen2::read),
-    Family::new("qwen3", "Qwen 3 (dense)", qwen3::read),
-    Family::new("openai-gpt", "GPT, the first", openai_gpt::read),
-    Family::new("ctrl", "CTRL", ctrl::read),
-    Family::new("opt", "OPT 125M to 66B, Galactica", opt::read),
-    Family::new("bloom", "Bloom, BloomZ", bloom::read),
+    Family::decoder("gpt2", "GPT-2, DistilGPT-2", gpt2::read),
+    Family::decoder("gpt_bigcode", "StarCoder, SantaCoder", gpt_bigcode::read),
+    Family::decoder("gpt_neo", "GPT-Neo", gpt_neo::read),
+    Family::decoder("gptj", "GPT-J", gptj::read),
+    Family::decoder("gpt_neox", "GPT-NeoX, Pythia", gpt_neox::read),
+    Family::decoder("llama", "Llama 1 to 3, SmolLM2, TinyLlama", llama::read),
+    Family::decoder("mistral", "Mistral 7B, Mistral Nemo", mistral::read),
+    Family::decoder("qwen2", "Qwen 1.5 to 2.5", qwen2::read),
+    Family::decoder("qwen3", "Qwen 3 (dense)", qwen3::read),
+    Family::decoder("openai-gpt", "GPT, the first", openai_gpt::read),
+    Family::decoder("ctrl", "CTRL", ctrl::read),
+    Family::decoder("opt", "OPT 125M to 66B, Galactica", opt::read),
+    Family::decoder("bloom", "Bloom, BloomZ", bloom::read),
     Family {
         other_names: &["RefinedWebModel", "RefinedWeb"],
-        ..Family::new("falcon", "Falcon 7B to 180B, Falcon-RW", falcon::read)
+        ..Family::decoder("falcon", "Falcon 7B to 180B, Falcon-RW", falcon::read)
     },
-    Family::new("phi", "Phi 1, 1.5 and 2", phi::read),
-    Family::new("phi3", "Phi 3, Phi 4", phi3::read),
-    Family::new("gemma", "Gemma, CodeGemma", gemma::read),
-    Family::new("gemma2", "Gemma 2", gemma2::read),
-    Family::new("gemma3_text", "Gemma 3 270M and 1B, EmbeddingGemma", gemma3::read),
-    Family::new("gemma3", "Gemma 3 4B to 27B, the text part", gemma3::read_beside_images),
-    Family::new("olmo2", "OLMo 2", olmo2::read),
-    Family::new("stablelm", "StableLM 2, StableLM 3B", stablelm::read),
-    Family::new("starcoder2", "StarCoder 2", starcoder2::read),
-    Family::new("mixtral", "Mixtral 8x7B and 8x22B", mixtral::read),
-    Family::new("qwen2_moe", "Qwen 1.5 MoE, Qwen 2 57B", qwen2_moe::read),
-    Family::new("t5", "T5, T5 v1.1, Flan-T5", t5::read),
-    Family::new("mt5", "mT5", mt5::read),
-    Family::new("umt5", "UMT5", umt5::read),
-    Family::new("bart", "BART, DistilBART", bart::read),
-    Family::new("mbart", "mBART, mBART-50", mbart::read),
-    Family::new("marian", "OPUS-MT", marian::read),
-    Family::new("pegasus", "Pegasus", pegasus::read),
-    Family::new("bert", "BERT, MiniLM", bert::read),
-    Family::new("roberta", "RoBERTa", roberta::read),
-    Family::new("camembert", "CamemBERT", roberta::camembert),
-    Family::new("xlm-roberta", "XLM-RoBERTa", roberta::xlm_roberta),
-    Family::new("distilbert", "DistilBERT", distilbert::read),
-    Family::new("mpnet", "MPNet", mpnet::read),
-    Family::new("albert", "ALBERT", albert::read),
-    Family::new("electra", "ELECTRA", electra::read),
-    Family::new("modernbert", "ModernBERT", modernbert::read),
-    Family::new("xlm", "XLM", xlm::read),
-    Family::new("xlnet", "XLNet", xlnet::read),
-    Family::new("deberta", "DeBERTa, the first", deberta::read),
-    Family::new("deberta-v2", "DeBERTa v2 and v3", deberta_v2::read),
+    Family::decoder("phi", "Phi 1, 1.5 and 2", phi::read),
+    Family::decoder("phi3", "Phi 3, Phi 4", phi3::read),
+    Family::decoder("gemma", "Gemma, CodeGemma", gemma::read),
+    Family::decoder("gemma2", "Gemma 2", gemma2::read),
+    Family::decoder("gemma3_text", "Gemma 3 270M and 1B, EmbeddingGemma", gemma3::read),
+    Family::decoder("gemma3", "Gemma 3 4B to 27B, the text part", gemma3::read_beside_images),
+    Family::decoder("olmo2", "OLMo 2", olmo2::read),
+    Family::decoder("stablelm", "StableLM 2, StableLM 3B", stablelm::read),
+    Family::decoder("starcoder2", "StarCoder 2", starcoder2::read),
+    Family::decoder("mixtral", "Mixtral 8x7B and 8x22B", mixtral::read),
+    Family::decoder("qwen2_moe", "Qwen 1.5 MoE, Qwen 2 57B", qwen2_moe::read),
+    Family::encoder_decoder("t5", "T5, T5 v1.1, Flan-T5", t5::read),
+    Family::encoder_decoder("mt5", "mT5", mt5::read),
+    Family::encoder_decoder("umt5", "UMT5", umt5::read),
+    Family::encoder_decoder("bart", "BART, DistilBART", bart::read),
+    Family::encoder_decoder("mbart", "mBART, mBART-50", mbart::read),
+    Family::encoder_decoder("marian", "OPUS-MT", marian::read),
+    Family::encoder_decoder("pegasus", "Pegasus", pegasus::read),
+    Family::encoder("bert", "BERT, MiniLM", bert::read),
+    Family::encoder("roberta", "RoBERTa", roberta::read),
+    Family::encoder("camembert", "CamemBERT", roberta::camembert),
+    Family::encoder("xlm-roberta", "XLM-RoBERTa", roberta::xlm_roberta),
+    Family::encoder("distilbert", "DistilBERT", distilbert::read),
+    Family::encoder("mpnet", "MPNet", mpnet::read),
+    Family::encoder("albert", "ALBERT", albert::read),
+    Family::encoder("electra", "ELECTRA", electra::read),
+    Family::encoder("modernbert", "ModernBERT", modernbert::read),
+    Family::encoder("xlm", "XLM", xlm::read),
+    Family::encoder("xlnet", "XLNet", xlnet::read),
+    Family::encoder("deberta", "DeBERTa, the first", deberta::read),
+    Family::encoder("deberta-v2", "DeBERTa v2 and v3", deberta_v2::read),
 ];
 
 /// Every family that Flowlens can compute.
