@@ -19,7 +19,13 @@ impl Linear {
     pub(crate) fn load(plan: &architecture::Linear, weights: &Weights) -> Result<Linear> {
         let name = format!("{}.weight", plan.name);
         let (first, stored) = plan.part_of.unwrap_or((0, plan.outputs));
-        let part = |rows: Tensor| -> Result<Tensor> { Ok(rows.f_narrow(0, first as i64, plan.outputs as i64)?) };
+        // A part is copied, so that it does not keep the whole in memory.
+        let part = |rows: Tensor| -> Result<Tensor> {
+            match plan.part_of {
+                Some(_) => Ok(rows.f_narrow(0, first as i64, plan.outputs as i64)?.f_detach_copy()?),
+                None => Ok(rows),
+            }
+        };
         let weight = match plan.layout {
             Layout::OutIn => weights.tensor(&name, &[stored, plan.inputs])?,
             Layout::InOut => weights.tensor(&name, &[plan.inputs, stored])?.f_transpose(0, 1)?,
