@@ -24,8 +24,8 @@ macro_rules! sites {
         /// A place in the computation whose tensor can be kept, replaced or patched.
         ///
         /// Shapes are written with T positions, S key positions, D model width, H heads, K key/value heads, d head
-        /// width, I MLP width and V vocabulary size. The number is the layer, counted from 0. Names are those of
-        /// TransformerLens where the meaning is exactly the same.
+        /// width, I MLP width, E experts and V vocabulary size. The number is the layer, counted from 0. Names are
+        /// those of TransformerLens where the meaning is exactly the same.
         ///
         /// In an encoder-decoder the plain sites are the decoder's; the encoder has the same ones under names of
         /// their own (`Site::EncoderPattern(0)`), and so has cross attention (`Site::CrossPattern(0)`), whose S are
