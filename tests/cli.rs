@@ -147,6 +147,29 @@ fn says_what_comes_next_and_goes_on() {
 }
 
 #[test]
+fn draws_the_decoder_of_an_encoder_decoder() {
+    let (model, file) = (parity("bart"), folder("flow_graph_of_two").join("graph.json"));
+    let out = file.display().to_string();
+    let draw = ["flow-graph", "--model", &model, "--line", "the cat sat", "--json", &out];
+    let graph = |more: &[&str]| -> Value {
+        works(&[&draw[..], more].concat());
+        serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap()
+    };
+    let tokens = |graph: &Value| graph["meta"]["tokens"].as_array().unwrap().len();
+    let (bare, told) = (graph(&["--layers", "0"]), graph(&["--decoder-text", "the dog", "--layers", "0,1", "--chain"]));
+    assert!(tokens(&bare) == 1 && tokens(&told) > 1, "the start token alone unless told");
+    assert_eq!(told["meta"]["line"], "the cat sat");
+    let kinds: Vec<&str> =
+        told["graphs"][0]["nodes"].as_array().unwrap().iter().map(|node| node["kind"].as_str().unwrap()).collect();
+    for kind in ["cross_query", "cross_key", "cross_value", "cross_head", "cross_out", "normed_resid"] {
+        assert!(kinds.contains(&kind), "{kind}");
+    }
+    let read = told["meta"]["encoder_tokens"].as_array().unwrap().len();
+    let keys = told["graphs"][0]["nodes"].as_array().unwrap().iter().filter(|node| node["kind"] == "cross_key");
+    assert!(keys.into_iter().all(|key| key["source_position"].as_u64().unwrap() < read as u64));
+}
+
+#[test]
 fn reads_a_source_and_what_the_decoder_has_written() {
     let (model, out) = (parity("bart"), folder("two_stacks").join("run.safetensors"));
     let inputs = format!("{model}/expected.safetensors");

@@ -147,7 +147,7 @@ fn the_first_block_input_and_the_output_put_the_logit_together() {
         });
         assert_eq!(assert_sums(&graph.graphs[0], family), after_each.sum::<usize>(), "{family}");
         let last = graph.nodes().last().unwrap();
-        assert_eq!(last.kind, NodeKind::Resid);
+        assert!(matches!(last.kind, NodeKind::Resid | NodeKind::NormedResid), "{family}");
         let position = trace.len() - 1;
         let stream = trace.get(trace.logit_lens().unwrap().rows.last().unwrap().site).unwrap().row(position).unwrap();
         let frozen = trace.model().lens().unwrap().frozen(&stream).unwrap().targets([3]);

@@ -275,11 +275,15 @@ impl<'a> FlowGraphBuilder<'a> {
 
     fn meta(&self, method: Method, position: usize, targets: Vec<Target>) -> Meta {
         let model = self.trace.model();
+        let (line, pieces) = match &self.trace.tokens().source {
+            Some(source) => (source.text.as_deref(), self.trace.encoder_pieces()),
+            None => (self.trace.prompt(), self.trace.pieces()),
+        };
         Meta {
             model: model.name().to_owned(),
             family: model.architecture().family.to_owned(),
             method,
-            line: self.trace.prompt().map_or_else(|| self.trace.pieces().concat(), str::to_owned),
+            line: line.map_or_else(|| pieces.concat(), str::to_owned),
             tokens: self.trace.pieces(),
             encoder_tokens: self.trace.encoder_pieces(),
             position,

@@ -79,6 +79,8 @@ pub struct Meta {
 pub enum NodeKind {
     /// The residual stream before, inside or after a block.
     Resid,
+    /// The residual stream as it goes on through a norm, in blocks that norm the stream itself (post-norm).
+    NormedResid,
     /// Output of a norm: what attention or the MLP reads.
     Normed,
     /// Queries, keys and values before the split into heads (VISIT's form).

@@ -95,6 +95,7 @@ fn reading(reading: &Reading) -> Value {
 fn node_kind(kind: NodeKind) -> &'static str {
     match kind {
         NodeKind::Resid => "resid",
+        NodeKind::NormedResid => "normed_resid",
         NodeKind::Normed => "normed",
         NodeKind::Qkv => "qkv",
         NodeKind::Query => "query",

@@ -8,8 +8,14 @@
 //! * for each head shown, its *query*; the *keys* it meets, each an earlier position as this head sees it; the *values*
 //!   of those positions, times attention; and their sum, what the head writes;
 //! * the sum of the heads, added to the stream;
+//! * in decoders of encoder-decoders the same for cross attention, whose keys and values are the encoder's positions;
 //! * what the MLP reads of it, the rows that decide which *neurons* fire, the rows that those write, and their sum,
 //!   added to the stream again.
+//!
+//! Where a family places its norms otherwise, links lead where its computation leads: past the sublayers, round them
+//! or between them. Norms of what a sublayer writes, and those that the stream passes on its way to the logits, act
+//! with their scale held fixed at its actual value, so that all of this stays linear and adds up. Models whose head is
+//! not linear (masked language models) have no flow graph.
 //!
 //! A node's colour is the rank of a target token among all words that its vector could say. A link's width is the
 //! length of the vector that is added there.

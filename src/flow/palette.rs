@@ -51,7 +51,7 @@ impl FromStr for Palette {
 /// Link kinds in the order of the legend, with what they mean.
 const MEANINGS: [(LinkKind, &str); 8] = [
     (LinkKind::Residual, "past a sub-block, unchanged"),
-    (LinkKind::Norm, "read through a norm"),
+    (LinkKind::Norm, "read, or passed through a norm"),
     (LinkKind::Score, "attention"),
     (LinkKind::Add, "added into a sum"),
     (LinkKind::Promote, "neuron writes along its row"),

@@ -121,9 +121,12 @@ impl InputArgs {
 pub struct FlowGraphArgs {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// The prompt
+    /// The prompt; in an encoder-decoder what the encoder reads
     #[arg(long, value_name = "TEXT")]
     pub line: String,
+    /// What the decoder of an encoder-decoder has written so far [default: nothing]
+    #[arg(long, value_name = "TEXT")]
+    pub decoder_text: Option<String>,
     /// Layers, e.g. 10,14 or 20-29; without any, an overview of the whole model
     #[arg(long, value_name = "LIST", alias = "layers_to_check")]
     pub layers: Option<Layers>,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use flowlens::flow;
+use flowlens::{Input, flow};
 
 use crate::args::FlowGraphArgs;
 use crate::output::{Done, print, write_whole};
@@ -11,12 +11,13 @@ pub fn run(args: FlowGraphArgs) -> Done {
     let model = args.model.load()?;
     // VISIT takes blanks off the end of the prompt before it runs it.
     let as_published = args.method.is_some_and(|method| flow::Method::from(method) == flow::Method::Visit);
-    let line = if as_published { args.line.trim_end() } else { &args.line };
+    let line: Input = if as_published { args.line.trim_end() } else { &args.line }.into();
+    let input = args.decoder_text.into_iter().fold(line, |line, text| line.target(text));
     // A graph of some layers needs little of a run, so a long prompt fits.
     let fits = |layers: &&Vec<usize>| layers.iter().all(|&layer| layer < model.layers());
     let trace = match args.layers.as_ref().map(|layers| &layers.0).filter(fits) {
-        Some(layers) => model.watch(line).keep(flow::sites(&model, layers.iter().copied())).run()?,
-        None => model.run(line)?,
+        Some(layers) => model.watch(input).keep(flow::sites(&model, layers.iter().copied())).run()?,
+        None => model.run(input)?,
     };
     let mut builder = trace.flow_graph().chain(args.chain).position(args.position);
     if let Some(layers) = args.layers {

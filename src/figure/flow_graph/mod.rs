@@ -111,6 +111,10 @@ fn quoted(text: &str) -> String {
 fn caption(graph: &FlowGraph) -> String {
     let meta = &graph.meta;
     let mut text = format!("Prompt “{}”", escape::short(&meta.line, PROMPT_LETTERS));
+    if !meta.encoder_tokens.is_empty() {
+        let written = escape::short(&meta.tokens.concat(), PROMPT_LETTERS);
+        text.push_str(&format!(" for the encoder, “{written}” for the decoder"));
+    }
     let token = meta.tokens.get(meta.position).map(|token| format!(" ({})", quoted(token))).unwrap_or_default();
     text.push_str(&format!(
         ", seen from position {}{token}. Each node is a vector of the model, labelled with the \

@@ -87,7 +87,8 @@ impl<'a> Net<'a> {
         let road = order
             .iter()
             .map(|column: &Vec<usize>| {
-                let mut stream = column.iter().filter(|&&at| graph.nodes[nodes[at]].kind == NodeKind::Resid);
+                let streams = [NodeKind::Resid, NodeKind::NormedResid];
+                let mut stream = column.iter().filter(|&&at| streams.contains(&graph.nodes[nodes[at]].kind));
                 stream.next().copied().filter(|_| stream.next().is_none())
             })
             .collect();

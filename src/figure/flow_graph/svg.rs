@@ -154,6 +154,7 @@ pub(super) fn solid(color: &str) -> bool {
 pub(super) fn kind_name(kind: NodeKind) -> &'static str {
     match kind {
         NodeKind::Resid => "residual stream",
+        NodeKind::NormedResid => "stream normed",
         NodeKind::Normed => "after norm",
         NodeKind::Qkv => "q, k, v",
         NodeKind::Query => "queries",

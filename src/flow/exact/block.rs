@@ -15,6 +15,10 @@ use crate::{Result, Site};
 /// Said where parts go through a norm of what is written.
 const WRITTEN_NORM: &str = "through the norm of what is written, its scale held fixed";
 
+/// Said of queries of cross attention: they meet what is made from the encoder's output.
+const OF_ENCODER: &str =
+    "a direction of the encoder's output, which the head was not trained to read: its words are a guess";
+
 /// A node and the length of its vector.
 pub(super) type Stream = (usize, f64);
 
@@ -98,7 +102,7 @@ pub(super) fn through_norm(
     site: Site,
     column: usize,
 ) -> Result<Stream> {
-    let (node, length) = scene.site(draft, site, NodeKind::Resid, column)?;
+    let (node, length) = scene.site(draft, site, NodeKind::NormedResid, column)?;
     let hover = format!("the residual stream goes on through a norm, a vector of length {}", number(length));
     draft.link((stream.0, node), LinkKind::Norm, length, length, hover);
     Ok((node, length))
@@ -212,6 +216,7 @@ fn draw_head(scene: &mut Scene, draft: &mut Draft, drawn: &Drawn, head: usize, l
 
     let vector = scene.batch.push(&attention.query(head)?)?;
     let query = draft.node(of_head(NodeDraft {
+        facts: cross.then(|| OF_ENCODER.to_owned()).into_iter().collect(),
         name: format!(
             "layer {layer}, {who}: what its query looks for{}",
             if cross { " in the encoder's output" } else { "" }

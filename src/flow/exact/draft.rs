@@ -344,7 +344,7 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 
 /// Whether the words that a vector speaks against tell something: it is added to the stream, not the stream itself.
 fn says_no(kind: NodeKind) -> bool {
-    !matches!(kind, NodeKind::Resid | NodeKind::Normed)
+    !matches!(kind, NodeKind::Resid | NodeKind::NormedResid | NodeKind::Normed)
 }
 
 /// A word for a label: without its leading blank where something is left.

@@ -140,7 +140,7 @@ impl<'a> Scene<'a> {
     fn site(&mut self, draft: &mut Draft, site: Site, kind: NodeKind, column: usize) -> Result<(usize, f64)> {
         let vector = self.row(site)?;
         let layer = site.layer().unwrap_or_default();
-        let goes_on = kind == NodeKind::Resid;
+        let goes_on = kind == NodeKind::NormedResid;
         let (name, words) = match site {
             Site::ResidPre(_) => ("resid_pre", "the residual stream before the block"),
             Site::ResidMid(_) => ("resid_mid", "the residual stream after attention"),
