@@ -170,6 +170,19 @@ fn draws_the_decoder_of_an_encoder_decoder() {
 }
 
 #[test]
+fn a_masked_model_predicts_its_masks() {
+    let model = parity("bert");
+    let next = |more: &[&str]| -> Value {
+        let args = [&["next", "--model", &model, "--top", "2", "--json", "--ids", "2,40,4,41,3"][..], more].concat();
+        serde_json::from_str(&works(&args)).unwrap()
+    };
+    assert_eq!(next(&[]), next(&["--position", "2"]), "[MASK] is the token 4");
+    assert_ne!(next(&[]), next(&["--position", "1"]));
+    fails(&["next", "--model", &model, "--ids", "2,40,3"], &["reads both ways", "--position"]);
+    fails(&["next", "--model", &model, "--ids", "2,40,3", "--position", "3"], &["position 3"]);
+}
+
+#[test]
 fn reads_a_source_and_what_the_decoder_has_written() {
     let (model, out) = (parity("bart"), folder("two_stacks").join("run.safetensors"));
     let inputs = format!("{model}/expected.safetensors");

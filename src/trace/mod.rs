@@ -143,8 +143,8 @@ impl Trace {
         if self.model.architecture().main.sees == Sees::Both {
             let family = self.model.architecture().family;
             return Err(Error::Input(format!(
-                "{family} reads both ways and predicts no next token; predictions(position, count) gives what it \
-                 predicts at a position, e.g. at a masked one"
+                "{family} reads both ways and predicts no next token; predictions(position, count), --position on \
+                 the command line, gives what it predicts at a position, e.g. at a masked one"
             )));
         }
         self.best(&self.last_logits()?, count)

@@ -277,6 +277,10 @@ pub struct NextArgs {
     /// How many
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub top: usize,
+    /// Of a model that reads both ways (BERT): the position to predict, counted from 0 [default: the masked one]; of
+    /// others the position after which the token stands [default: the last]
+    #[arg(long, value_name = "N")]
+    pub position: Option<usize>,
     /// Print JSON: a list of {"id", "token", "logit", "prob"}
     #[arg(long)]
     pub json: bool,

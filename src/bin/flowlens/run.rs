@@ -1,8 +1,9 @@
 //! `flowlens trace`, `tokens`, `next`, `generate` and `info`
 
 use flowlens::checkpoint::Checkpoint;
+use flowlens::model::architecture::Sees;
 use flowlens::text::{Tokenizer, visible};
-use flowlens::{Error, hub};
+use flowlens::{Error, Site, Trace, hub};
 use serde::Serialize;
 
 use crate::args::{GenerateArgs, InfoArgs, Layout, NextArgs, TokensArgs, TraceArgs};
@@ -84,8 +85,12 @@ struct Next {
 pub fn next(args: NextArgs) -> Done {
     let input = args.input.read()?;
     let model = args.model.load()?;
-    let trace = model.watch(input).keep([]).run()?;
-    let next = trace.next_tokens(args.top)?;
+    let keep = args.position.map(|_| Site::Logits);
+    let trace = model.watch(input).keep(keep).run()?;
+    let next = match args.position.or_else(|| masked_position(&trace)) {
+        Some(position) => trace.predictions(position, args.top)?,
+        None => trace.next_tokens(args.top)?,
+    };
     if args.json {
         let next: Vec<Next> = next
             .into_iter()
@@ -99,6 +104,17 @@ pub fn next(args: NextArgs) -> Done {
         text.push_str(&format!("{:>8}  {:>8.4}  {:>9.3}  {shown}\n", next.id, next.prob, next.logit));
     }
     print(&text)
+}
+
+/// The first masked position of a model that reads both ways.
+fn masked_position(trace: &Trace) -> Option<usize> {
+    if trace.model().architecture().main.sees == Sees::Causal {
+        return None;
+    }
+    let tokenizer = trace.model().tokenizer()?;
+    let masks = ["[MASK]", "<mask>", "<special1>"].into_iter().filter_map(|name| tokenizer.id(name));
+    let masks: Vec<u32> = masks.collect();
+    trace.ids().iter().position(|id| masks.contains(id))
 }
 
 #[derive(Serialize)]
