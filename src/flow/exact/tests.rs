@@ -15,7 +15,7 @@ use super::attribution::Attributions;
 use super::mlp::Mlp;
 use super::{Amounts, Request};
 use crate::model::layers::Role;
-use crate::model::{Input, Model, Route, Sublayer};
+use crate::model::{Input, Model, Route, Seq2Seq, Sublayer};
 use crate::trace::Trace;
 use crate::{DType, Error, Site};
 
@@ -305,11 +305,18 @@ fn a_missing_site_is_named() {
 
 #[test]
 fn runs_in_bfloat16_draw_too_and_say_nearly_the_same() {
-    for name in ["gpt2", "gpt_neo", "gptj", "gpt_neox", "llama_gqa", "mistral", "qwen2", "qwen3"] {
+    let plain = ["gpt2", "gpt_neo", "gptj", "gpt_neox", "llama_gqa", "mistral", "qwen2", "qwen3"];
+    // Their own parts: position biases, norms of what is written and of all heads, experts, cross attention.
+    let others = ["bloom", "gemma2", "olmo2_grouped", "opt_projected", "mixtral_stacked", "t5_gated", "bart", "xlnet"];
+    for name in plain.into_iter().chain(others) {
         let folder = folder(name);
         let graph = |dtype| {
             let model = Model::options(folder.to_str().unwrap()).dtype(dtype).load().unwrap();
-            let trace = model.run([5, 17, 3, 99, 42, 8]).unwrap();
+            let ids = [5, 17, 3, 99, 42, 8].map(|id| id % model.architecture().vocab() as i64);
+            let trace = match model.encoder_layers() {
+                0 => model.run(ids).unwrap(),
+                _ => model.run(Seq2Seq { source: ids, target: [2, 7, 9] }).unwrap(),
+            };
             assert!(trace.logit_lens().is_ok());
             if name == "gpt2" {
                 trace.flow_graph().layers([0]).target(3).method(Method::Visit).neurons(4, 2).build().unwrap();
@@ -320,7 +327,8 @@ fn runs_in_bfloat16_draw_too_and_say_nearly_the_same() {
         let (half, full) = (graph(DType::BF16), graph(DType::F32));
         for id in ["blocks.0.resid_pre", "blocks.0.attn_out", "blocks.1.attn.head.0.output", "blocks.1.resid_post"] {
             let norm = |graph: &FlowGraph| graph.nodes().find(|node| node.id == id).unwrap().norm;
-            assert!((norm(&half) / norm(&full) - 1.).abs() < 0.05, "{name}, {id}");
+            let most = if plain.contains(&name) { 0.05 } else { 0.2 };
+            assert!((norm(&half) / norm(&full) - 1.).abs() < most, "{name}, {id}: {} {}", norm(&half), norm(&full));
         }
     }
 }
