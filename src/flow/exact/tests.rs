@@ -157,24 +157,36 @@ fn keys_give_attention(place: &Place) -> f64 {
 fn query_gives_scores(place: &Place) -> f64 {
     let Some(attention) = place.attention() else { return 0. };
     let block = place.trace.model().stack().block(place.layer);
-    let (weights, from) = match place.route.sublayer {
-        Sublayer::Cross => (&block.cross.as_ref().unwrap().attention, row(place.trace, Site::EncoderFinalNorm, 0)),
-        _ => (&block.attention, place.row(place.route.reads)),
+    let plan = &place.trace.model().architecture().main.blocks[place.layer];
+    let cross = place.route.sublayer == Sublayer::Cross;
+    let (weights, plan, from) = match (&block.cross, &plan.cross, cross) {
+        (Some(block), Some(plan), true) => (&block.attention, &plan.attention, Site::EncoderFinalNorm),
+        _ => (&block.attention, &plan.attention, place.route.reads),
     };
-    let key = if place.route.sublayer == Sublayer::Cross { 0 } else { place.position };
+    let key = if cross { 0 } else { place.position };
+    let input = |key: usize| row(place.trace, from, key);
     let scores = place.trace.tensor(place.site(Site::Scores(place.layer))).unwrap();
     let mut worst: f64 = 0.;
     for head in 0..attention.heads() {
-        if weights.bias(Role::Key, weights.key_head(head)).unwrap().is_some() {
-            // What the key's bias adds does not depend on the input, so the direction leaves it out.
-            continue;
-        }
-        let keys = attention.keys(head, &[key]).unwrap();
-        // What the query adds beside its product with the input is in the product with the key as well.
-        let found = attention.query(head).unwrap().dot(&from).double_value(&[]);
-        let found = keys.score(0, found - keys.offsets[0]);
-        let own = scores.double_value(&[head as i64, place.position as i64, key as i64]);
-        worst = worst.max((found - own).abs() / (2. * own.abs().max(1.)));
+        let direction = attention.query(head).unwrap();
+        let score = |key: usize| scores.double_value(&[head as i64, place.position as i64, key as i64]);
+        let error = if weights.bias(Role::Key, weights.key_head(head)).unwrap().is_none() {
+            let keys = attention.keys(head, &[key]).unwrap();
+            // What the query adds beside its product with the input is in the product with the key as well.
+            let found = direction.dot(&input(key)).double_value(&[]);
+            (keys.score(0, found - keys.offsets[0]) - score(key)).abs() / score(key).abs().max(1.)
+        } else if plan.rotary.is_none() && plan.head_norms.is_none() && plan.soft_cap.is_none() {
+            // What the key's bias adds is the same for all keys.
+            let other = if cross { place.trace.encoder_ids().len() - 1 } else { 0 };
+            let keys = attention.keys(head, &[key, other]).unwrap();
+            let by_position = keys.by_position.as_ref().map_or(0., |bias| bias[0] - bias[1]);
+            let found = keys.scale * direction.dot(&(input(key) - input(other))).double_value(&[]) + by_position;
+            (found - (score(key) - score(other))).abs() / score(key).abs().max(score(other).abs()).max(1.)
+        } else {
+            // Turned with the position; the same code as without a bias.
+            0.
+        };
+        worst = worst.max(error / 2.);
     }
     worst
 }
