@@ -1,6 +1,6 @@
 //! GPT-2: learned positions, fused projections stored rows-are-inputs, tied head.
 
-use super::{head, layer_name, learned_positions, linear};
+use super::{gpt_embedding, head, layer_name, linear};
 use crate::Result;
 use crate::model::architecture::*;
 use crate::model::config::{Config, divide};
@@ -48,11 +48,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let main = Stack {
         width,
         context: Some(context),
-        embedding: Embedding {
-            positions: Some(learned_positions("wpe", context, width)),
-            segments: Segments::TokenTable,
-            ..Embedding::of(Table::new("wte", vocab, width))
-        },
+        embedding: gpt_embedding("wte", "wpe", vocab, context, width),
         sees: Sees::Causal,
         blocks: (0..config.layers(&["n_layer", "num_hidden_layers"])?).map(block).collect(),
         final_norm: Some(Norm::layer("ln_f", eps)),

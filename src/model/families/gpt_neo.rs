@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{head, layer_name, learned_positions, linear};
+use super::{gpt_embedding, head, layer_name, linear};
 use crate::model::architecture::*;
 use crate::model::config::{Config, divide};
 use crate::{Error, Result};
@@ -51,11 +51,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let main = Stack {
         width,
         context: Some(context),
-        embedding: Embedding {
-            positions: Some(learned_positions("wpe", context, width)),
-            segments: Segments::TokenTable,
-            ..Embedding::of(Table::new("wte", vocab, width))
-        },
+        embedding: gpt_embedding("wte", "wpe", vocab, context, width),
         sees: Sees::Causal,
         blocks: (0..layers).map(block).collect(),
         final_norm: Some(Norm::layer("ln_f", eps)),

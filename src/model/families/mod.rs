@@ -238,9 +238,14 @@ fn start_token(config: &Config, usual: Option<i64>) -> Result<Option<i64>> {
     }
 }
 
-/// A table of learned positions, the first position having the first row.
-fn learned_positions(name: &str, context: usize, width: usize) -> PositionTable {
-    PositionTable::Learned { table: Table::new(name, context, width), index: PositionIndex::Place(0) }
+/// GPT's embedding: learned positions, and token types that are tokens.
+fn gpt_embedding(tokens: &str, positions: &str, vocab: usize, context: usize, width: usize) -> Embedding {
+    let table = Table::new(positions, context, width);
+    Embedding {
+        positions: Some(PositionTable::Learned { table, index: PositionIndex::Place(0) }),
+        segments: Segments::TokenTable,
+        ..Embedding::of(Table::new(tokens, vocab, width))
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! GPT, the first: GPT-2's names and projections with norms after adding, and none at the end.
 
-use super::{head, layer_name, learned_positions, linear};
+use super::{gpt_embedding, head, layer_name, linear};
 use crate::model::architecture::*;
 use crate::model::config::{Config, divide};
 use crate::{Error, Result};
@@ -42,11 +42,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let main = Stack {
         width,
         context: Some(context),
-        embedding: Embedding {
-            positions: Some(learned_positions("positions_embed", context, width)),
-            segments: Segments::TokenTable,
-            ..Embedding::of(Table::new("tokens_embed", vocab, width))
-        },
+        embedding: gpt_embedding("tokens_embed", "positions_embed", vocab, context, width),
         sees: Sees::Causal,
         blocks: (0..config.layers(&["n_layer", "num_hidden_layers"])?).map(block).collect(),
         final_norm: None,
