@@ -20,12 +20,13 @@ pub(super) fn draft(scene: &mut Scene) -> Result<Draft> {
                 column += 1;
                 stream = through_norm(scene, &mut draft, stream, route.carries, column)?;
             }
-            let (kind, who) = match route.sublayer {
-                Sublayer::Attention => (NodeKind::AttnOut, "attention"),
-                Sublayer::Cross => (NodeKind::CrossOut, "cross attention"),
-                Sublayer::Mlp => (NodeKind::MlpOut, "the MLP"),
+            let (kind, mark, who) = match route.sublayer {
+                Sublayer::Attention => (NodeKind::AttnOut, "attn", "attention"),
+                Sublayer::Cross => (NodeKind::CrossOut, "cross", "cross attention"),
+                Sublayer::Mlp => (NodeKind::MlpOut, "MLP", "the MLP"),
             };
             let (node, length) = scene.site(&mut draft, route.writes, kind, column + 1)?;
+            draft.nodes[node].mark = format!("{mark}: ");
             let through = if route.reads == route.carries { "" } else { " through a norm" };
             let hover = format!("{who} reads the stream{through}");
             draft.link((stream.0, node), LinkKind::Norm, length, length, hover);
