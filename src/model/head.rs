@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use super::architecture::{self, Activation, Architecture};
 use super::layers::{Linear, Norm, activate};
 use super::weights::Weights;
-use crate::{Error, Result};
+use crate::Result;
 
 /// Everything between the final norm and the logits.
 #[derive(Debug)]
@@ -100,10 +100,7 @@ pub(crate) fn load_ends(plan: &Architecture, weights: &Weights) -> Result<(Tenso
         false => outside.tensor(&format!("{}.weight", head.linear.name), &shape)?,
     };
     let transform = head.transform.as_ref().map(|transform| Transform::load(transform, &outside)).transpose()?;
-    let bias = match &head.bias {
-        Some(bias) => load_bias(bias, plan.vocab(), &outside)?,
-        None => None,
-    };
+    let bias = load_bias(&head.bias, plan.vocab(), &outside)?;
     Ok((tokens, Some(Head { transform, weight, bias, scale: head.scale, soft_cap: head.soft_cap })))
 }
 
@@ -111,17 +108,12 @@ pub(crate) fn load_ends(plan: &Architecture, weights: &Weights) -> Result<(Tenso
 fn has_head(head: &architecture::Head, weights: &Weights) -> bool {
     let linears = head.transform.iter().map(|transform| &transform.linear).chain([&head.linear]);
     let matrices = linears.map(|linear| format!("{}.weight", linear.name));
-    let mut own = head.bias.iter().flat_map(|bias| bias.names.clone()).chain(matrices);
+    let mut own = head.bias.iter().cloned().chain(matrices);
     own.any(|name| weights.find(&name).is_some())
 }
 
-fn load_bias(plan: &architecture::HeadBias, vocab: usize, weights: &Weights) -> Result<Option<Tensor>> {
-    let Some(name) = plan.names.iter().find(|name| weights.find(name).is_some()) else {
-        return match plan.optional {
-            true => Ok(None),
-            false => Err(Error::tensor(&plan.names[0], "not in the file, and the head has a bias")),
-        };
-    };
+fn load_bias(names: &[String], vocab: usize, weights: &Weights) -> Result<Option<Tensor>> {
+    let Some(name) = names.iter().find(|name| weights.find(name).is_some()) else { return Ok(None) };
     // BART's has a first axis of 1.
     if weights.checkpoint.shape(name).is_some_and(|shape| shape == [1, vocab]) {
         return Ok(Some(weights.tensor(name, &[1, vocab])?.f_squeeze_dim(0)?));

@@ -13,8 +13,8 @@ pub struct Head {
     pub other_name: Option<String>,
     /// Whether the token table stands in for the matrix; a file that holds one of its own unties them.
     pub tied: bool,
-    /// The bias (V).
-    pub bias: Option<HeadBias>,
+    /// Whole tensor names of the bias (V), of which a file has one, or none where it is 0; empty without a bias.
+    pub bias: Vec<String>,
     /// Logits are multiplied by it, before the bias.
     pub scale: f64,
     /// A cap c: logits become c·tanh(logit / c).
@@ -32,13 +32,4 @@ pub struct Transform {
     pub activation: Activation,
     /// The norm; ALBERT, BERT and their kin have one.
     pub norm: Option<Norm>,
-}
-
-/// The bias of a head: whole tensor names, since files call it by many.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeadBias {
-    /// Names, of which a file has one.
-    pub names: Vec<String>,
-    /// Whether a file may lack it; it is 0 then.
-    pub optional: bool,
 }

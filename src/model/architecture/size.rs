@@ -65,7 +65,7 @@ impl Head {
             linear.parameters() + norm.as_ref().map_or(0, |norm| norm.parameters(linear.outputs))
         });
         let matrix = if self.tied { 0 } else { self.linear.parameters() };
-        transform + matrix + self.bias.as_ref().map_or(0, |_| self.linear.outputs)
+        transform + matrix + if self.bias.is_empty() { 0 } else { self.linear.outputs }
     }
 }
 

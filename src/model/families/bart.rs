@@ -82,10 +82,8 @@ pub(super) fn build(config: &Config, kin: Kin) -> Result<Architecture> {
     let encoder = stack("encoder", source, heads, config.size(&["encoder_ffn_dim"])?, layers)?;
     let heads = config.optional_size(&["decoder_attention_heads"])?.unwrap_or(16);
     let layers = config.layers_or(&["decoder_layers"], 12)?;
-    let mut head = Head {
-        bias: Some(HeadBias { names: vec!["final_logits_bias".to_owned()], optional: true }),
-        ..head(config, "lm_head", width, target.rows, true)?
-    };
+    let mut head =
+        Head { bias: vec!["final_logits_bias".to_owned()], ..head(config, "lm_head", width, target.rows, true)? };
     if head.tied && !target.other_names.is_empty() {
         head.other_name = Some("model.shared".to_owned());
     }

@@ -208,7 +208,7 @@ fn head(config: &Config, name: &str, width: usize, vocab: usize, tied: bool) -> 
         linear: linear(name.to_owned(), width, vocab, false),
         other_name: None,
         tied,
-        bias: None,
+        bias: Vec::new(),
         scale: 1.0,
         soft_cap: None,
         optional: !tied,
@@ -216,8 +216,8 @@ fn head(config: &Config, name: &str, width: usize, vocab: usize, tied: bool) -> 
 }
 
 /// A bias of the head under one of these names; 0 where the file has none, as those of bare models.
-fn head_bias(names: &[&str]) -> Option<HeadBias> {
-    Some(HeadBias { names: names.iter().map(|&name| name.to_owned()).collect(), optional: true })
+fn head_bias(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
 }
 
 /// The token table of one side of an encoder-decoder: files hold it under its own name, the other side's, or as shared.

@@ -76,7 +76,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
             activation: config.activation("classifier_activation", "gelu")?,
             norm: Some(norm("head.norm".into())),
         }),
-        bias: if config.flag("decoder_bias", true)? { head_bias(&["decoder.bias"]) } else { None },
+        bias: if config.flag("decoder_bias", true)? { head_bias(&["decoder.bias"]) } else { Vec::new() },
         optional: true,
         ..head(config, "decoder", width, vocab, true)?
     };
