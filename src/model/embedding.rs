@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::architecture::{self, Place, PositionIndex, PositionTable, Segments, Table};
+use super::architecture::{self, Place, PositionIndex, PositionTable, Segments};
 use super::layers::{Linear, Norm};
 use super::tokens::Tokens;
 use super::weights::Weights;
@@ -166,17 +166,6 @@ fn sines_then_cosines(places: &[i64], width: i64) -> Result<Tensor> {
 fn look_up(table: &Tensor, ids: &[i64]) -> Result<Tensor> {
     let ids = Tensor::f_from_slice(ids)?.f_to_device(table.device())?;
     Ok(Tensor::f_embedding(table, &ids, -1, false, false)?)
-}
-
-impl Weights<'_> {
-    pub(crate) fn table(&self, table: &Table) -> Result<Tensor> {
-        self.tensor(&format!("{}.weight", table.name), &[table.rows, table.width])
-    }
-
-    /// Whether the file has the table.
-    pub(crate) fn has_table(&self, table: &Table) -> bool {
-        self.find(&format!("{}.weight", table.name)).is_some()
-    }
 }
 
 #[cfg(test)]

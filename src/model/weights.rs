@@ -2,6 +2,7 @@
 
 use tch::Tensor;
 
+use super::architecture::Table;
 use crate::checkpoint::Checkpoint;
 use crate::{DType, Device, Error, Result};
 
@@ -26,6 +27,16 @@ impl Weights<'_> {
         let spellings = [Some(name.to_owned()), old].into_iter().flatten();
         let with_prefix = |name: String| [format!("{}{name}", self.prefix), name];
         spellings.flat_map(with_prefix).find(|name| self.checkpoint.contains(name))
+    }
+
+    /// The rows of a table.
+    pub(crate) fn table(&self, table: &Table) -> Result<Tensor> {
+        self.tensor(&format!("{}.weight", table.name), &[table.rows, table.width])
+    }
+
+    /// Whether the file has the table.
+    pub(crate) fn has_table(&self, table: &Table) -> bool {
+        self.find(&format!("{}.weight", table.name)).is_some()
     }
 
     /// The tensor, which must have this shape.

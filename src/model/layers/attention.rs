@@ -98,7 +98,7 @@ impl Attention {
         positions: &Positions,
         watcher: &mut dyn Watcher,
     ) -> Result<Tensor> {
-        let (query, key, value) = self.project(x, memory.unwrap_or(x))?;
+        let (query, key, value) = self.project(x, memory)?;
         let query = watcher.at(Site::Query(layer), query)?;
         let key = watcher.at(Site::Key(layer), key)?;
         let value = watcher.at(Site::Value(layer), value)?;
@@ -130,8 +130,8 @@ impl Attention {
         self.combine(layer, &mix, watcher)
     }
 
-    /// Queries (H,T,d) of the rows `x` (T,D), keys and values (K,S,d) of the rows `memory` (S,D).
-    fn project(&self, x: &Tensor, memory: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
+    /// Queries (H,T,d) of the rows `x` (T,D), keys and values (K,S,d) of the rows `memory` (S,D), or else of `x`.
+    fn project(&self, x: &Tensor, memory: Option<&Tensor>) -> Result<(Tensor, Tensor, Tensor)> {
         let split = |flat: Tensor, heads: i64| -> Result<Tensor> {
             Ok(flat.f_view([-1, heads, self.head_dim])?.f_transpose(0, 1)?)
         };
@@ -139,15 +139,17 @@ impl Attention {
             Projection::Separate { query, key, value } => {
                 return Ok((
                     split(query.forward(x)?, self.heads)?,
-                    split(key.forward(memory)?, self.kv_heads)?,
-                    split(value.forward(memory)?, self.kv_heads)?,
+                    split(key.forward(memory.unwrap_or(x))?, self.kv_heads)?,
+                    split(value.forward(memory.unwrap_or(x))?, self.kv_heads)?,
                 ));
             }
             Projection::Fused { linear, order } => (linear, order),
         };
         let from_x = linear.forward(x)?;
-        let from_memory =
-            if x.data_ptr() == memory.data_ptr() { from_x.shallow_clone() } else { linear.forward(memory)? };
+        let from_memory = match memory {
+            Some(memory) => linear.forward(memory)?,
+            None => from_x.shallow_clone(),
+        };
         match order {
             FusedOrder::Blocks => {
                 let (queries, keys) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
