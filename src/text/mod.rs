@@ -113,6 +113,11 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
+    /// Whether an id stands for a masked token, by the names that BERT, RoBERTa and XLM have for it.
+    pub fn is_mask(&self, id: u32) -> bool {
+        ["[MASK]", "<mask>", "<special1>"].into_iter().any(|name| self.id(name) == Some(id))
+    }
+
     /// Whether an id stands for a special token such as `<|endoftext|>` or `[CLS]`.
     pub fn is_special(&self, id: u32) -> bool {
         let special = |token: String| self.inner.get_added_vocabulary().is_special_token(&token);

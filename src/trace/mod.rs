@@ -124,12 +124,13 @@ impl Trace {
             return Ok(tensor.shallow_clone());
         }
         self.model.check_site(site)?;
-        if let (Some(attention), Some(mix)) = match site {
-            Site::HeadOutput(layer) => (self.model.attention(site), self.kept.get(&Site::HeadMix(layer))),
-            Site::EncoderHeadOutput(layer) => (self.model.attention(site), self.kept.get(&Site::EncoderHeadMix(layer))),
-            Site::CrossHeadOutput(layer) => (self.model.attention(site), self.kept.get(&Site::CrossHeadMix(layer))),
-            _ => (None, None),
-        } {
+        let mix = match site {
+            Site::HeadOutput(layer) => Some(Site::HeadMix(layer)),
+            Site::EncoderHeadOutput(layer) => Some(Site::EncoderHeadMix(layer)),
+            Site::CrossHeadOutput(layer) => Some(Site::CrossHeadMix(layer)),
+            _ => None,
+        };
+        if let (Some(mix), Some(attention)) = (mix.and_then(|mix| self.kept.get(&mix)), self.model.attention(site)) {
             return attention.head_outputs(mix);
         }
         Err(Error::site(site, "was not kept in this run; add it to keep(..), or watch everything with run(..)"))

@@ -108,13 +108,11 @@ pub fn next(args: NextArgs) -> Done {
 
 /// The first masked position of a model that reads both ways.
 fn masked_position(trace: &Trace) -> Option<usize> {
-    if trace.model().architecture().main.sees == Sees::Causal {
+    if trace.model().architecture().main.sees != Sees::Both {
         return None;
     }
     let tokenizer = trace.model().tokenizer()?;
-    let masks = ["[MASK]", "<mask>", "<special1>"].into_iter().filter_map(|name| tokenizer.id(name));
-    let masks: Vec<u32> = masks.collect();
-    trace.ids().iter().position(|id| masks.contains(id))
+    trace.ids().iter().position(|&id| tokenizer.is_mask(id))
 }
 
 #[derive(Serialize)]
