@@ -95,6 +95,9 @@ pub enum Error {
     /// A flow graph or its configuration cannot be built.
     #[error("flow graph: {0}")]
     FlowGraph(String),
+    /// Attention weights do not fit their tokens or are none, or a block, layer or head of them does not exist.
+    #[error("attention: {0}")]
+    Attention(String),
     /// A figure cannot be drawn or saved.
     #[error("figure: {0}")]
     Figure(String),

@@ -78,6 +78,7 @@ pub use rooms::*;
 #[path = ""]
 mod rooms {
     pub(crate) mod array;
+    pub mod attention;
     pub mod checkpoint;
     pub(crate) mod device;
     pub(crate) mod error;

@@ -6,6 +6,7 @@ mod visible;
 use crate::{Error, Result};
 
 pub(crate) use rebuilt::Vocabulary;
+pub(crate) use visible::byte_level;
 pub use visible::visible;
 
 /// A text, or a pair of texts, as a model reads it.
@@ -96,7 +97,7 @@ impl Tokenizer {
     pub fn shown(&self, id: u32) -> String {
         let piece = self.piece(id);
         let bytes = piece.contains('\u{fffd}').then(|| self.inner.id_to_token(id)).flatten();
-        if let Some(bytes) = bytes.as_deref().and_then(visible::byte_level) {
+        if let Some(bytes) = bytes.as_deref().and_then(byte_level) {
             let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
             return format!("<{}>", bytes.join(" "));
         }

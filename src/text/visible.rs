@@ -38,7 +38,7 @@ fn is_unseen(c: char) -> bool {
 
 /// The bytes behind a token of a byte-level vocabulary, whose entries write each byte as one printable character;
 /// `None` when the token is not written that way.
-pub(super) fn byte_level(token: &str) -> Option<Vec<u8>> {
+pub(crate) fn byte_level(token: &str) -> Option<Vec<u8>> {
     token.chars().map(byte_of).collect()
 }
 

@@ -204,6 +204,16 @@ impl Attention {
         Ok(mix.f_matmul(&by_head)?)
     }
 
+    /// The lengths (H,S) of what `values` (H,S,d), one set for each query head, become through the output matrix; its
+    /// bias left out.
+    pub(crate) fn written_lengths(&self, values: &Tensor) -> Result<Tensor> {
+        let by_head = self.output.weight.f_reshape([-1, self.heads, self.head_dim])?.f_permute([1, 2, 0])?;
+        // |v W|² = v (W Wᵀ) v: (d,d) numbers a head in place of the (H,S,D) vectors themselves.
+        let products = by_head.f_matmul(&by_head.f_transpose(1, 2)?)?;
+        let squares = values.f_matmul(&products)?.f_mul(values)?.f_sum_dim_intlist(-1i64, false, Kind::Float)?;
+        Ok(squares.f_clamp_min(0.0)?.f_sqrt()?)
+    }
+
     /// The rows (d,D) that give the query of query head `head`, or the key of key head `head`.
     pub(crate) fn weight(&self, role: Role, head: usize) -> Result<Tensor> {
         let (linear, first) = self.place(role, head as i64);
