@@ -12,7 +12,8 @@ help:
 	@echo 'make demo       the above, a small model, its flow graph in out/flow_graph.html, and the executed notebook'
 	@echo 'make lab        JupyterLab with the Rust kernel ready'
 	@echo 'make test       everything that tests; make test-large also fetches MPNet (400 MB) and tests its values'
-	@echo 'make bench      measures beside Python; BENCH_PYTHON=/environment/bin/python with torch, transformers and gguf'
+	@echo 'make bench      measures beside Python; BENCH_PYTHON=/environment/bin/python with torch, transformers and gguf;'
+	@echo '                with bertviz and playwright too it measures the attention views beside BertViz'
 	@echo 'make kernel     the Jupyter kernel: after a change of rustc or of src/'
 	@echo 'make notebooks  executes the notebooks in place'
 	@echo 'make clean      takes away what was built; make distclean also what was fetched'
@@ -73,6 +74,7 @@ test-large: libtorch
 bench: build
 	target/release/flowlens info --model smollm2-135m > /dev/null
 	$(BENCH_PYTHON) benches/run.py --out out/bench.md
+	$(BENCH_PYTHON) benches/attention_views.py --out out/attention_views.md
 
 clean:
 	cargo clean
