@@ -2,7 +2,7 @@
 // `flowlens` is the one global name. Every output brings this script, the first one to run counts.
 (() => {
   "use strict";
-  const VERSION = 1;
+  const VERSION = 2;
   if (globalThis.flowlens && globalThis.flowlens.version >= VERSION) return;
 
   const views = {};
@@ -54,6 +54,7 @@
         console.error("flowlens:", error);
       }
     }
+    document.dispatchEvent(new Event("flowlens-drawn"));
   }
 
   /** Shows lines of text near a point of the window; nothing of them is read as HTML. */
