@@ -106,7 +106,7 @@ impl Attention {
             given("decoder", Kind::Probability, target.clone(), target.clone(), true, decoder.into())?,
             given("cross", Kind::Probability, target, source, false, cross.into())?,
         ];
-        Ok(Attention { model: String::new(), blocks: blocks.into_iter().flat_map(|one| one.blocks).collect() })
+        Attention::of_blocks(String::new(), blocks.into_iter().flat_map(|one| one.blocks).collect())
     }
 }
 
@@ -136,7 +136,7 @@ fn given(
     };
     let layers = layers.0.into_iter().enumerate().map(layer).collect::<Result<_>>()?;
     let block = Block { name: name.to_owned(), kind, queries, keys, to_itself, second: None, layers };
-    Ok(Attention { model: String::new(), blocks: vec![block] })
+    Attention::of_blocks(String::new(), vec![block])
 }
 
 /// The number of heads, or what is wrong with a layer.

@@ -5,11 +5,13 @@
 //! layer, the weights of each head. It comes from a run ([`Trace::attention`](crate::Trace::attention)) or from arrays
 //! of any other source ([`Attention::new`]).
 
+mod files;
 mod given;
 mod of_trace;
 mod view;
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tch::Tensor;
 
@@ -35,6 +37,8 @@ pub struct Attention {
     /// The model, for titles; empty when it is not known.
     pub(crate) model: String,
     pub(crate) blocks: Vec<Block>,
+    /// Tells the views of one run from those of another: links between views on a page go by it.
+    pub(crate) run: u64,
 }
 
 /// What the numbers of a block are.
@@ -87,6 +91,20 @@ pub(crate) struct Layer {
 }
 
 impl Attention {
+    pub(crate) fn of_blocks(model: String, blocks: Vec<Block>) -> Result<Attention> {
+        let mut hasher = DefaultHasher::new();
+        model.hash(&mut hasher);
+        for block in &blocks {
+            block.queries.iter().chain(&block.keys).for_each(|token| token.text.hash(&mut hasher));
+            // Weights of a row are enough to tell a changed run of the same text.
+            if let Some(layer) = block.layers.last() {
+                let row = Array::from_tensor(&layer.weights.f_select(1, -1)?)?;
+                row.data().iter().for_each(|weight| weight.to_bits().hash(&mut hasher));
+            }
+        }
+        Ok(Attention { model, blocks, run: hasher.finish() })
+    }
+
     /// The blocks.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks

@@ -31,7 +31,7 @@ impl Trace {
                     .to_owned(),
             ));
         }
-        Ok(Attention { model: self.model().name().to_owned(), blocks })
+        Attention::of_blocks(self.model().name().to_owned(), blocks)
     }
 
     /// The head view: which tokens each head of a layer attends to.

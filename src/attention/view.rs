@@ -173,7 +173,7 @@ impl<'a, K: View> AttentionView<'a, K> {
             Source::Given(attention) => Cow::Borrowed(attention),
         };
         let options = &self.options;
-        let mut chosen = Attention { model: attention.model.clone(), blocks: Vec::new() };
+        let mut chosen = Attention { model: attention.model.clone(), blocks: Vec::new(), run: attention.run };
         for block in &attention.blocks {
             let block = options.cut(block)?;
             if !block.layers.is_empty() {

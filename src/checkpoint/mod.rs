@@ -65,6 +65,14 @@ impl Checkpoint {
         Err(Error::file(path, "not a model; give the folder that holds config.json and the weights, or a .gguf file"))
     }
 
+    /// Opens one safetensors file that need not be a model's.
+    pub(crate) fn open_tensors(path: &Path) -> Result<Checkpoint> {
+        let (config, entries) = (Map::new(), BTreeMap::new());
+        let mut checkpoint = Checkpoint { path: path.to_owned(), config, files: Vec::new(), entries, metadata: None };
+        checkpoint.add_file(path, safetensors::entries, |_| true)?;
+        Ok(checkpoint)
+    }
+
     fn open_gguf(file: Mapped) -> Result<Checkpoint> {
         let contents = gguf::contents(&file)?;
         Ok(Checkpoint {
