@@ -3,25 +3,48 @@
 use super::base64::base64;
 use super::{Figure, Panel, escape, plotly, theme};
 
-/// Our scripts. Together with the figures' own data they are all that runs.
+/// What every page needs of our scripts.
 const RUNTIME: &str = include_str!("assets/runtime.js");
-const FLOW_GRAPH: &str = include_str!("assets/flow_graph.js");
-const HEAT_MAP: &str = include_str!("assets/heat_map.js");
+
+/// Our scripts for a kind of view, in the order in which they need each other.
+fn scripts(view: &str) -> &'static [&'static str] {
+    const INFLATE: &str = include_str!("assets/inflate.js");
+    const ATTENTION: &str = include_str!("assets/attention.js");
+    match view {
+        "flow-graph" => &[include_str!("assets/flow_graph.js")],
+        "head" => &[INFLATE, ATTENTION],
+        "model" => &[INFLATE, ATTENTION],
+        _ => &[include_str!("assets/heat_map.js")],
+    }
+}
+
+/// Adds a script without its comments and indentation: a notebook keeps it once for every output. Our scripts have no
+/// text that runs over several lines, so that nothing else changes.
+fn squeeze(script: &str, html: &mut String) {
+    for line in script.lines().map(str::trim_start) {
+        let comment = ["//", "/**", "* ", "*/"].iter().any(|start| line.starts_with(start)) || line == "*";
+        if !comment && !line.is_empty() {
+            html.push_str(line);
+            html.push('\n');
+        }
+    }
+}
 
 /// Figures for a notebook's output; `library` puts plotly.js in, where a figure needs it.
 ///
 /// A notebook that is not trusted (and GitHub) strips scripts, styles and SVG and leaves bare what stood in them, but
 /// keeps images. So the static picture is an image here, and its other form, which answers, waits in a script.
 pub(super) fn output(figures: &[Figure], library: bool) -> String {
-    fragment(figures, library, |panel| {
-        format!(
-            "<img alt=\"{}\" width=\"{}\" src=\"data:image/svg+xml;base64,{}\"><script type=\"image/svg+xml\">{}</script>",
-            escape::html(&panel.name),
-            panel.width.ceil(),
-            base64(still(&panel.svg).as_bytes()),
-            panel.svg
-        )
-    })
+    fragment(figures, library, |panel| format!("{}<script type=\"image/svg+xml\">{}</script>", image(panel), panel.svg))
+}
+
+fn image(panel: &Panel) -> String {
+    format!(
+        "<img alt=\"{}\" width=\"{}\" src=\"data:image/svg+xml;base64,{}\">",
+        escape::html(&panel.name),
+        panel.width.ceil(),
+        base64(still(&panel.svg).as_bytes())
+    )
 }
 
 /// A picture that stands alone: with its own colours, without the texts that only a pointer finds.
@@ -35,10 +58,14 @@ fn still(svg: &str) -> String {
 fn fragment(figures: &[Figure], library: bool, picture: fn(&Panel) -> String) -> String {
     let mut html = format!("<style>{}</style>", theme::CSS);
     figures.iter().for_each(|figure| html.push_str(&view(figure, picture)));
+    let mut wanted = vec![RUNTIME];
+    for script in figures.iter().flat_map(|figure| scripts(figure.view)) {
+        if !wanted.contains(script) {
+            wanted.push(script);
+        }
+    }
     html.push_str("<script>");
-    html.push_str(RUNTIME);
-    html.push_str(FLOW_GRAPH);
-    html.push_str(HEAT_MAP);
+    wanted.iter().for_each(|script| squeeze(script, &mut html));
     html.push_str("</script>");
     if library && figures.iter().any(Figure::wants_plotly) {
         html.push_str("<script type=\"text/plain\" data-flowlens-plotly>");
@@ -80,14 +107,44 @@ fn view(figure: &Figure, picture: fn(&Panel) -> String) -> String {
         html.push_str(&format!(
             "<div class=\"fl-picture\" data-name=\"{}\">{}</div></div>",
             escape::html(&panel.name),
-            picture(panel)
+            // A script that draws its own picture has no use for the static one.
+            if figure.packed.is_empty() { picture(panel) } else { image(panel) }
         ));
     }
     html.push_str(&figure.legend_html());
     html.push_str(&format!("<p class=\"fl-caption\">{}</p>", escape::html(&figure.caption)));
     html.push_str(&format!(
-        "<script type=\"application/json\" class=\"fl-data\">{}</script></div>",
+        "<script type=\"application/json\" class=\"fl-data\">{}</script>",
         escape::script(&figure.data)
     ));
+    for packed in figure.packed.iter() {
+        html.push_str("<script type=\"text/plain\" class=\"fl-packed\">");
+        html.push_str(packed);
+        html.push_str("</script>");
+    }
+    html.push_str("</div>");
     html
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_lose_comments_and_nothing_else() {
+        let mut html = String::new();
+        squeeze("// why\n(() => {\n  /** what\n   * more */\n\n  let a = 1; // here\n})();\n", &mut html);
+        assert_eq!(html, "(() => {\nlet a = 1; // here\n})();\n");
+    }
+
+    #[test]
+    fn no_script_has_a_text_of_several_lines() {
+        for view in ["flow-graph", "head", "model", "heat-map"] {
+            for script in scripts(view).iter().chain([&RUNTIME]) {
+                for line in script.lines().filter(|line| !line.trim_start().starts_with("//")) {
+                    assert_eq!(line.matches('`').count() % 2, 0, "{line}");
+                }
+            }
+        }
+    }
 }

@@ -63,6 +63,14 @@ pub(super) fn short(text: &str, limit: usize) -> String {
     if chars.next().is_none() { shown } else { format!("{shown}…") }
 }
 
+/// The beginning of a text that is shown already, at most `limit` characters, and how long it is.
+pub(super) fn clipped(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}… ({} characters)", &text[..end], text.chars().count()),
+        None => text.to_owned(),
+    }
+}
+
 /// A model's name for titles: of a file or folder on this machine the last part only.
 pub(super) fn model_name(name: &str) -> String {
     let is_path = name.starts_with(['/', '.', '~']) || name.contains('\\');

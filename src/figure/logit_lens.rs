@@ -35,6 +35,7 @@ impl LogitLens {
                 bands: false,
             }],
             data: json!({}),
+            packed: [].into(),
             plotly: None,
             json: numbers(self),
         }

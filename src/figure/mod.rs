@@ -3,6 +3,7 @@
 //! A figure is drawn when it is made: it holds a static picture (SVG), the words around it, and what a script needs to
 //! make it answer to mouse and keyboard. It knows no tensor and no model, and asks no network.
 
+mod attention;
 mod base64;
 mod document;
 mod escape;
@@ -15,6 +16,7 @@ mod theme;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -35,6 +37,8 @@ pub struct Figure {
     legend: Vec<Keys>,
     /// What the scripts need beside the picture.
     data: Value,
+    /// Numbers too many for `data`, packed; a script that gets them draws its own picture in place of the static one.
+    packed: Arc<[String]>,
     /// Plotly's form: `data` and `layout`.
     plotly: Option<Value>,
     /// The numbers behind the picture.

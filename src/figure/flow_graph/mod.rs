@@ -53,6 +53,7 @@ impl FlowGraph {
             panels,
             legend: legend(&self.meta),
             data: json!({ "panels": panels_data }),
+            packed: [].into(),
             plotly: named.first().map(|(_, graph, layout)| plotly_figure(self, graph, layout)),
             json: self.to_json(),
         }

@@ -1,0 +1,252 @@
+//! Figures of attention: a static picture of the view as it opens, and the weights for the script that takes over.
+
+mod head_svg;
+mod model_svg;
+mod pack;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::legend::Keys;
+use super::{Figure, Panel, escape, theme};
+use crate::attention::{Attention, AttentionView, Block, HeadLines, Token, View, list};
+use crate::{Error, Result};
+use pack::{Chunks, Rounding};
+
+/// Weights that a page holds at most: more would take browsers too long.
+const MOST_WEIGHTS: usize = 64_000_000;
+/// Letters of a token that a page carries at most.
+const TOKEN_LETTERS: usize = 400;
+
+impl<K: View> AttentionView<'_, K> {
+    /// Draws the view.
+    ///
+    /// # Errors
+    /// When the run kept no patterns, a layer, head, token or block that was named is not there, or the text is too
+    /// long for a page.
+    pub fn build(&self) -> Result<Figure> {
+        draw(self.chosen()?, self, K::NAME)
+    }
+
+    /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture of the
+    /// view as it opens) or `.json` (tokens and what each head does, in numbers).
+    ///
+    /// # Errors
+    /// As [`build`](Self::build); for another ending, or when the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.build()?.save(path)
+    }
+
+    /// Shows the view in an evcxr notebook, or says why it cannot; the kernel calls this for a cell's last expression.
+    pub fn evcxr_display(&self) {
+        show(self.build());
+    }
+}
+
+/// Shows a figure, or says why there is none.
+pub(super) fn show(figure: Result<Figure>) {
+    match figure {
+        Ok(figure) => figure.evcxr_display(),
+        Err(error) => eprintln!("error: {error}"),
+    }
+}
+
+/// What is shown first, with every choice made.
+struct Opened<'a> {
+    block: &'a Block,
+    layer: usize,
+    /// The heads whose lines are on; all when absent.
+    heads: Option<Vec<usize>>,
+    /// The head that is opened.
+    head: Option<usize>,
+    token: Option<usize>,
+}
+
+fn draw<K: View>(mut attention: Attention, view: &AttentionView<'_, K>, name: &'static str) -> Result<Figure> {
+    let lines = name == HeadLines::NAME;
+    let first = &view.options.first;
+    let mut notes = Vec::new();
+    let pool = if lines {
+        notes.extend(keep_what_fits(&mut attention, first.layer)?);
+        1
+    } else {
+        pool(&attention)
+    };
+    if pool > 1 {
+        notes.push(format!(
+            "The text is long: each number of this page is the largest of {pool} x {pool} weights; layers([..]) and \
+             heads([..]) make room for all."
+        ));
+    }
+    let block = match &first.block {
+        Some(name) => attention.block(name)?,
+        None => first_block(&attention, first.layer)?,
+    };
+    let layer = first.layer.filter(|&layer| block.layer(layer).is_ok());
+    let layer = layer.or_else(|| block.layers().first().copied()).unwrap_or_default();
+    let heads = first.heads_on.clone().or_else(|| first.head.filter(|_| lines).map(|head| vec![head]));
+    let opened = Opened { block, layer, heads, head: first.head, token: first.token };
+
+    let mut chunks = Chunks::default();
+    let mut blocks = Vec::new();
+    let mut error = 0f32;
+    for block in &attention.blocks {
+        let rounding = Rounding::of(block, pool)?;
+        error = error.max(rounding.error());
+        blocks.push(describe(block, &rounding, &mut chunks)?);
+    }
+    let panel = if lines { head_svg::picture(&opened)? } else { model_svg::picture(&opened)? };
+    let data = json!({
+        "model": escape::model_name(&attention.model),
+        "run": format!("{:016x}", attention.run),
+        "first": {
+            "block": block.name, "layer": layer, "heads": opened.heads, "head": opened.head, "token": opened.token,
+        },
+        "blocks": blocks,
+    });
+    let mut json = data.clone();
+    if let Some(blocks) = json["blocks"].as_array_mut() {
+        blocks.iter_mut().for_each(|block| strip(block, &["levels", "scale", "causal", "error", "pool"]));
+    }
+    Ok(Figure {
+        view: name,
+        title: title(&attention, lines),
+        caption: caption(&opened, lines, error, &notes),
+        panels: vec![panel],
+        legend: legend(lines),
+        data,
+        packed: chunks.0.into(),
+        plotly: None,
+        json,
+    })
+}
+
+fn strip(block: &mut Value, names: &[&str]) {
+    if let Some(block) = block.as_object_mut() {
+        names.iter().for_each(|name| {
+            block.remove(*name);
+        });
+    }
+}
+
+/// The first block that has the layer.
+fn first_block(attention: &Attention, layer: Option<usize>) -> Result<&Block> {
+    let has = |block: &&Block| layer.is_none_or(|layer| block.layer(layer).is_ok());
+    let found = attention.blocks.iter().find(has).or(attention.blocks.first());
+    found.ok_or_else(|| Error::Attention("there is nothing to show".to_owned()))
+}
+
+/// A block for the scripts.
+fn describe(block: &Block, rounding: &Rounding, chunks: &mut Chunks) -> Result<Value> {
+    let mut described = json!({ "name": block.name });
+    merge(&mut described, sides(block));
+    merge(&mut described, rounding.describe());
+    described["layers"] = Value::from(pack::layers(block, rounding, chunks)?);
+    described["measures"] = json!([]);
+    Ok(described)
+}
+
+/// The tokens of a block.
+fn sides(block: &Block) -> Value {
+    let shown = |tokens: &[Token]| -> Vec<String> {
+        tokens.iter().map(|token| escape::clipped(&token.shown, TOKEN_LETTERS)).collect()
+    };
+    let special: Vec<usize> = (0..block.keys.len()).filter(|&place| block.keys[place].special).collect();
+    json!({
+        "queries": shown(&block.queries), "keys": (!block.to_itself).then(|| shown(&block.keys)),
+        "special": special, "second": block.second,
+    })
+}
+
+fn merge(into: &mut Value, from: Value) {
+    if let (Value::Object(into), Value::Object(from)) = (into, from) {
+        into.extend(from);
+    }
+}
+
+fn weights(block: &Block) -> usize {
+    block.layers.iter().map(|layer| layer.heads.len()).sum::<usize>() * block.queries.len() * block.keys.len()
+}
+
+/// How many neighbouring tokens the numbers of a model view stand for, so that a page holds all heads.
+fn pool(attention: &Attention) -> usize {
+    let all: usize = attention.blocks.iter().map(weights).sum();
+    (1..).find(|pool| all / (pool * pool) <= MOST_WEIGHTS).unwrap_or(1)
+}
+
+/// Leaves the layers round the first shown one that a page can hold; what a reader must know of it.
+fn keep_what_fits(attention: &mut Attention, first: Option<usize>) -> Result<Option<String>> {
+    let all: usize = attention.blocks.iter().map(weights).sum();
+    if all <= MOST_WEIGHTS {
+        return Ok(None);
+    }
+    let room = MOST_WEIGHTS / attention.blocks.len();
+    let mut kept = Vec::new();
+    for block in &mut attention.blocks {
+        let a_layer = weights(block) / block.layers.len().max(1);
+        let most = room / a_layer.max(1);
+        if most == 0 {
+            return Err(Error::Attention(format!(
+                "one layer of {} heads over {} x {} tokens has {} million weights, a page holds {}: choose some with \
+                 heads([..]), or take the model view, which pools long texts",
+                block.layers.first().map_or(0, |layer| layer.heads.len()),
+                block.queries.len(),
+                block.keys.len(),
+                a_layer / 1_000_000,
+                MOST_WEIGHTS / 1_000_000
+            )));
+        }
+        let middle = first.and_then(|first| block.layers.iter().position(|layer| layer.number == first)).unwrap_or(0);
+        let start = middle.saturating_sub(most / 2).min(block.layers.len().saturating_sub(most));
+        block.layers = block.layers.iter().skip(start).take(most).cloned().collect();
+        kept.push(list(&block.layers()));
+    }
+    Ok(Some(format!(
+        "The text is long: only layers {} are in this page; layer(..) and layers([..]) bring others.",
+        kept.join("; ")
+    )))
+}
+
+fn title(attention: &Attention, lines: bool) -> String {
+    let view = if lines { "Head view" } else { "Model view" };
+    match attention.model.as_str() {
+        "" => view.to_owned(),
+        model => format!("{view} of {}", escape::model_name(model)),
+    }
+}
+
+fn caption(opened: &Opened, lines: bool, error: f32, notes: &[String]) -> String {
+    let mut text = String::from(if lines {
+        "Lines go from each token (left) to the tokens that it attends to (right), one colour for each head, the \
+         stronger the line the larger the weight. "
+    } else {
+        "Each square is a head: rows are the tokens that attend, columns the tokens attended to, brightness the square \
+         root of the weight. "
+    });
+    text.push_str("Attention says where a head looks, not why the model answers as it does. ");
+    text.push_str(&format!("Weights are rounded by at most {error:.1e}. ", error = error));
+    if opened.block.second.is_some() {
+        text.push_str("Attention between and within the two texts is a part of the whole: its rows do not sum to 1. ");
+    }
+    text.push_str(&notes.join(" "));
+    text.trim_end().to_owned()
+}
+
+fn legend(lines: bool) -> Vec<Keys> {
+    if lines {
+        return Vec::new();
+    }
+    let entries =
+        [0.0, 0.01, 0.1, 0.25, 0.5, 1.0].map(|weight: f64| (theme::cividis(weight.sqrt()).0, format!("{weight}")));
+    vec![Keys { title: "Weight".to_owned(), entries: entries.to_vec(), bands: false }]
+}
+
+/// A panel's frame around what is drawn in it.
+fn panel(name: &str, width: f64, height: f64, body: &str) -> Panel {
+    let svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+         height=\"{height}\" role=\"img\" aria-label=\"{name}\">{body}</svg>"
+    );
+    Panel { name: name.to_owned(), svg, width, height }
+}

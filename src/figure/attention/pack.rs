@@ -1,0 +1,251 @@
+//! Numbers as a page carries them: integers of 8 or 16 bits, or float32, deflated, in base64.
+
+use std::io::Write;
+use std::thread;
+
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use serde_json::{Value, json};
+
+use super::super::base64::base64;
+use crate::Result;
+use crate::array::Numbers;
+use crate::attention::{Block, Kind, Layer};
+
+/// Up to so many weights a page carries 16 bits of each: they cost next to nothing, and a reader sees exact numbers.
+const MOST_EXACT: usize = 120_000;
+
+/// Texts of a page's `fl-packed` scripts, told by their number.
+#[derive(Debug, Default)]
+pub(super) struct Chunks(pub Vec<String>);
+
+impl Chunks {
+    fn add(&mut self, text: String) -> usize {
+        self.0.push(text);
+        self.0.len() - 1
+    }
+
+    /// Adds float32 numbers; they come back bit by bit.
+    pub(super) fn floats(&mut self, numbers: &[f32]) -> usize {
+        // Bytes of the same weight stand together: exponents are alike, and deflate sees it.
+        let planes = (0..4).flat_map(|plane| numbers.iter().map(move |number| number.to_le_bytes()[plane]));
+        let text = deflated(&planes.collect::<Vec<u8>>());
+        self.add(text)
+    }
+}
+
+/// How the weights of a block are rounded.
+pub(super) struct Rounding {
+    levels: u16,
+    scale: f32,
+    kind: Kind,
+    /// Whether every weight above the diagonal is 0 and left out.
+    pub causal: bool,
+    /// Each number is the largest of `pool` x `pool` weights.
+    pub pool: usize,
+}
+
+impl Rounding {
+    pub(super) fn of(block: &Block, pool: usize) -> Result<Rounding> {
+        let (t, s) = (block.queries.len(), block.keys.len());
+        let causal = block.to_itself && is_causal(block)?;
+        let heads: usize = block.layers.iter().map(|layer| layer.heads.len()).sum();
+        let each = if causal { t * (t + 1) / 2 } else { t * s };
+        let levels = if heads * each / (pool * pool) <= MOST_EXACT { u16::MAX } else { 255 };
+        let scale = match block.kind {
+            Kind::Probability => 1.0,
+            Kind::Weight | Kind::Difference => largest(block)?,
+        };
+        Ok(Rounding { levels, scale, kind: block.kind, causal, pool })
+    }
+
+    /// The most that a weight is off.
+    pub(super) fn error(&self) -> f32 {
+        let step = self.scale / f32::from(self.levels);
+        if self.kind == Kind::Difference { step } else { step / 2.0 }
+    }
+
+    /// What the scripts must know to turn integers back into weights.
+    pub(super) fn describe(&self) -> Value {
+        json!({
+            "levels": self.levels, "scale": self.scale, "error": self.error(), "causal": self.causal, "pool": self.pool,
+            "kind": match self.kind {
+                Kind::Probability => "probability",
+                Kind::Weight => "weight",
+                Kind::Difference => "difference",
+            },
+        })
+    }
+
+    fn integer(&self, weight: f32) -> u16 {
+        let part = weight / self.scale;
+        let part = if self.kind == Kind::Difference { (part + 1.0) / 2.0 } else { part };
+        (part.clamp(0.0, 1.0) * f32::from(self.levels)).round() as u16
+    }
+
+    fn layer(&self, layer: &Layer, queries: usize, keys: usize) -> Result<String> {
+        let numbers = Numbers::of(&layer.weights)?;
+        let mut integers = Vec::with_capacity(numbers.data().len());
+        for head in numbers.data().chunks(queries * keys) {
+            if self.pool > 1 {
+                self.pooled(head, keys, &mut integers);
+                continue;
+            }
+            for (query, row) in head.chunks(keys).enumerate() {
+                let seen = if self.causal { &row[..=query] } else { row };
+                integers.extend(seen.iter().map(|&weight| self.integer(weight)));
+            }
+        }
+        let bytes: Vec<u8> = match self.levels {
+            255 => integers.iter().map(|&it| it as u8).collect(),
+            _ => integers.iter().map(|it| (it >> 8) as u8).chain(integers.iter().map(|&it| it as u8)).collect(),
+        };
+        Ok(deflated(&bytes))
+    }
+
+    /// The largest weight of every square of `pool` x `pool`.
+    fn pooled(&self, head: &[f32], keys: usize, integers: &mut Vec<u16>) {
+        let width = keys.div_ceil(self.pool);
+        for (place, rows) in head.chunks(keys * self.pool).enumerate() {
+            let mut most = vec![f32::MIN; width];
+            for row in rows.chunks(keys) {
+                for (most, square) in most.iter_mut().zip(row.chunks(self.pool)) {
+                    *most = square
+                        .iter()
+                        .copied()
+                        .fold(*most, |a, b| if b.abs() > a.abs() || a == f32::MIN { b } else { a });
+                }
+            }
+            let seen = if self.causal { &most[..=place.min(width - 1)] } else { &most[..] };
+            integers.extend(seen.iter().map(|&weight| self.integer(weight)));
+        }
+    }
+}
+
+/// The layers of a block, each a chunk; what the scripts must know of each.
+pub(super) fn layers(block: &Block, rounding: &Rounding, chunks: &mut Chunks) -> Result<Vec<Value>> {
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(block.layers.len().max(1));
+    let (queries, keys) = (block.queries.len(), block.keys.len());
+    let packed: Vec<Result<String>> = thread::scope(|scope| {
+        let work = |worker: usize| {
+            // A layer's tensor stays where it is; only numbers cross over.
+            let mine: Vec<Layer> = block.layers.iter().skip(worker).step_by(workers).cloned().collect();
+            scope.spawn(move || mine.iter().map(|layer| rounding.layer(layer, queries, keys)).collect::<Vec<_>>())
+        };
+        let handles: Vec<_> = (0..workers).map(work).collect();
+        let mut done: Vec<_> = handles.into_iter().map(|it| it.join().unwrap_or_default().into_iter()).collect();
+        (0..block.layers.len())
+            .map(|place| {
+                done[place % workers]
+                    .next()
+                    .unwrap_or_else(|| Err(crate::Error::Figure("a layer could not be packed".to_owned())))
+            })
+            .collect()
+    });
+    block
+        .layers
+        .iter()
+        .zip(packed)
+        .map(|(layer, packed)| {
+            let own = layer.key_heads.iter().zip(&layer.heads).all(|(key, head)| key == head);
+            let key_heads = if own { Value::Null } else { json!(layer.key_heads) };
+            let chunk = chunks.add(packed?);
+            Ok(json!({ "layer": layer.number, "heads": layer.heads, "keyHeads": key_heads, "chunk": chunk }))
+        })
+        .collect()
+}
+
+fn deflated(bytes: &[u8]) -> String {
+    let mut encoder = DeflateEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::new(6));
+    // Writing into memory does not fail.
+    let packed = encoder.write_all(bytes).and_then(|()| encoder.finish());
+    base64(&packed.unwrap_or_default())
+}
+
+fn is_causal(block: &Block) -> Result<bool> {
+    for layer in &block.layers {
+        let later = layer.weights.f_triu(1)?.f_abs()?.f_max()?;
+        if later.f_double_value(&[])? != 0.0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The largest size of a weight; 1 where all are 0.
+fn largest(block: &Block) -> Result<f32> {
+    let mut most = 0f64;
+    for layer in &block.layers {
+        most = most.max(layer.weights.f_abs()?.f_max()?.f_double_value(&[])?);
+    }
+    Ok(if most > 0.0 { most as f32 } else { 1.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    fn unpacked(text: &str) -> Vec<u8> {
+        let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut bits = text.bytes().filter(|&letter| letter != b'=').flat_map(|letter| {
+            let value = letters.iter().position(|&it| it == letter).unwrap();
+            (0..6).rev().map(move |bit| (value >> bit & 1) as u8)
+        });
+        let mut bytes = Vec::new();
+        loop {
+            let next: Vec<u8> = bits.by_ref().take(8).collect();
+            if next.len() < 8 {
+                break;
+            }
+            bytes.push(next.iter().fold(0, |byte, bit| byte << 1 | bit));
+        }
+        let mut plain = Vec::new();
+        flate2::read::DeflateDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap();
+        plain
+    }
+
+    fn block(rows: &[&[f32]]) -> Block {
+        let t = rows.len();
+        let weights = ndarray::Array3::from_shape_vec((1, t, t), rows.concat()).unwrap();
+        let tokens = (0..t).map(|it| it.to_string());
+        crate::attention::Attention::new(tokens, weights).unwrap().blocks()[0].clone()
+    }
+
+    #[test]
+    fn a_causal_block_leaves_out_what_is_never_seen() {
+        let block = block(&[&[1.0, 0.0, 0.0], &[0.25, 0.75, 0.0], &[0.5, 0.25, 0.25]]);
+        let rounding = Rounding::of(&block, 1).unwrap();
+        assert!(rounding.causal && rounding.error() < 1e-5);
+        let mut chunks = Chunks::default();
+        let layers = layers(&block, &rounding, &mut chunks).unwrap();
+        assert_eq!(layers[0]["chunk"], 0);
+        let bytes = unpacked(&chunks.0[0]);
+        let integers: Vec<u16> = (0..6).map(|at| u16::from_be_bytes([bytes[at], bytes[6 + at]])).collect();
+        assert_eq!(integers, [65535, 16384, 49151, 32768, 16384, 16384]);
+    }
+
+    #[test]
+    fn long_texts_are_pooled_by_the_largest() {
+        let block = block(&[&[0.5, 0.5, 0.0], &[0.1, 0.2, 0.7], &[0.9, 0.1, 0.0]]);
+        let rounding = Rounding::of(&block, 2).unwrap();
+        let mut chunks = Chunks::default();
+        layers(&block, &rounding, &mut chunks).unwrap();
+        let bytes = unpacked(&chunks.0[0]);
+        let back: Vec<f32> =
+            (0..4).map(|at| f32::from(u16::from_be_bytes([bytes[at], bytes[4 + at]])) / 65535.0).collect();
+        for (got, expected) in back.iter().zip([0.5, 0.7, 0.9, 0.0]) {
+            assert!((got - expected).abs() < 1e-5, "{back:?}");
+        }
+    }
+
+    #[test]
+    fn floats_come_back_bit_by_bit() {
+        let numbers = [1.5f32, -2.25e-7, f32::MIN_POSITIVE];
+        let mut chunks = Chunks::default();
+        chunks.floats(&numbers);
+        let bytes = unpacked(&chunks.0[0]);
+        let back = (0..3).map(|at| f32::from_le_bytes([bytes[at], bytes[3 + at], bytes[6 + at], bytes[9 + at]]));
+        assert!(back.eq(numbers));
+    }
+}
