@@ -19,6 +19,10 @@ pub struct Cli {
 pub enum Command {
     /// Draw what heads, memories and neurons write into the residual stream, as words
     FlowGraph(FlowGraphArgs),
+    /// Draw which tokens each head of a layer attends to
+    HeadView(ViewArgs),
+    /// Draw every head of every layer at a glance
+    ModelView(ViewArgs),
     /// Run a model and write what it computes to a safetensors file
     Trace(TraceArgs),
     /// Show how a text falls into tokens
@@ -149,6 +153,53 @@ pub struct FlowGraphArgs {
     #[arg(long, value_name = "FILE", alias = "save_html", num_args = 0..=1, default_missing_value = "flow_graph.html")]
     pub html: Option<PathBuf>,
     /// Write nodes and links with all their numbers
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write a static picture
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+}
+
+/// A view of attention: of a run, or of weights from a file.
+#[derive(Args)]
+#[command(mut_group("source", |group| group.required(false)), mut_arg("model", |arg| arg.required(false)))]
+pub struct ViewArgs {
+    #[command(flatten)]
+    pub model: Option<ModelArgs>,
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Weights in place of a model: tensors attentions.0, .. of shape (1,H,T,S); an encoder-decoder's
+    /// encoder_attentions.0, .., decoder_attentions.0, .., cross_attentions.0, ..
+    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "model", requires = "tokens")]
+    pub attention: Option<PathBuf>,
+    /// The tokens that go with them: a JSON list of strings; for an encoder-decoder {"encoder": [..], "decoder": [..]}
+    #[arg(long, value_name = "FILE.json", requires = "attention")]
+    pub tokens: Option<PathBuf>,
+    /// Layers to show, e.g. 0,3 or 4-7 [default: all]
+    #[arg(long, value_name = "LIST")]
+    pub layers: Option<Layers>,
+    /// Heads to show of each layer [default: all]
+    #[arg(long, value_name = "LIST")]
+    pub heads: Option<Layers>,
+    /// The layer shown first
+    #[arg(long, value_name = "N")]
+    pub layer: Option<usize>,
+    /// The head shown first
+    #[arg(long, value_name = "N")]
+    pub head: Option<usize>,
+    /// The token chosen first, by its position among the queries
+    #[arg(long, value_name = "N")]
+    pub token: Option<usize>,
+    /// What is shown first of an encoder-decoder: encoder, decoder or cross
+    #[arg(long, value_name = "NAME")]
+    pub block: Option<String>,
+    /// Where the second text of a pair begins, where the tokenizer does not tell
+    #[arg(long, value_name = "N")]
+    pub second_text_at: Option<usize>,
+    /// Write a page, one file that needs no network
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write tokens and what each head does, in numbers
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Write a static picture

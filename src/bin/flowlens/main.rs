@@ -4,6 +4,7 @@
 //! the command line itself makes no sense.
 
 mod args;
+mod attention;
 mod flow_graph;
 mod list;
 mod output;
@@ -31,6 +32,8 @@ fn main() -> ExitCode {
     }));
     let done = std::panic::catch_unwind(|| match cli.command {
         Command::FlowGraph(args) => flow_graph::run(args),
+        Command::HeadView(args) => attention::head_view(args),
+        Command::ModelView(args) => attention::model_view(args),
         Command::Trace(args) => run::trace(args),
         Command::Tokens(args) => run::tokens(args),
         Command::Next(args) => run::next(args),
