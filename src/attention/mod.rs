@@ -7,6 +7,7 @@
 
 mod files;
 mod given;
+mod neuron;
 mod of_trace;
 mod view;
 
@@ -18,6 +19,7 @@ use tch::Tensor;
 use crate::{Array, Error, Result};
 
 pub use given::Matrices;
+pub use neuron::NeuronView;
 pub use view::{AttentionView, HeadLines, HeadMaps, HeadView, ModelView, View};
 
 /// Attention weights with the tokens that they belong to; in its blocks, an encoder-decoder's three or one.

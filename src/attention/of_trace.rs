@@ -14,12 +14,7 @@ impl Trace {
     /// # Errors
     /// When the run kept no pattern.
     pub fn attention(&self) -> Result<Attention> {
-        let encoder = self.model().architecture().encoder.is_some();
-        let parts: &[(Part, &str)] = match encoder {
-            true => &[(Part::Encoder, "encoder"), (Part::Main, "decoder"), (Part::Cross, "cross")],
-            false => &[(Part::Main, "all")],
-        };
-        let blocks: Vec<Block> = parts
+        let blocks: Vec<Block> = parts(self.model())
             .iter()
             .map(|&(part, name)| block(self, part, name))
             .filter_map(Result::transpose)
@@ -50,6 +45,14 @@ impl Trace {
     /// The model view: every head of every layer at a glance.
     pub fn model_view(&self) -> ModelView<'_> {
         ModelView::of_run(self)
+    }
+}
+
+/// The parts of a model that attend, and what their blocks are called.
+pub(crate) fn parts(model: &Model) -> &'static [(Part, &'static str)] {
+    match model.architecture().encoder {
+        Some(_) => &[(Part::Encoder, "encoder"), (Part::Main, "decoder"), (Part::Cross, "cross")],
+        None => &[(Part::Main, "all")],
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a head view or a model view shows, option by option.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
@@ -168,14 +167,19 @@ impl<'a, K: View> AttentionView<'a, K> {
 
     /// The attention that is shown, with the layers and heads that were asked for.
     pub(crate) fn chosen(&self) -> Result<Attention> {
-        let attention = match &self.source {
-            Source::Run(trace) => Cow::Owned(trace.attention()?),
-            Source::Given(attention) => Cow::Borrowed(attention),
-        };
-        let options = &self.options;
+        match &self.source {
+            Source::Run(trace) => self.options.choose(&trace.attention()?),
+            Source::Given(attention) => self.options.choose(attention),
+        }
+    }
+}
+
+impl Options {
+    /// The layers and heads that were asked for, if all that was named is there.
+    pub(super) fn choose(&self, attention: &Attention) -> Result<Attention> {
         let mut chosen = Attention { model: attention.model.clone(), blocks: Vec::new(), run: attention.run };
         for block in &attention.blocks {
-            let block = options.cut(block)?;
+            let block = self.cut(block)?;
             if !block.layers.is_empty() {
                 chosen.blocks.push(block);
             }
@@ -183,15 +187,13 @@ impl<'a, K: View> AttentionView<'a, K> {
         if chosen.blocks.is_empty() {
             let there: BTreeSet<usize> = attention.blocks.iter().flat_map(Block::layers).collect();
             let there: Vec<usize> = there.into_iter().collect();
-            let asked = list(options.layers.as_deref().unwrap_or_default());
+            let asked = list(self.layers.as_deref().unwrap_or_default());
             return Err(Error::Attention(format!("layers {asked} are not there; there are {}", list(&there))));
         }
-        options.check(&attention, &chosen)?;
+        self.check(attention, &chosen)?;
         Ok(chosen)
     }
-}
 
-impl Options {
     /// The layers and heads of a block that were asked for, and where its second text begins.
     fn cut(&self, block: &Block) -> Result<Block> {
         let mut cut = block.clone();

@@ -27,6 +27,7 @@ pub use options::ModelOptions;
 pub use tokens::{Input, Seq2Seq};
 
 pub(crate) use head::{Head, Transform};
+pub(crate) use masks::Visible;
 pub(crate) use network::Network;
 pub(crate) use sites::{Route, Sublayer};
 pub(crate) use stack::Stack;

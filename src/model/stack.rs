@@ -7,7 +7,7 @@ use super::embedding::Embedding;
 use super::layers::{
     Angles, Block, Convolution, DistanceVectors, Distances, Linear, Memory, Norm, PositionBias, Positions, Rotary, Seen,
 };
-use super::masks::{Masks, hidden_memory};
+use super::masks::{self, Masks};
 use super::tokens::Tokens;
 use super::weights::Weights;
 use crate::trace::{Site, Watcher};
@@ -135,7 +135,9 @@ impl Stack {
             distances.map(|distances| distances.vectors(tokens.len() as i64, options)).collect::<Result<_>>()?;
         let other_segment = self.other_segment(tokens)?;
         let masks = Masks::new(tokens, self.sees, &self.windows, self.device)?;
-        let hidden = source.map(|source| hidden_memory(tokens.len(), source.tokens, self.device)).transpose()?;
+        let hidden = source
+            .map(|source| masks::Visible::in_memory(tokens.len(), source.tokens).hidden(self.device))
+            .transpose()?;
         let memory = source.zip(hidden.as_ref()).map(|(source, hidden)| Memory { output: &source.output, hidden });
         for layer in 0..self.windows.len() {
             let seen = Positions {
