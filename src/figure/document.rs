@@ -14,6 +14,7 @@ fn scripts(view: &str) -> &'static [&'static str] {
         "flow-graph" => &[include_str!("assets/flow_graph.js")],
         "head" => &[INFLATE, ATTENTION],
         "model" => &[INFLATE, ATTENTION],
+        "neuron" => &[INFLATE, ATTENTION, include_str!("assets/neuron_view.js")],
         _ => &[include_str!("assets/heat_map.js")],
     }
 }
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn no_script_has_a_text_of_several_lines() {
-        for view in ["flow-graph", "head", "model", "heat-map"] {
+        for view in ["flow-graph", "head", "model", "neuron", "heat-map"] {
             for script in scripts(view).iter().chain([&RUNTIME]) {
                 for line in script.lines().filter(|line| !line.trim_start().starts_with("//")) {
                     assert_eq!(line.matches('`').count() % 2, 0, "{line}");

@@ -188,13 +188,22 @@
         const key = `floats ${chunk}`;
         const held = kept.get(key);
         if (held) return held;
-        const bytes = unpack(chunk);
-        const count = bytes.length >> 2;
-        const words = new Uint32Array(count);
-        for (let at = 0; at < count; at++) {
-          words[at] = bytes[at] | (bytes[at + count] << 8) | (bytes[at + 2 * count] << 16) | (bytes[at + 3 * count] << 24);
+        return keepFloats(key, unpack(chunk));
+      },
+
+      /** The same as `prefetch`, for chunks of floats. */
+      async prefetchFloats(chunks) {
+        if (!globalThis.DecompressionStream) return;
+        for (const chunk of chunks) {
+          const key = `floats ${chunk}`;
+          if (!packed[chunk] || kept.has(key)) continue;
+          try {
+            const bytes = await inflateAside(fromBase64(textOf(chunk)));
+            if (!kept.has(key) && kept.fits(bytes.length)) keepFloats(key, bytes);
+          } catch {
+            return;
+          }
         }
-        return kept.put(key, new Float32Array(words.buffer), 4 * count);
       },
 
       numbers: (block, layer, head) => numbers(book.block(block), layer, head),
@@ -215,6 +224,15 @@
         throw new Error(`chunk ${chunk} of this page has ${bytes.length} bytes, not ${size}: was the output cut off?`);
       }
       return bytes;
+    }
+
+    function keepFloats(key, bytes) {
+      const count = bytes.length >> 2;
+      const words = new Uint32Array(count);
+      for (let at = 0; at < count; at++) {
+        words[at] = bytes[at] | (bytes[at + count] << 8) | (bytes[at + 2 * count] << 16) | (bytes[at + 3 * count] << 24);
+      }
+      return kept.put(key, new Float32Array(words.buffer), 4 * count);
     }
 
     function keepLayer(key, source, entry, bytes) {
