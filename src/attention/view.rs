@@ -227,6 +227,9 @@ impl Options {
             let layers = attention.blocks.iter().flat_map(|block| &block.layers);
             layers.flat_map(of).collect::<BTreeSet<_>>().into_iter().collect()
         };
+        if self.layers.as_ref().is_some_and(Vec::is_empty) || self.heads.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Error::Attention("the list of layers or heads is empty; leave it out for all".to_owned()));
+        }
         missing("layer", self.layers.as_deref().unwrap_or_default(), &numbers(all, |layer| vec![layer.number]))?;
         let first = &self.first;
         if let Some(name) = &first.block {
@@ -256,6 +259,9 @@ impl Layer {
             })
         };
         let places: Vec<usize> = wanted.iter().map(place).collect::<Result<_>>()?;
+        if places.is_empty() {
+            return Err(Error::Attention("the list of heads is empty; leave it out for all".to_owned()));
+        }
         let index: Vec<i64> = places.iter().map(|&place| place as i64).collect();
         let pick = |tensor: &tch::Tensor| -> Result<tch::Tensor> {
             Ok(tensor.f_index_select(0, &tch::Tensor::f_from_slice(&index)?)?)

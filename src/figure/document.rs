@@ -13,7 +13,7 @@ fn scripts(view: &str) -> &'static [&'static str] {
     match view {
         "flow-graph" => &[include_str!("assets/flow_graph.js")],
         "head" => &[INFLATE, ATTENTION],
-        "model" => &[INFLATE, ATTENTION],
+        "model" => &[INFLATE, ATTENTION, include_str!("assets/model_view.js")],
         "neuron" => &[INFLATE, ATTENTION, include_str!("assets/neuron_view.js")],
         _ => &[include_str!("assets/heat_map.js")],
     }

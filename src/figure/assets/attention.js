@@ -467,7 +467,7 @@
       redraw() {
         made.style.height = `${height}px`;
         // A view in a closed output has no width; it draws when it gets one.
-        if (width <= 0) return;
+        if (!(width > 0)) return;
         made.style.width = `${width}px`;
         const coarse = Math.min(SIDE / width, SIDE / height, Math.sqrt(AREA / (width * height)));
         const ratio = Math.min(devicePixelRatio || 1, coarse);
