@@ -20,6 +20,7 @@ use crate::{Array, Error, Result};
 
 pub use given::Matrices;
 pub use neuron::NeuronView;
+pub(crate) use neuron::{Form, Neurons};
 pub use view::{AttentionView, HeadLines, HeadMaps, HeadView, ModelView, View};
 
 /// Attention weights with the tokens that they belong to; in its blocks, an encoder-decoder's three or one.

@@ -64,6 +64,9 @@ class Families(BrowserTest):
     def test_model_views(self):
         self.check("model")
 
+    def test_neuron_views(self):
+        self.check("neuron")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -33,6 +33,7 @@ fn writes_views_of_every_family() {
         let save = |figure: Figure, view: &str| figure.save(pages.join(format!("{name}.{view}.html"))).unwrap();
         save(trace.head_view().build().unwrap(), "head");
         save(trace.model_view().build().unwrap(), "model");
+        save(trace.neuron_view().build().unwrap(), "neuron");
         names.push(name);
     }
     fs::write(pages.join("names.json"), serde_json::to_string(&names).unwrap()).unwrap();

@@ -12,7 +12,9 @@ use crate::model::architecture::{Attention as Plan, Pairing, PositionBias, Sees}
 use crate::trace::Part;
 use crate::{Error, Result, Site, Trace};
 
-pub(crate) use bias::{Bias, Form};
+use bias::Bias;
+
+pub(crate) use bias::Form;
 pub use view::NeuronView;
 
 /// How the heads of one layer come to their weights: the softmax, over the keys that a query sees, of

@@ -25,7 +25,7 @@
 
   function biasAt({ bias, T, S }, head, i, j) {
     if (!bias) return 0;
-    if (bias.kind === "key") return bias.values[head * S + j];
+    if (bias.kind === "place") return bias.values[head * S + j] - bias.values[head * S + i];
     if (bias.kind === "distance") return bias.values[head * (T + S - 1) + j - i + T - 1];
     return bias.values[(head * T + i) * S + j];
   }

@@ -2,6 +2,8 @@
 
 mod head_svg;
 mod model_svg;
+mod neuron;
+mod neuron_svg;
 mod pack;
 
 use std::path::Path;

@@ -1,0 +1,259 @@
+//! The figure of a neuron view: queries and keys as floats, from which the script computes every weight.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::pack::Chunks;
+use super::{Opened, escape, first_block, merge, neuron_svg, show, sides};
+use crate::array::Numbers;
+use crate::attention::{Attention, Form, Layer, NeuronView, Neurons, list};
+use crate::figure::Figure;
+use crate::model::architecture::Pairing;
+use crate::{DType, Error, Result};
+
+/// Megabytes of floats that a page takes by itself.
+const USUAL_MB: usize = 8;
+/// Megabytes that it takes when they are asked for: more would take browsers too long.
+const MOST_MB: usize = 200;
+/// From this error on the caption says where it comes from.
+const NOTABLE: f64 = 1e-4;
+
+impl NeuronView<'_> {
+    /// Draws the view.
+    ///
+    /// # Errors
+    /// When the run did not keep queries, keys, values and patterns, a layer, head, token or block that was named is
+    /// not there, or the text is too long for a page.
+    pub fn build(&self) -> Result<Figure> {
+        let attention = self.chosen()?;
+        let opened = opened(self, &attention)?;
+        let page = Page::of(self, &attention, &opened)?;
+        let row = row(&opened, &page.opened)?;
+        let data = json!({
+            "model": escape::model_name(&attention.model),
+            "run": format!("{:016x}", attention.run),
+            "first": {
+                "block": opened.block.name, "layer": opened.layer, "heads": null, "head": opened.head,
+                "token": opened.token,
+            },
+            "blocks": page.describe(&attention),
+        });
+        let mut json = data.clone();
+        json["row"] = row;
+        let blocks = json["blocks"].as_array_mut().into_iter().flatten();
+        for layer in blocks.flat_map(|block| block["layers"].as_array_mut().into_iter().flatten()) {
+            let layer = layer.as_object_mut().into_iter();
+            layer.for_each(|layer| layer.retain(|name, _| !CHUNKS.contains(&name.as_str())));
+        }
+        Ok(Figure {
+            view: "neuron",
+            title: match attention.model.as_str() {
+                "" => "Neuron view".to_owned(),
+                model => format!("Neuron view of {}", escape::model_name(model)),
+            },
+            caption: caption(self, &attention, &page),
+            panels: vec![neuron_svg::picture(&opened, &page.opened)?],
+            legend: Vec::new(),
+            data,
+            packed: page.chunks.0.into(),
+            plotly: None,
+            json,
+        })
+    }
+
+    /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture of the
+    /// view as it opens) or `.json` (tokens, what each layer computes, and the numbers of the row that is opened).
+    ///
+    /// # Errors
+    /// As [`build`](Self::build); for another ending, or when the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.build()?.save(path)
+    }
+
+    /// Shows the view in an evcxr notebook, or says why it cannot; the kernel calls this for a cell's last expression.
+    pub fn evcxr_display(&self) {
+        show(self.build());
+    }
+}
+
+/// What of a layer is not for a reader: where its numbers lie in a page.
+const CHUNKS: [&str; 5] = ["query", "key", "bias", "valueNorms", "writtenNorms"];
+
+/// What is shown first, with every choice made: the first head, and the last token that is text, since in a causal
+/// model it sees all others.
+fn opened<'a>(view: &NeuronView<'_>, attention: &'a Attention) -> Result<Opened<'a>> {
+    let first = &view.options.first;
+    let block = match &first.block {
+        Some(name) => attention.block(name)?,
+        None => first_block(attention, first.layer)?,
+    };
+    let layer = match first.layer {
+        Some(number) => block.layer(number)?,
+        None => block.layers.first().ok_or_else(|| Error::Attention("there is nothing to show".to_owned()))?,
+    };
+    let head = match first.head {
+        Some(head) if !layer.heads.contains(&head) => {
+            let there = list(&layer.heads);
+            return Err(Error::Attention(format!("layer {} shows no head {head}; it shows {there}", layer.number)));
+        }
+        head => head.or(layer.heads.first().copied()),
+    };
+    let count = block.queries.len();
+    if let Some(token) = first.token.filter(|&token| token >= count) {
+        let name = &block.name;
+        return Err(Error::Attention(format!("block {name} has no token {token}; it has {count}, counted from 0")));
+    }
+    let text = block.queries.iter().rposition(|token| !token.special);
+    let token = first.token.or(text).unwrap_or(count.saturating_sub(1));
+    Ok(Opened { block, layer: layer.number, heads: None, head, token: Some(token) })
+}
+
+/// The layers that are in a page.
+struct Page {
+    chunks: Chunks,
+    /// Of each block the places of its layers in order, and what the script must know of each.
+    layers: Vec<Vec<(usize, Value)>>,
+    /// The layer that is shown first.
+    opened: Neurons,
+    error: f64,
+    /// Whether there was no room for all.
+    cut: bool,
+}
+
+impl Page {
+    /// The layers that were asked for; unless told, as many round the first one as fit.
+    fn of(view: &NeuronView<'_>, attention: &Attention, opened: &Opened) -> Result<Page> {
+        let mut chunks = Chunks::default();
+        let mut layers = vec![Vec::new(); attention.blocks.len()];
+        let (mut shown, mut error, mut bytes, mut cut) = (None, 0f64, 0, false);
+        for (away, block_place, place) in outwards(attention, opened.layer) {
+            let block = &attention.blocks[block_place];
+            let layer = &block.layers[place];
+            let neurons = Neurons::of(view.trace, block, layer)?;
+            bytes += neurons.bytes();
+            if away > 0 && view.options.layers.is_none() && bytes > USUAL_MB * 1_000_000 {
+                cut = true;
+                break;
+            }
+            if bytes > MOST_MB * 1_000_000 {
+                return Err(Error::Attention(format!(
+                    "the numbers of these layers take more than the {MOST_MB} MB that a page holds; choose fewer with \
+                     layers([..]) or heads([..]), or shorten the text"
+                )));
+            }
+            error = if neurons.error.is_nan() { neurons.error } else { error.max(neurons.error) };
+            layers[block_place].push((place, describe(layer, &neurons, &mut chunks)?));
+            if block.name == opened.block.name && layer.number == opened.layer {
+                shown = Some(neurons);
+            }
+        }
+        layers.iter_mut().for_each(|layers| layers.sort_by_key(|(place, _)| *place));
+        let opened = shown.ok_or_else(|| Error::Attention("there is nothing to show".to_owned()))?;
+        Ok(Page { chunks, layers, opened, error, cut })
+    }
+
+    fn describe(&self, attention: &Attention) -> Vec<Value> {
+        let described = attention.blocks.iter().zip(&self.layers).map(|(block, layers)| {
+            let mut described = json!({ "name": block.name });
+            merge(&mut described, sides(block));
+            described["layers"] = layers.iter().map(|(_, layer)| layer.clone()).collect();
+            described
+        });
+        described.collect()
+    }
+}
+
+/// The layers of all blocks, those nearest to `first` first: how far away, which block, and the place in it.
+fn outwards(attention: &Attention, first: usize) -> Vec<(usize, usize, usize)> {
+    let mut all = Vec::new();
+    for (place, block) in attention.blocks.iter().enumerate() {
+        let layers = 0..block.layers.len();
+        let middle = layers.clone().min_by_key(|&layer| block.layers[layer].number.abs_diff(first)).unwrap_or(0);
+        all.extend(layers.map(|layer| (layer.abs_diff(middle), place, layer)));
+    }
+    all.sort_unstable();
+    all
+}
+
+/// A layer for the script.
+fn describe(layer: &Layer, neurons: &Neurons, chunks: &mut Chunks) -> Result<Value> {
+    let mut floats = |tensor: &tch::Tensor| -> Result<usize> { Ok(chunks.floats(Numbers::of(tensor)?.data())) };
+    let bias = match &neurons.bias {
+        Some(bias) => {
+            let kind = match bias.form {
+                Form::Distance => "distance",
+                Form::Place => "place",
+                Form::Full => "full",
+            };
+            json!({ "kind": kind, "chunk": floats(&bias.values)? })
+        }
+        None => Value::Null,
+    };
+    let rotary = neurons.rotation.as_ref().map(|rotation| {
+        let pairing = match rotation.pairing {
+            Pairing::Halves => "halves",
+            Pairing::Neighbours => "neighbours",
+        };
+        json!({ "pairing": pairing, "frequencies": rotation.frequencies, "magnitude": rotation.magnitude })
+    });
+    let visible = &neurons.visible;
+    let padded = visible.padded.iter().enumerate().filter(|(_, padded)| **padded);
+    Ok(json!({
+        "layer": layer.number, "heads": layer.heads, "keyOf": neurons.key_of, "keyHeads": neurons.key_heads,
+        "width": neurons.query.size().last(), "scale": neurons.scale, "cap": neurons.soft_cap,
+        "query": floats(&neurons.query)?, "key": floats(&neurons.key)?,
+        "rotary": rotary, "normed": neurons.normed, "bias": bias, "biasName": neurons.bias_name,
+        "mask": {
+            "from": visible.ranges.iter().map(|range| range.start).collect::<Vec<_>>(),
+            "to": visible.ranges.iter().map(|range| range.end).collect::<Vec<_>>(),
+            "padded": padded.map(|(key, _)| key).collect::<Vec<_>>(),
+        },
+        "valueNorms": floats(&neurons.value_lengths)?, "writtenNorms": floats(&neurons.written_lengths)?,
+        "error": neurons.error,
+    }))
+}
+
+/// The numbers of the row that is opened.
+fn row(opened: &Opened, neurons: &Neurons) -> Result<Value> {
+    let (Some(head), Some(token)) = (opened.head, opened.token) else { return Ok(Value::Null) };
+    let place = opened.block.layer(opened.layer)?.heads.iter().position(|&number| number == head).unwrap_or_default();
+    let numbers = |tensor: tch::Tensor| -> Result<Vec<f32>> { Ok(Numbers::of(&tensor)?.data().to_vec()) };
+    let of_head = |tensor: &tch::Tensor, place: usize| tensor.f_get(place as i64);
+    Ok(json!({
+        "block": opened.block.name, "layer": opened.layer, "head": head, "token": token,
+        "query": numbers(of_head(&neurons.query, place)?.f_get(token as i64)?)?,
+        "weights": numbers(neurons.pattern(place)?.f_get(token as i64)?)?,
+        "valueNorms": numbers(of_head(&neurons.value_lengths, place)?)?,
+        "writtenNorms": numbers(of_head(&neurons.written_lengths, place)?)?,
+    }))
+}
+
+fn caption(view: &NeuronView<'_>, attention: &Attention, page: &Page) -> String {
+    let mut text = format!(
+        "How the query of a token meets every key: products number by number, their sum, and what scale, positions and \
+         mask make of it; the softmax of that is the weight. The page computes it from the run's own numbers and comes \
+         within {:.0e} of the run's weights. ",
+        page.error
+    );
+    if page.error.is_nan() || page.error > NOTABLE {
+        text.push_str(match view.trace.model().dtype() {
+            DType::F32 => "That is more than rounding: attention was changed in this run. ",
+            _ => "The run rounded every step to 16 bits. ",
+        });
+    }
+    text.push_str("Attention says where a head looks, not why the model answers as it does. ");
+    if page.cut {
+        let kept = attention.blocks.iter().zip(&page.layers).map(|(block, layers)| {
+            let numbers: Vec<usize> = layers.iter().map(|&(place, _)| block.layers[place].number).collect();
+            let kept = format!("{} of {}", list(&numbers), list(&block.layers()));
+            if attention.blocks.len() == 1 { kept } else { format!("{kept} ({})", block.name) }
+        });
+        text.push_str(&format!(
+            "Only layers {} are in this page, as many as {USUAL_MB} MB of numbers hold; layer(..) and layers([..]) \
+             bring others.",
+            kept.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    text.trim_end().to_owned()
+}
