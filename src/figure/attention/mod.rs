@@ -107,10 +107,7 @@ fn draw<K: View>(mut attention: Attention, view: &AttentionView<'_, K>, name: &'
         },
         "blocks": blocks,
     });
-    let mut json = data.clone();
-    if let Some(blocks) = json["blocks"].as_array_mut() {
-        blocks.iter_mut().for_each(|block| strip(block, &["levels", "scale", "causal", "error", "pool"]));
-    }
+    let json = without_packing(data.clone());
     Ok(Figure {
         view: name,
         title: title(&attention, lines),
@@ -124,12 +121,18 @@ fn draw<K: View>(mut attention: Attention, view: &AttentionView<'_, K>, name: &'
     })
 }
 
-fn strip(block: &mut Value, names: &[&str]) {
-    if let Some(block) = block.as_object_mut() {
-        names.iter().for_each(|name| {
-            block.remove(*name);
-        });
+/// A view's data as a reader wants them: without what only the scripts need.
+fn without_packing(mut data: Value) -> Value {
+    let strip = |value: &mut Value, names: &[&str]| {
+        if let Some(object) = value.as_object_mut() {
+            names.iter().for_each(|name| drop(object.remove(*name)));
+        }
+    };
+    for block in data["blocks"].as_array_mut().into_iter().flatten() {
+        strip(block, &["levels", "scale", "causal", "error", "pool"]);
+        block["layers"].as_array_mut().into_iter().flatten().for_each(|layer| strip(layer, &["chunk"]));
     }
+    data
 }
 
 /// The first block that has the layer.
