@@ -104,6 +104,13 @@
     return `weight = softmax(${cap ? `${plain(cap)}·tanh((${scores})/${plain(cap)})` : scores})`;
   }
 
+  /** How far all this is from the model's own weights; null where those are not numbers. */
+  function equals(error) {
+    if (error === null) return "the model's own weights are not numbers";
+    const size = error.toExponential(0);
+    return error > 1e-4 ? `differs from the model's weights by up to ${size}` : `equals the model's row within ${size}`;
+  }
+
   /** "Head 7 reads key head 2, shared by heads 6 to 8."; "" where every head has its own. */
   function sharing({ heads, keyOf, keyHeads }, head) {
     const same = heads.filter((_, at) => keyOf[at] === keyOf[head]);
@@ -118,7 +125,7 @@
 
   // ---- The picture: queries at the left, lines by weight, keys with their numbers at the right ----
 
-  const [ROW, TOP, TALLEST, PLACE, GAP] = [22, 40, 640, 26, 56];
+  const [ROW, TOP, TALLEST, PLACE] = [22, 40, 640, 30];
   const REASONS = { later: "the token comes later", "too far": "outside the window", padding: "padding" };
   const within = (low, value, high) => Math.max(low, Math.min(value, high));
   const upTo = (count) => Array.from({ length: count }, (_, at) => at);
@@ -135,13 +142,13 @@
     const turned = scale !== 1 || more;
     const how = cap ? `cap ±${plain(cap)}` : bias ? "sum" : `× ${plain(scale)}`;
     return [
-      ["dot", "q · k", turned ? "sum of q × k" : "the logit", 80, "What q × k adds up to over all dimensions."],
-      scale !== 1 && more && ["scaled", "scaled", `× ${plain(scale)}`, 60, "So that wide heads do not get larger scores."],
-      bias && ["bias", "bias", biasName || "added", 72, "What this head adds for the two positions."],
-      turned && ["logit", "logit", how, 70, "What goes into the softmax; struck out where the query must not look."],
-      ["weight", "weight", "softmax", 122, "The key's part of the attention. The longest bar is the largest of the row."],
-      valueNorms && ["value", "|v|", "value", 52, "The length of the key token's value vector."],
-      writtenNorms && ["writes", "writes", "weight × |v W_O|", 118, "How much of this key the head brings to the stream."],
+      ["dot", "q · k", turned ? "sum" : "the logit", 64, "What q × k adds up to over all dimensions."],
+      scale !== 1 && more && ["scaled", "scaled", `× ${plain(scale)}`, 56, "So that wide heads do not get larger scores."],
+      bias && ["bias", "bias", biasName || "added", 62, "What this head adds for the two positions."],
+      turned && ["logit", "logit", how, 58, "What goes into the softmax; struck out where the query must not look."],
+      ["weight", "weight", "softmax", 84, "The key's part of the attention. The longest bar is the largest of the row."],
+      valueNorms && ["value", "|v|", "value", 46, "The length of the key token's value vector."],
+      writtenNorms && ["writes", "writes", "to stream", 86, "Weight × |v W_O|: how much of this key the head brings to the stream."],
     ].filter(Boolean).map(([part, title, note, width, about]) => ({ part, title, note, width, about }));
   }
 
@@ -192,20 +199,27 @@
       return (chosen = { i, all, q, order, dimensions, scale });
     }
 
-    const wide = () => columns.reduce((sum, { width }) => sum + width, 0);
+    /** The least width that shows all: below it the picture scrolls. */
+    const least = () => (now.expanded ? columns.reduce((sum, { width }) => sum + width, 0) + 2 * PLACE + 352 : 460);
 
     /** Where things lie: widths first, then places from left to right. */
     function layOut(width) {
-      const rest = width - 2 * PLACE - (now.expanded ? wide() + GAP + 50 : 140);
-      const name = within(70, rest * (now.expanded ? 0.16 : 0.25), 140);
-      const bars = within(64, Math.floor((rest - 2 * name) / 3), 256);
+      const spare = Math.max(0, width - least());
+      const name = Math.min(140, 58 + 0.1 * spare);
+      const gauges = columns.filter(({ part }) => part === "weight" || part === "writes").length;
+      const wider = Math.min(30, 0.1 * spare);
+      const gap = now.expanded ? 36 + Math.min(24, 0.06 * spare) : Math.min(320, 80 + spare);
+      const bars = Math.min(256, Math.floor(56 + (spare - 2 * (name - 58) - gauges * wider - gap + 36) / 3));
       const q = PLACE + name + 4;
       const end = now.expanded ? q + bars : q - 4;
-      const keys = end + (now.expanded ? GAP : within(80, rest - 2 * name, 320));
+      const keys = end + gap;
       const k = keys + q;
       const product = k + bars + 12;
-      let x = product + bars + 8;
-      const placed = columns.map((column) => ({ ...column, x, right: (x += column.width) - 6 }));
+      let x = product + bars + 4;
+      const placed = columns.map(({ width: own, ...column }) => {
+        const full = own + (column.part === "weight" || column.part === "writes" ? wider : 0);
+        return { ...column, width: full, x, right: (x += full) - 6 };
+      });
       return { name, bars, q, end, keys, k, product, columns: placed, last: now.expanded ? x + 8 : k + 130 };
     }
 
@@ -324,10 +338,10 @@
     /** One query, and how each of its weights comes about. */
     function drawOne() {
       const { all, i, q, order } = chosen;
-      const note = it.rotary ? `${now.before ? "before" : "after"} rotation` : `${it.width} numbers`;
-      heading(lay.q, lay.bars, "query q", note);
-      heading(lay.k, lay.bars, "key k", note);
-      heading(lay.product, lay.bars, "q × k", now.sorted ? "largest first" : "one by one");
+      const note = `${it.width} ${it.rotary ? (now.before ? "unturned" : "turned") : "wide"}`;
+      heading(lay.q, lay.bars, "query", note);
+      heading(lay.k, lay.bars, "key", note);
+      heading(lay.product, lay.bars, "q × k", now.sorted ? "sorted" : "one by one");
       for (const column of lay.columns) heading(column.right, column.width - 4, column.title, column.note, "right");
       clip(lay.keys, lay.last, () => {
         const seen = inSight(keyPane, order.length).map((line) => [order[line], yOf(keyPane, line)]);
@@ -340,8 +354,8 @@
         for (const [j, y] of seen) faintly(all.hidden[j] ? 0.5 : 1, () => keyRow(all, j, y));
       });
       lines(() => order.forEach((j, line) => {
-        const weight = all.weight[j];
-        if (weight > 0.004) curve(heldY(), yOf(keyPane, line), 0.08 + 0.9 * Math.sqrt(weight));
+        const part = all.weight[j] / all.most.weight;
+        if (part > 0.01) curve(heldY(), yOf(keyPane, line), 0.05 + 0.9 * Math.sqrt(part));
       }));
       clip(0, lay.end + 2, () => {
         const { queries, T } = now.block;
@@ -599,8 +613,7 @@
       turn.setAttribute("aria-pressed", now.before);
 
       const height = Math.min(TALLEST, TOP + Math.max(T, S) * ROW + 4);
-      const least = expanded ? wide() + 2 * (PLACE + 70) + GAP + 3 * 64 + 50 : 460;
-      Object.assign(stage.style, { height: `${height}px`, minWidth: `${least}px` });
+      Object.assign(stage.style, { height: `${height}px`, minWidth: `${least()}px` });
       queryPane.inner.style.height = `${T * ROW}px`;
       keyPane.inner.style.height = `${S * ROW}px`;
       reveal(queryPane, now.token);
@@ -613,7 +626,7 @@
         it.normed && "Queries and keys went through norms of their own.",
         it.rotary && !now.before && "Queries and keys are shown after rotation, as they meet.",
         now.before && "Shown before rotation: q × k does not add up to the model's q · k.",
-        sharing(it, head), `Computed in this page; equals the model's row within ${Number(it.error).toExponential(0)}.`,
+        sharing(it, head), `Computed in this page; ${equals(it.error)}.`,
       ].filter(Boolean).join(" ");
       const words = `${blocks.length > 1 ? `${block.label}, l` : "L"}ayer ${layer}, head ${now.head}: `;
       const keys = "queries, keys, weights. Arrow keys choose token and head, page keys the layer.";
