@@ -148,7 +148,7 @@
       turned && ["logit", "logit", how, 58, "What goes into the softmax; struck out where the query must not look."],
       ["weight", "weight", "softmax", 84, "The key's part of the attention. The longest bar is the largest of the row."],
       valueNorms && ["value", "|v|", "value", 46, "The length of the key token's value vector."],
-      writtenNorms && ["writes", "writes", "to stream", 86, "Weight × |v W_O|: how much of this key the head brings to the stream."],
+      writtenNorms && ["writes", "writes", "to stream", 86, "Weight × |v W_O|: what this key brings to the stream."],
     ].filter(Boolean).map(([part, title, note, width, about]) => ({ part, title, note, width, about }));
   }
 
@@ -341,7 +341,7 @@
       const note = `${it.width} ${it.rotary ? (now.before ? "unturned" : "turned") : "wide"}`;
       heading(lay.q, lay.bars, "query", note);
       heading(lay.k, lay.bars, "key", note);
-      heading(lay.product, lay.bars, "q × k", now.sorted ? "sorted" : "one by one");
+      heading(lay.product, lay.bars, "q × k", now.sorted ? "sorted" : "in order");
       for (const column of lay.columns) heading(column.right, column.width - 4, column.title, column.note, "right");
       clip(lay.keys, lay.last, () => {
         const seen = inSight(keyPane, order.length).map((line) => [order[line], yOf(keyPane, line)]);
