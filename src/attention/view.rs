@@ -177,6 +177,9 @@ impl<'a, K: View> AttentionView<'a, K> {
 impl Options {
     /// The layers and heads that were asked for, if all that was named is there.
     pub(super) fn choose(&self, attention: &Attention) -> Result<Attention> {
+        if [&self.layers, &self.heads].into_iter().flatten().any(Vec::is_empty) {
+            return Err(Error::Attention("the list of layers or heads is empty; leave it out for all".to_owned()));
+        }
         let mut chosen = Attention { model: attention.model.clone(), blocks: Vec::new(), run: attention.run };
         for block in &attention.blocks {
             let block = self.cut(block)?;
