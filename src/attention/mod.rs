@@ -7,6 +7,7 @@
 
 mod files;
 mod given;
+mod measure;
 mod neuron;
 mod of_trace;
 mod view;
@@ -19,6 +20,8 @@ use tch::Tensor;
 use crate::{Array, Error, Result};
 
 pub use given::Matrices;
+pub(crate) use measure::measures;
+pub use measure::{HeadScore, HeadScores, Measure};
 pub use neuron::NeuronView;
 pub(crate) use neuron::{Form, Neurons};
 pub use view::{AttentionView, HeadLines, HeadMaps, HeadView, ModelView, View};

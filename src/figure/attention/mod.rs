@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::legend::Keys;
 use super::{Figure, Panel, escape, theme};
-use crate::attention::{Attention, AttentionView, Block, HeadLines, Token, View, list};
+use crate::attention::{Attention, AttentionView, Block, HeadLines, Token, View, list, measures};
 use crate::{Error, Result};
 use pack::{Chunks, Rounding};
 
@@ -148,7 +148,7 @@ fn describe(block: &Block, rounding: &Rounding, chunks: &mut Chunks) -> Result<V
     merge(&mut described, sides(block));
     merge(&mut described, rounding.describe());
     described["layers"] = Value::from(pack::layers(block, rounding, chunks)?);
-    described["measures"] = json!([]);
+    described["measures"] = measures(block)?;
     Ok(described)
 }
 

@@ -1,0 +1,532 @@
+//! What a head does, in one number: how spread its attention is, how far it looks, and what share goes to places of
+//! one kind.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+use tch::{Device, Kind as Number, Tensor};
+
+use super::{Attention, Block, Kind, Layer, Token};
+use crate::array::Numbers;
+use crate::{Error, Result};
+
+/// What a head is measured by.
+///
+/// Each is a mean over queries. A share is that of a query's attention that goes to one kind of place, from 0 to 1,
+/// and its mean is over the queries that have such a place among the keys that they can see: a head that always looks
+/// at the token before has [`Previous`](Measure::Previous) 1, although the first token has none before it. Special
+/// tokens are never the same token as another: padding would count for all else.
+///
+/// [`Induction`](Measure::Induction) is the prefix matching score of Olsson et al. 2022 (arXiv 2209.11895), taken on
+/// the text at hand in place of repeated random tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Measure {
+    /// How spread a query's attention is: −Σ p log2 p, in bits. 0 where all goes to one token.
+    Entropy,
+    /// How far away the keys are, weighted by attention: Σ p |i − j|, in tokens.
+    Distance,
+    /// The share on the token before.
+    Previous,
+    /// The share on the token after.
+    Next,
+    /// The share on the query itself.
+    Itself,
+    /// The share on the first position, of the queries after it.
+    First,
+    /// The share on other tokens of the same text.
+    SameToken,
+    /// The share on special tokens, such as `[SEP]`, behind the first position: that one is [`First`](Measure::First).
+    Separator,
+    /// The share on tokens that followed an earlier occurrence of the query's token.
+    Induction,
+}
+
+impl Measure {
+    /// All of them.
+    pub const ALL: [Measure; 9] = [
+        Measure::Entropy,
+        Measure::Distance,
+        Measure::Previous,
+        Measure::Next,
+        Measure::Itself,
+        Measure::First,
+        Measure::SameToken,
+        Measure::Separator,
+        Measure::Induction,
+    ];
+
+    /// Its name, e.g. `same-token`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Measure::Entropy => "entropy",
+            Measure::Distance => "distance",
+            Measure::Previous => "previous",
+            Measure::Next => "next",
+            Measure::Itself => "itself",
+            Measure::First => "first",
+            Measure::SameToken => "same-token",
+            Measure::Separator => "separator",
+            Measure::Induction => "induction",
+        }
+    }
+
+    /// Its name as a title, e.g. `Same token`.
+    pub fn title(self) -> &'static str {
+        match self {
+            Measure::Entropy => "Entropy",
+            Measure::Distance => "Distance",
+            Measure::Previous => "Previous token",
+            Measure::Next => "Next token",
+            Measure::Itself => "Itself",
+            Measure::First => "First position",
+            Measure::SameToken => "Same token",
+            Measure::Separator => "Separator",
+            Measure::Induction => "Induction",
+        }
+    }
+
+    /// What its numbers are shown in; shares are shown in percent.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Measure::Entropy => "bits",
+            Measure::Distance => "tokens",
+            _ => "%",
+        }
+    }
+
+    /// What it says, in one sentence.
+    pub fn about(self) -> &'static str {
+        match self {
+            Measure::Entropy => "How spread the attention of a token is: 0 bits where all of it goes to one token.",
+            Measure::Distance => "How far away the tokens are that a token attends to, weighted by attention.",
+            Measure::Previous => "The share of attention on the token before.",
+            Measure::Next => "The share of attention on the token after.",
+            Measure::Itself => "The share of attention that a token pays to itself.",
+            Measure::First => {
+                "The share of attention on the first position, where heads with nothing to do often look."
+            }
+            Measure::SameToken => "The share of attention on other occurrences of the same token.",
+            Measure::Separator => "The share of attention on special tokens other than the first position.",
+            Measure::Induction => "The share of attention on what followed an earlier occurrence of the same token.",
+        }
+    }
+
+    /// Whether it is a part of all attention, from 0 to 1.
+    fn is_share(self) -> bool {
+        !matches!(self, Measure::Entropy | Measure::Distance)
+    }
+
+    /// Its numbers as they are shown, in its unit.
+    fn scale(self) -> f32 {
+        if self.is_share() { 100.0 } else { 1.0 }
+    }
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Measure {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Measure> {
+        Measure::ALL.into_iter().find(|measure| measure.name() == name).ok_or_else(|| {
+            Error::Attention(format!("there is no measure {name:?}; there are: {}", names(&Measure::ALL)))
+        })
+    }
+}
+
+fn names(measures: &[Measure]) -> String {
+    measures.iter().map(|measure| measure.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// A head with what it was measured to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeadScore {
+    /// The name of its block.
+    pub block: String,
+    /// Its layer's number.
+    pub layer: usize,
+    /// Its number.
+    pub head: usize,
+    /// Bits, tokens, or a share from 0 to 1.
+    pub value: f32,
+}
+
+/// Heads in the order of a measure, the largest first; prints as a table.
+#[derive(Clone, PartialEq)]
+pub struct HeadScores {
+    /// What they are measured by.
+    pub measure: Measure,
+    /// The heads.
+    pub heads: Vec<HeadScore>,
+}
+
+impl Deref for HeadScores {
+    type Target = [HeadScore];
+
+    fn deref(&self) -> &[HeadScore] {
+        &self.heads
+    }
+}
+
+impl fmt::Display for HeadScores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.measure.title(), self.measure.about())?;
+        let one_block = self.heads.iter().all(|head| head.block == self.heads[0].block);
+        let wide = self.heads.iter().map(|head| head.block.chars().count()).max().unwrap_or_default();
+        for HeadScore { block, layer, head, value } in &self.heads {
+            f.write_str("\n  ")?;
+            if !one_block {
+                write!(f, "{block:wide$}  ")?;
+            }
+            let value = value * self.measure.scale();
+            write!(f, "layer {layer:>2}  head {head:>2}  {value:>7.2} {}", self.measure.unit())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for HeadScores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Attention {
+    /// The `count` heads of all blocks with the largest values of a measure, largest first: a search for heads that
+    /// attend, say, to the previous token.
+    ///
+    /// ```
+    /// # fn main() -> flowlens::Result<()> {
+    /// use flowlens::attention::{Attention, Measure};
+    ///
+    /// // Head 1 looks at the token before.
+    /// let weights = flowlens::ndarray::array![[[1.0f32, 0.0], [0.5, 0.5]], [[1.0, 0.0], [0.9, 0.1]]];
+    /// let found = Attention::new(["to", "be"], [weights])?.find(Measure::Previous, 1)?;
+    /// assert_eq!((found[0].head, found[0].value), (1, 0.9));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When no block can be measured so: see [`Block::measures`].
+    pub fn find(&self, measure: Measure, count: usize) -> Result<HeadScores> {
+        let mut heads = Vec::new();
+        for block in &self.blocks {
+            let Some((_, values)) = block.measured(&[measure])?.pop() else { continue };
+            for (layer, values) in block.layers.iter().zip(values) {
+                let score = |(&head, value)| HeadScore { block: block.name.clone(), layer: layer.number, head, value };
+                heads.extend(layer.heads.iter().zip(values).map(score));
+            }
+        }
+        if heads.is_empty() {
+            return Err(match self.blocks.first() {
+                Some(block) => block.not_measured(measure)?,
+                None => Error::Attention("there are no blocks to search".to_owned()),
+            });
+        }
+        heads.sort_by(|a, b| b.value.total_cmp(&a.value));
+        heads.truncate(count);
+        Ok(HeadScores { measure, heads })
+    }
+}
+
+impl Block {
+    /// What its heads can be measured by. Differences by nothing; cross attention, whose sides are different texts, not
+    /// by what is told from positions; shares only where a query has such a place among the keys that it can see.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn measures(&self) -> Result<Vec<Measure>> {
+        if self.kind == Kind::Difference {
+            return Ok(Vec::new());
+        }
+        let causal = self.is_causal()?;
+        Ok(Measure::ALL.into_iter().filter(|&measure| self.places(measure, causal).is_some()).collect())
+    }
+
+    /// What each head of each layer is measured to be, in the order of [`layers`](Block::layers) and
+    /// [`heads`](Block::heads): bits, tokens, or shares from 0 to 1.
+    ///
+    /// Rows of [`Kind::Weight`] are brought to sum 1 first; queries that see nothing are left out.
+    ///
+    /// # Errors
+    /// When the block cannot be measured so: see [`measures`](Block::measures).
+    pub fn measure(&self, measure: Measure) -> Result<Vec<Vec<f32>>> {
+        match self.measured(&[measure])?.pop() {
+            Some((_, values)) => Ok(values),
+            None => Err(self.not_measured(measure)?),
+        }
+    }
+
+    fn not_measured(&self, measure: Measure) -> Result<Error> {
+        let name = &self.name;
+        Ok(Error::Attention(match self.measures()?[..] {
+            [] => format!("block {name} holds differences, which no measure fits; measure each side by itself"),
+            ref possible => format!(
+                "block {name} cannot be measured by {measure}: no query has such a place among the keys that it sees; \
+                 take another text, or one of: {}",
+                names(possible)
+            ),
+        }))
+    }
+
+    /// The values of those measures that fit, each by layer and head.
+    fn measured(&self, measures: &[Measure]) -> Result<Vec<(Measure, Vec<Vec<f32>>)>> {
+        if self.kind == Kind::Difference {
+            return Ok(Vec::new());
+        }
+        let causal = self.is_causal()?;
+        let places = |&measure: &Measure| Some((measure, self.places(measure, causal)?));
+        let (measures, places): (Vec<Measure>, Vec<Places>) = measures.iter().filter_map(places).unzip();
+        let together = |of: fn(&Places) -> &[f32], width: usize| -> Result<Tensor> {
+            let all: Vec<f32> = places.iter().flat_map(of).copied().collect();
+            Ok(Tensor::f_from_slice(&all)?.f_view([places.len() as i64, width as i64])?.f_transpose(0, 1)?)
+        };
+        let asked = together(|places| &places.asked, self.queries.len())?;
+        let factors = together(|places| &places.factors, self.queries.len() * self.keys.len())?;
+
+        let mut values: Vec<Vec<Vec<f32>>> = vec![Vec::new(); measures.len()];
+        for layer in &self.layers {
+            let sums = layer.weights.f_sum_dim_intlist(-1i64, false, Number::Float)?;
+            let counts = sums.f_gt(0.0)?.f_to_kind(Number::Float)?.f_matmul(&asked)?.f_clamp_min(1.0)?;
+            let sums = sums.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
+            let normal = match self.kind {
+                Kind::Probability => layer.weights.shallow_clone(),
+                _ => layer.weights.f_div(&sums.f_unsqueeze(-1)?)?,
+            };
+            // One product for all: the weights are by far the largest of what is read here.
+            let totals = normal.f_view([layer.heads.len() as i64, -1])?.f_matmul(&factors)?;
+            for (place, (measure, values)) in measures.iter().zip(&mut values).enumerate() {
+                let total = match measure {
+                    Measure::Entropy => entropy(layer, &sums)?.f_sum_dim_intlist(-1i64, false, Number::Float)?,
+                    _ => totals.f_select(1, place as i64)?,
+                };
+                let means = total.f_div(&counts.f_select(1, place as i64)?)?;
+                values.push(Numbers::of(&means)?.data().to_vec());
+            }
+        }
+        Ok(measures.into_iter().zip(values).collect())
+    }
+
+    /// Whether no query attends to what comes later.
+    fn is_causal(&self) -> Result<bool> {
+        if !self.to_itself {
+            return Ok(false);
+        }
+        let later = Tensor::f_ones([self.queries.len() as i64, self.keys.len() as i64], (Number::Float, Device::Cpu))?;
+        let later = later.f_triu(1)?.f_view([-1])?;
+        for layer in &self.layers {
+            let heads = layer.weights.f_view([layer.heads.len() as i64, -1])?;
+            if heads.f_mv(&later)?.f_max()?.f_double_value(&[])? > 0.0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Where the queries find what the measure looks for; `None` where none does.
+    fn places(&self, measure: Measure, causal: bool) -> Option<Places> {
+        let positions = matches!(
+            measure,
+            Measure::Distance | Measure::Previous | Measure::Next | Measure::Itself | Measure::Induction
+        );
+        if positions && !self.to_itself {
+            return None;
+        }
+        let (queries, keys) = (self.queries.len(), self.keys.len());
+        let (asking, answering) = self.same_texts();
+        let special: Vec<bool> = self.keys.iter().map(|token| token.special).collect();
+        let same = |query: usize, key: usize| asking[query].is_some() && asking[query] == answering[key];
+        let factor = |i: usize, j: usize| match measure {
+            Measure::Entropy => 0.0,
+            Measure::Distance => i.abs_diff(j) as f32,
+            _ => f32::from(u8::from(match measure {
+                Measure::Previous => j + 1 == i,
+                Measure::Next => j == i + 1,
+                // The first query of a causal text has no choice.
+                Measure::Itself => i == j && !(causal && i == 0),
+                Measure::First => j == 0 && !(self.to_itself && i == 0),
+                Measure::SameToken => same(i, j) && !(self.to_itself && i == j),
+                Measure::Separator => j > 0 && special[j],
+                _ => j > 0 && j < i && same(i, j - 1),
+            })),
+        };
+        let mut places = Places { factors: Vec::with_capacity(queries * keys), asked: Vec::with_capacity(queries) };
+        for i in 0..queries {
+            let row = (0..keys).map(|j| if causal && j > i { 0.0 } else { factor(i, j) });
+            places.factors.extend(row);
+            let finds = !measure.is_share() || places.factors[i * keys..].iter().any(|&factor| factor > 0.0);
+            places.asked.push(f32::from(u8::from(finds)));
+        }
+        places.asked.contains(&1.0).then_some(places)
+    }
+
+    /// A number for the text of each query and of each key: the same for the same text, none for special tokens.
+    fn same_texts(&self) -> (Vec<Option<usize>>, Vec<Option<usize>>) {
+        let mut known = HashMap::new();
+        let mut number = |token: &Token| {
+            let next = known.len();
+            // Parts of characters have the same raw text, but are shown as different bytes.
+            let key = (token.text.clone(), token.shown.clone());
+            (!token.special).then(|| *known.entry(key).or_insert(next))
+        };
+        (self.queries.iter().map(&mut number).collect(), self.keys.iter().map(&mut number).collect())
+    }
+}
+
+/// Where the queries of a block find what a measure looks for.
+struct Places {
+    /// (T,S): what a weight there counts.
+    factors: Vec<f32>,
+    /// (T): 1 for the queries that are part of the mean.
+    asked: Vec<f32>,
+}
+
+/// The entropy (H,T) of each row in bits: log Σ w − (Σ w log w) / Σ w, so that rows need not sum to 1.
+fn entropy(layer: &Layer, sums: &Tensor) -> Result<Tensor> {
+    let mut logs = layer.weights.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
+    let weighted =
+        logs.f_log2_()?.f_mul_(&layer.weights)?.f_sum_dim_intlist(-1i64, false, Number::Float)?.f_div(sums)?;
+    let seen = sums.f_gt(f64::from(f32::MIN_POSITIVE))?.f_to_kind(Number::Float)?;
+    Ok(sums.f_log2()?.f_sub(&weighted)?.f_clamp_min(0.0)?.f_mul(&seen)?)
+}
+
+/// What each head does, for pages: the measures of a block with their values, shares in percent.
+pub(crate) fn measures(block: &Block) -> Result<Value> {
+    let told = |(measure, values): (Measure, Vec<Vec<f32>>)| {
+        let rounded = |value: &f32| (f64::from(value * measure.scale()) * 1e3).round() / 1e3;
+        let values: Vec<Vec<f64>> = values.iter().map(|layer| layer.iter().map(rounded).collect()).collect();
+        json!({
+            "name": measure.name(), "title": measure.title(), "unit": measure.unit(), "about": measure.about(),
+            "values": values,
+        })
+    };
+    Ok(block.measured(&Measure::ALL)?.into_iter().map(told).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array3, array};
+
+    fn only(attention: &Attention, measure: Measure) -> Vec<Vec<f32>> {
+        attention.blocks()[0].measure(measure).unwrap()
+    }
+
+    fn near(got: &[f32], expected: &[f32]) {
+        assert_eq!(got.len(), expected.len());
+        assert!(got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{got:?}, expected {expected:?}");
+    }
+
+    /// A text that says something twice, seen by a causal head.
+    fn causal() -> Attention {
+        let weights = array![[
+            [1.0f32, 0.0, 0.0, 0.0, 0.0],
+            [0.5, 0.5, 0.0, 0.0, 0.0],
+            [0.2, 0.7, 0.1, 0.0, 0.0],
+            [0.1, 0.3, 0.4, 0.2, 0.0],
+            [0.3, 0.2, 0.1, 0.25, 0.15],
+        ]];
+        Attention::new(["<s>", "a", "b", "a", "b"], [weights]).unwrap()
+    }
+
+    #[test]
+    fn shares_are_means_over_the_queries_that_have_such_a_place() {
+        let attention = causal();
+        near(&only(&attention, Measure::Previous)[0], &[(0.5 + 0.7 + 0.4 + 0.25) / 4.0]);
+        near(&only(&attention, Measure::Itself)[0], &[(0.5 + 0.1 + 0.2 + 0.15) / 4.0]);
+        near(&only(&attention, Measure::First)[0], &[(0.5 + 0.2 + 0.1 + 0.3) / 4.0]);
+        near(&only(&attention, Measure::SameToken)[0], &[(0.3 + 0.1) / 2.0]);
+        // After the first "a" came "b" (2), after the first "b" came "a" (3).
+        near(&only(&attention, Measure::Induction)[0], &[(0.4 + 0.25) / 2.0]);
+        let far = [0.0, 0.5, 0.4 + 0.7, 0.3 + 0.6 + 0.4, 1.2 + 0.6 + 0.2 + 0.25];
+        near(&only(&attention, Measure::Distance)[0], &[far.iter().sum::<f32>() / 5.0]);
+    }
+
+    #[test]
+    fn entropy_is_in_bits() {
+        let weights = array![
+            [[0.25f32, 0.25, 0.25, 0.25], [0.0, 1.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.5], [0.0, 0.0, 0.0, 0.0]],
+            [[1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]],
+        ];
+        let attention = Attention::new(["a", "b", "c", "d"], [weights.clone()]).unwrap();
+        // The last query of the first head sees nothing, and is left out.
+        near(&only(&attention, Measure::Entropy)[0], &[1.0, 0.0]);
+        // Rows that sum to anything are measured as if they summed to 1.
+        let weighted = Attention::weighted(["a", "b", "c", "d"], [weights * 7.0]).unwrap();
+        near(&only(&weighted, Measure::Entropy)[0], &[1.0, 0.0]);
+        near(&only(&weighted, Measure::First)[0], &[0.25, 1.0]);
+    }
+
+    #[test]
+    fn an_encoder_looks_both_ways_and_has_separators() {
+        let even = Array3::from_elem((1, 4, 4), 0.25f32);
+        let attention = Attention::new(["[CLS]", "x", "x", "[SEP]"], [even]).unwrap();
+        near(&only(&attention, Measure::Next)[0], &[0.25]);
+        near(&only(&attention, Measure::SameToken)[0], &[0.25]);
+        near(&only(&attention, Measure::Separator)[0], &[0.25]);
+        let block = &attention.blocks()[0];
+        // Nothing followed the first "x" but the second itself.
+        assert!(!block.measures().unwrap().contains(&Measure::Induction));
+    }
+
+    #[test]
+    fn says_what_does_not_fit() {
+        let problem = |attention: &Attention, measure| attention.blocks()[0].measure(measure).unwrap_err().to_string();
+        let text = problem(&causal(), Measure::Next);
+        assert!(text.contains("block all cannot be measured by next") && text.contains("one of: entropy"), "{text}");
+        let cross = Attention::between(["a", "b"], ["a", "</s>"], [Array3::from_elem((1, 2, 2), 0.5f32)]).unwrap();
+        let fitting = [Measure::Entropy, Measure::First, Measure::SameToken, Measure::Separator];
+        assert_eq!(cross.blocks()[0].measures().unwrap(), fitting);
+        near(&only(&cross, Measure::Separator)[0], &[0.5]);
+        near(&only(&cross, Measure::SameToken)[0], &[0.5]);
+        let mut difference = causal();
+        difference.blocks[0].kind = Kind::Difference;
+        assert!(problem(&difference, Measure::Entropy).contains("holds differences"));
+        assert!(difference.find(Measure::Entropy, 1).is_err());
+        assert_eq!(measures(&difference.blocks[0]).unwrap(), json!([]));
+    }
+
+    #[test]
+    fn finds_heads_by_what_they_do() {
+        let even = |heads| Array3::from_elem((heads, 3, 3), 1.0f32 / 3.0);
+        let mut last = even(2);
+        last.slice_mut(ndarray::s![1, 1.., ..]).assign(&array![[0.9, 0.1, 0.0], [0.0, 0.8, 0.2]]);
+        let attention = Attention::new(["a", "b", "c"], [even(2), last]).unwrap();
+        let found = attention.find(Measure::Previous, 2).unwrap();
+        assert_eq!((found.len(), found[0].layer, found[0].head), (2, 1, 1));
+        near(&[found[0].value], &[0.85]);
+        let table = found.to_string();
+        assert!(
+            table.starts_with("Previous token: The share") && table.contains("layer  1  head  1    85.00 %"),
+            "{table}"
+        );
+        assert_eq!(attention.find(Measure::Previous, 99).unwrap().len(), 4);
+        assert!(attention.find(Measure::Induction, 1).is_err());
+    }
+
+    #[test]
+    fn pages_get_every_measure_that_fits() {
+        let all = measures(&causal().blocks[0]).unwrap();
+        let names: Vec<&str> = all.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["entropy", "distance", "previous", "itself", "first", "same-token", "induction"]);
+        assert_eq!(all[2]["unit"], "%");
+        assert_eq!(all[2]["values"], json!([[46.25]]));
+        assert_eq!(all[5]["values"].to_string(), "[[20.0]]");
+    }
+
+    #[test]
+    fn names_lead_back() {
+        for measure in Measure::ALL {
+            assert_eq!(measure.name().parse::<Measure>().unwrap(), measure);
+        }
+        assert!("entrope".parse::<Measure>().unwrap_err().to_string().contains("there are: entropy, distance"));
+    }
+}
