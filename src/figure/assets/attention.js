@@ -31,8 +31,8 @@
     return bytes;
   }
 
-  async function inflateAside(bytes) {
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  async function inflateAside(text) {
+    const stream = new Blob([fromBase64(text)]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
     return new Uint8Array(await new Response(stream).arrayBuffer());
   }
 
@@ -40,44 +40,30 @@
   function store(room) {
     const kept = new Map();
     let total = 0;
-    const self = {
+    const drop = (key) => {
+      total -= kept.has(key) ? kept.get(key).bytes : 0;
+      kept.delete(key);
+    };
+    const put = (key, value, bytes) => {
+      drop(key);
+      total += bytes;
+      kept.set(key, { value, bytes });
+      for (const oldest of kept.keys()) {
+        if (total <= room || oldest === key) break;
+        drop(oldest);
+      }
+      return value;
+    };
+    return {
       has: (key) => kept.has(key),
       fits: (bytes) => total + bytes <= room,
       get(key) {
         const entry = kept.get(key);
-        if (entry) {
-          kept.delete(key);
-          kept.set(key, entry);
-        }
-        return entry && entry.value;
+        return entry && put(key, entry.value, entry.bytes);
       },
-      put(key, value, bytes) {
-        self.drop(key);
-        kept.set(key, { value, bytes: 0 });
-        self.grow(key, bytes);
-        return value;
-      },
-      /** The entry got larger: others may have to go. */
-      grow(key, bytes) {
-        const entry = kept.get(key);
-        if (!entry) return;
-        entry.bytes += bytes;
-        total += bytes;
-        for (const other of kept.keys()) {
-          if (total <= room) break;
-          if (other !== key) self.drop(other);
-        }
-      },
-      drop(key) {
-        const entry = kept.get(key);
-        if (!entry) return;
-        kept.delete(key);
-        total -= entry.bytes;
-      },
-      get bytes() { return total; },
-      get keys() { return [...kept.keys()]; },
+      put,
+      sizes: () => Object.fromEntries([...kept].map(([key, { bytes }]) => [key, bytes])),
     };
-    return self;
   }
 
   const capital = (name) => name.charAt(0).toUpperCase() + name.slice(1);
@@ -149,7 +135,7 @@
         const at = entry.heads.indexOf(head);
         if (at < 0) throw unknown("head", head, `layer ${layer} of this view`, entry.heads);
         const key = `ints ${entry.chunk}`;
-        const held = kept.get(key) || keepLayer(key, block.source, entry, unpack(entry.chunk, bytesOf(block.source, entry)));
+        const held = kept.get(key) || keepLayer(key, block.source, unpack(entry.chunk, bytesOf(block.source, entry)));
         const name = `${block.name} ${head}`;
         let matrix = held.matrices.get(name);
         if (!matrix) {
@@ -167,47 +153,23 @@
         return all;
       },
 
-      /** Unpacks layers while nobody waits; what goes wrong here is told when the layer is asked for. */
-      async prefetch(block, layers) {
-        if (!globalThis.DecompressionStream) return;
-        for (const number of layers) {
-          const entry = book.layer(block, number);
-          const key = `ints ${entry.chunk}`;
-          const size = bytesOf(block.source, entry);
-          if (kept.has(key) || !kept.fits(size)) continue;
-          try {
-            const bytes = await inflateAside(fromBase64(textOf(entry.chunk)));
-            if (bytes.length === size && !kept.has(key) && kept.fits(size)) keepLayer(key, block.source, entry, bytes);
-          } catch {
-            return;
-          }
-        }
-      },
+      /** Unpacks layers while nobody waits. */
+      prefetch: (block, layers) => aside(layers.map((number) => {
+        const entry = book.layer(block, number);
+        const keep = (key, bytes) => keepLayer(key, block.source, bytes);
+        return { key: `ints ${entry.chunk}`, chunk: entry.chunk, size: bytesOf(block.source, entry), keep };
+      })),
+
+      /** The same for chunks of floats. */
+      prefetchFloats: (chunks) => aside(chunks.map((chunk) => ({ key: `floats ${chunk}`, chunk, keep: keepFloats }))),
 
       floats(chunk) {
         const key = `floats ${chunk}`;
-        const held = kept.get(key);
-        if (held) return held;
-        return keepFloats(key, unpack(chunk));
-      },
-
-      /** The same as `prefetch`, for chunks of floats. */
-      async prefetchFloats(chunks) {
-        if (!globalThis.DecompressionStream) return;
-        for (const chunk of chunks) {
-          const key = `floats ${chunk}`;
-          if (!packed[chunk] || kept.has(key)) continue;
-          try {
-            const bytes = await inflateAside(fromBase64(textOf(chunk)));
-            if (!kept.has(key) && kept.fits(bytes.length)) keepFloats(key, bytes);
-          } catch {
-            return;
-          }
-        }
+        return kept.get(key) || keepFloats(key, unpack(chunk));
       },
 
       numbers: (block, layer, head) => numbers(book.block(block), layer, head),
-      get kept() { return { bytes: kept.bytes, keys: kept.keys }; },
+      kept: kept.sizes,
     };
     for (const block of blocks) Object.defineProperty(block, "book", { value: book });
     runs.set(root, data.run);
@@ -226,6 +188,16 @@
       return bytes;
     }
 
+    /** What goes wrong here is told when somebody asks for the chunk. */
+    async function aside(wanted) {
+      for (const { key, chunk, size, keep } of wanted) {
+        if (!globalThis.DecompressionStream || !packed[chunk]) return;
+        if (kept.has(key) || !kept.fits(size || 0)) continue;
+        const bytes = await inflateAside(textOf(chunk)).catch(() => null);
+        if (bytes && bytes.length === (size ?? bytes.length) && !kept.has(key) && kept.fits(bytes.length)) keep(key, bytes);
+      }
+    }
+
     function keepFloats(key, bytes) {
       const count = bytes.length >> 2;
       const words = new Uint32Array(count);
@@ -235,14 +207,14 @@
       return kept.put(key, new Float32Array(words.buffer), 4 * count);
     }
 
-    function keepLayer(key, source, entry, bytes) {
+    function keepLayer(key, source, bytes) {
       let ints = bytes;
       if (source.levels > 255) {
         const half = bytes.length >> 1;
         ints = new Uint16Array(half);
         for (let at = 0; at < half; at++) ints[at] = (bytes[at] << 8) | bytes[half + at];
       }
-      return kept.put(key, { ints, matrices: new Map(), squares: new Map() }, ints.byteLength);
+      return kept.put(key, { ints, matrices: new Map(), squares: new Map(), size: ints.byteLength }, ints.byteLength);
     }
 
     /** One head as a full square: causal triangles get the part that nobody sees. */
@@ -260,7 +232,8 @@
           from += seen;
         }
         held.squares.set(at, full);
-        kept.grow(key, full.byteLength);
+        held.size += full.byteLength;
+        kept.put(key, held, held.size);
       }
       return full;
     }
@@ -310,46 +283,26 @@
   const LIGHT = ["#0072b2", "#d55e00", "#00835f", "#b5568c", "#b07c00", "#2f9bd8", "#8c8400", "#4a4a4a"];
   const DARK = ["#4aa3e8", "#ff8142", "#1fc296", "#e48fc0", "#e69f00", "#8fd0f7", "#f0e442", "#c9c9c9"];
 
-  /** A colour of Oklab, brought within sRGB by taking saturation away. */
-  function oklch(lightness, chroma, hue) {
-    const [a, b] = [chroma * Math.cos(hue), chroma * Math.sin(hue)];
-    const [l, m, s] = [
-      lightness + 0.3963377774 * a + 0.2158037573 * b,
-      lightness - 0.1055613458 * a - 0.0638541728 * b,
-      lightness - 0.0894841775 * a - 1.291485548 * b,
-    ].map((part) => part ** 3);
-    const linear = [
-      4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
-      -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
-      -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
-    ];
-    if (chroma > 0.01 && linear.some((part) => part < 0 || part > 1)) return oklch(lightness, chroma * 0.95, hue);
-    const bytes = linear.map((part) => {
-      const inside = Math.min(1, Math.max(0, part));
-      return Math.round(255 * (inside <= 0.0031308 ? 12.92 * inside : 1.055 * inside ** (1 / 2.4) - 0.055));
-    });
-    return `#${bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-  }
-
-  const GOLDEN = Math.PI * (3 - Math.sqrt(5));
-
-  /** The colour of the n-th head, for light or dark paper. */
+  /** The colour of the n-th head, for light or dark paper: past the eight every hue is far from the ones before. */
   function headColor(index, dark) {
-    const eight = dark ? DARK : LIGHT;
-    if (index < 8) return eight[index];
-    const lightness = (dark ? [0.86, 0.62, 0.74] : [0.42, 0.66, 0.54])[index % 3];
-    return oklch(lightness, index % 2 ? 0.17 : 0.1, 0.6 + index * GOLDEN);
+    if (index < 8) return (dark ? DARK : LIGHT)[index];
+    const hue = (index * 137.508 + (dark ? 132 : 216)) % 360;
+    const lightness = (dark ? [0.65, 0.5, 0.82] : [0.38, 0.2, 0.33])[index % 3];
+    const chroma = (dark ? [1, 0.5] : [0.45, 0.9])[index % 2] * Math.min(lightness, 1 - lightness);
+    const channels = [0, 8, 4].map((turn) => {
+      const place = (turn + hue / 30) % 12;
+      return Math.round(255 * (lightness - chroma * clamp(Math.min(place - 3, 9 - place), -1, 1)));
+    });
+    return `#${channels.map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
   }
 
   const between = (a, b, part) => a.map((value, channel) => Math.round(value + (b[channel] - value) * part));
   const clamp = (value, low, high) => (value > low ? Math.min(value, high) : low);
 
   // The same eighteen samples as in theme.rs.
-  const CIVIDIS = [
-    [0, 32, 76], [0, 42, 102], [0, 52, 110], [39, 63, 108], [60, 74, 107], [76, 85, 107], [91, 95, 109], [104, 106, 112],
-    [117, 117, 117], [131, 129, 120], [146, 140, 120], [161, 152, 118], [176, 165, 114], [192, 177, 109], [209, 191, 102],
-    [225, 204, 92], [243, 219, 79], [255, 233, 69],
-  ];
+  const CIVIDIS = (
+    "00204c 002a66 00346e 273f6c 3c4a6b 4c556b 5b5f6d 686a70 757575 838178 928c78 a19876 b0a572 c0b16d d1bf66 e1cc5c f3db4f ffe945"
+  ).split(" ").map((hex) => [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16)));
 
   /** The colour of a magnitude between 0 and 1. */
   function cividis(x) {
