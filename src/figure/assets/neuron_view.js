@@ -143,7 +143,7 @@
     const how = cap ? `cap ±${plain(cap)}` : bias ? "sum" : `× ${plain(scale)}`;
     return [
       ["dot", "q · k", turned ? "sum" : "the logit", 64, "What q × k adds up to over all dimensions."],
-      scale !== 1 && more && ["scaled", "scaled", `× ${plain(scale)}`, 56, "So that wide heads do not get larger scores."],
+      scale !== 1 && more && ["scaled", "scaled", `× ${plain(scale)}`, 62, "So that wide heads do not get larger scores."],
       bias && ["bias", "bias", biasName || "added", 62, "What this head adds for the two positions."],
       turned && ["logit", "logit", how, 58, "What goes into the softmax; struck out where the query must not look."],
       ["weight", "weight", "softmax", 84, "The key's part of the attention. The longest bar is the largest of the row."],
@@ -206,18 +206,19 @@
     function layOut(width) {
       const spare = Math.max(0, width - least());
       const name = Math.min(140, 58 + 0.1 * spare);
-      const gauges = columns.filter(({ part }) => part === "weight" || part === "writes").length;
+      const stretches = ({ part }) => ["bias", "weight", "writes"].includes(part);
       const wider = Math.min(30, 0.1 * spare);
       const gap = now.expanded ? 36 + Math.min(24, 0.06 * spare) : Math.min(320, 80 + spare);
-      const bars = Math.min(256, Math.floor(56 + (spare - 2 * (name - 58) - gauges * wider - gap + 36) / 3));
+      const left = spare - 2 * (name - 58) - columns.filter(stretches).length * wider - (gap - 36);
+      const bars = Math.min(256, Math.floor(56 + left / 3));
       const q = PLACE + name + 4;
       const end = now.expanded ? q + bars : q - 4;
       const keys = end + gap;
       const k = keys + q;
       const product = k + bars + 12;
       let x = product + bars + 4;
-      const placed = columns.map(({ width: own, ...column }) => {
-        const full = own + (column.part === "weight" || column.part === "writes" ? wider : 0);
+      const placed = columns.map((column) => {
+        const full = column.width + (stretches(column) ? wider : 0);
         return { ...column, width: full, x, right: (x += full) - 6 };
       });
       return { name, bars, q, end, keys, k, product, columns: placed, last: now.expanded ? x + 8 : k + 130 };
@@ -429,7 +430,7 @@
     const surface = attention.canvas(root, stage, draw);
     const [queryPane, keyPane] = [0, 1].map(() => {
       const inner = element("div", {});
-      const style = `position:absolute;top:${TOP}px;bottom:0;overflow:hidden auto;scrollbar-width:thin`;
+      const style = `position:absolute;top:${TOP}px;bottom:0;width:9px;overflow:hidden auto;scrollbar-width:thin`;
       const box = element("div", { tabindex: "-1", style }, inner);
       stage.append(box);
       return { box, inner };
