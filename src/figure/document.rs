@@ -12,7 +12,7 @@ fn scripts(view: &str) -> &'static [&'static str] {
     const ATTENTION: &str = include_str!("assets/attention.js");
     match view {
         "flow-graph" => &[include_str!("assets/flow_graph.js")],
-        "head" => &[INFLATE, ATTENTION],
+        "head" => &[INFLATE, ATTENTION, include_str!("assets/head_view.js")],
         "model" => &[INFLATE, ATTENTION, include_str!("assets/model_view.js")],
         "neuron" => &[INFLATE, ATTENTION, include_str!("assets/neuron_view.js")],
         _ => &[include_str!("assets/heat_map.js")],

@@ -1,0 +1,844 @@
+// The head view: queries at the left, keys at the right, a line for every weight worth drawing, a colour for every head.
+(() => {
+  "use strict";
+  const { views, attention, element, showTip, hideTip } = globalThis.flowlens;
+  if (views.head) return;
+  const { headColor, label, fit, unknown } = attention;
+
+  const HEADER = 34; // headings and head numbers above the rows
+  const TALLEST = 640;
+  const STEPS = [0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 0.9];
+  const LEVELS = 16;
+  const BEND = 0.42;
+  const MARGIN = 22;
+  const HINT = "Point at a token for its lines; click pins it (with Ctrl or Shift several), Escape lets go. " +
+    "Keys: up and down choose a query, left and right the layer, digits switch heads.";
+
+  const clamp = (x, low, high) => Math.max(low, Math.min(x, high));
+  const other = (side) => (side === "query" ? "key" : "query");
+
+  /** A token in a sentence: cut in its middle, and kept from turning the words around it from right to left. */
+  function quote(token, most = 40) {
+    const letters = Array.from(label(token) || token);
+    const half = most >> 1;
+    const cut = letters.length > most ? [...letters.slice(0, half), "…", ...letters.slice(-half)] : letters;
+    return `“\u2068${cut.join("")}\u2069”`;
+  }
+
+  /** How far down a line is after a part of its way across: all lines share one curve. */
+  function drop(part) {
+    let [low, high] = [0, 1];
+    for (let step = 0; step < 20; step++) {
+      const t = (low + high) / 2;
+      if (3 * t * (1 - t) * ((1 - t) * BEND + t * (1 - BEND)) + t * t * t < part) low = t;
+      else high = t;
+    }
+    return low * low * (3 - 2 * low);
+  }
+
+  /** Lines in columns of numbers: place of the head among those that are on, query, key, strength from -1 to 1. */
+  class Lines {
+    constructor() {
+      this.count = 0;
+      this.columns = [Uint16Array, Uint32Array, Uint32Array, Float32Array].map((Kind) => new Kind(4096));
+    }
+
+    push(...line) {
+      if (this.count === this.columns[0].length) {
+        this.columns = this.columns.map((old) => {
+          const wider = new old.constructor(2 * old.length);
+          wider.set(old);
+          return wider;
+        });
+      }
+      for (let at = 0; at < 4; at++) this.columns[at][this.count] = line[at];
+      this.count++;
+    }
+
+    /** Keeps the strongest; a histogram tells how strong they must be, so nothing is sorted. */
+    keep(most) {
+      if (this.count <= most) return;
+      const strength = this.columns[3];
+      const bin = (at) => (Math.abs(strength[at]) * 1023) | 0;
+      const bins = new Uint32Array(1024);
+      for (let at = 0; at < this.count; at++) bins[bin(at)]++;
+      let least = 1024;
+      for (let kept = 0; least > 0 && kept + bins[least - 1] <= most; least--) kept += bins[least - 1];
+      // Of the bin that is too full to be kept whole, the first ones fill up.
+      let room = most;
+      for (let at = least; at < 1024; at++) room -= bins[at];
+      let kept = 0;
+      for (let at = 0; at < this.count; at++) {
+        const here = bin(at);
+        if (here < least && !(here === least - 1 && room-- > 0)) continue;
+        for (const column of this.columns) column[kept] = column[at];
+        kept++;
+      }
+      this.count = kept;
+    }
+  }
+
+  views.head = (root, data) => {
+    const book = attention.open(root, data);
+    let block, layer;
+    let heads = [];              // that are on
+    let wanted = null;           // what the reader switched on, also where a layer lacks some; null: all
+    let pins = [];               // tokens that stay chosen: {side, at}
+    let under = null;            // what pointer or keys are on: {kind, side, at, …}
+    let found = [];              // tokens that the search found
+    let least = 0.02;
+    let specials = true;
+    let special, names, picked, strips, where, row, whole, top, waiting, visited, typed, linesKey, linesFound, dark;
+    let lines = new Lines();
+    const received = new Map();
+    const buttons = new Map();
+
+    // ---- The page ----
+
+    const bar = root.querySelector(".fl-choosers");
+    bar.replaceChildren();
+    const labels = book.blocks.map((one) => one.label);
+    const blockChooser = labels.length > 1 && attention.chooser(root, "Attention", labels, (at) => {
+      enter(book.blocks[at]);
+      changed();
+    });
+    const layerChooser = attention.chooser(root, "Layer", [""], (at) => {
+      layer = block.layers[at];
+      changed();
+    });
+    const specialButton = attention.button(root, "special tokens", "Lines to and from special tokens", (on) => {
+      specials = on;
+      changed();
+    }, { toggle: true });
+    const slider = element("input", { type: "range", min: 0, max: STEPS.length - 1, "aria-label": "Least weight shown" });
+    const leastShown = element("output", {});
+    slider.addEventListener("input", () => {
+      least = STEPS[slider.value];
+      changed();
+    });
+    attention.group(root).append(element("label", {}, "least weight ", slider, " ", leastShown));
+    const search = element("input", { type: "search", placeholder: "find a token", "aria-label": "Find a token" });
+    search.title = "The key / comes here";
+    search.addEventListener("input", find);
+    search.addEventListener("keydown", searchKey);
+    attention.group(root).append(search);
+    attention.button(root, "CSV", "The weights of the heads that are on, as a file", () => {
+      const text = heads.map((head) => (heads.length > 1 ? `head ${head}\n` : "") + attention.numbers(block, layer, head));
+      attention.csv(`attention_layer_${layer}${heads.length > 1 ? "" : `_head_${heads[0]}`}.csv`, text.join("\n"));
+    });
+    attention.links(root, state);
+
+    const squares = element("div", { class: "fl-heads", role: "group", "aria-label": "Heads" });
+    const stage = element("div", { class: "fl-stage" });
+    const spacer = element("div", {}, stage);
+    const scroller = element("div", { class: "fl-tokens" }, spacer);
+    root.querySelector(".fl-picture").replaceChildren(squares, scroller);
+    const view = attention.canvas(root, stage, paint);
+    const { canvas } = view;
+    canvas.tabIndex = 0;
+    canvas.setAttribute("role", "application");
+
+    /** One button a head; heads that share a key head stand over one bracket. */
+    function showHeads() {
+      const { heads: all, keyHeads } = book.layer(block, layer);
+      const key = `${all} ${keyHeads}`;
+      if (squares.dataset.heads !== key) {
+        squares.dataset.heads = key;
+        buttons.clear();
+        all.forEach((head) => buttons.set(head, headButton(head)));
+        const groups = [...new Set(keyHeads || [null])].map((shared) => {
+          const members = all.filter((_, at) => !keyHeads || keyHeads[at] === shared);
+          const line = element("div", { class: "fl-squares" }, ...members.map((head) => buttons.get(head)));
+          if (shared === null) return line;
+          const name = element("span", {}, `key ${members.length > 2 ? "head " : ""}${shared}`);
+          return element("div", { role: "group", "aria-label": `Key head ${shared}` }, line,
+            element("div", { class: "fl-bracket" }, name));
+        });
+        squares.replaceChildren(...groups);
+      }
+      for (const [head, button] of buttons) {
+        const on = heads.includes(head);
+        button.setAttribute("aria-pressed", String(on));
+        button.style.borderColor = headColor(head, dark);
+        button.style.background = on ? headColor(head, dark) : "transparent";
+      }
+    }
+
+    function headButton(head) {
+      const title = `Head ${head}: click switches it, double click leaves it alone or brings all back`;
+      const button = element("button", { type: "button", title, "aria-label": `Head ${head}` }, String(head));
+      button.addEventListener("click", () => {
+        toggle(head);
+        changed();
+      });
+      button.addEventListener("dblclick", () => {
+        want(heads.length === 1 && heads[0] === head ? null : [head]);
+        changed();
+      });
+      return button;
+    }
+
+    // ---- The choice ----
+
+    function want(list) {
+      const all = book.heads(block, layer);
+      wanted = list && all.some((head) => !list.includes(head)) ? list : null;
+      heads = all.filter((head) => !wanted || wanted.includes(head));
+      if (!heads.length) heads = all;
+    }
+
+    function toggle(head) {
+      if (!heads.includes(head)) want([...heads, head]);
+      else if (heads.length > 1) want(heads.filter((it) => it !== head));
+    }
+
+    /** Goes to a block; pins stay on tokens that it shows too. */
+    function enter(next) {
+      const before = block;
+      if (next === before) return;
+      block = next;
+      const away = (it) => Math.abs(it - layer);
+      if (!block.layers.includes(layer)) layer = block.layers.reduce((best, it) => (away(it) < away(best) ? it : best));
+      const { source, rows, columns } = block;
+      names = { query: block.queries, key: block.keys };
+      const own = source.keys ? [] : source.special.filter((at) => at >= rows[0] && at < rows[1]);
+      special = { query: new Set(own.map((at) => at - rows[0])), key: block.special };
+      const shift = (pin) => (pin.side === "query" ? before.rows[0] - rows[0] : before.columns[0] - columns[0]);
+      if (!before || before.source !== source) pins = [];
+      pins = pins.map((pin) => ({ side: pin.side, at: pin.at + shift(pin) })).filter((pin) => pin.at in names[pin.side]);
+      under = null;
+      found = [];
+      where = null;
+      received.clear();
+      scroller.scrollTop = 0;
+      specialButton.parentNode.hidden = !special.key.size && !special.query.size;
+    }
+
+    function pin(token, several) {
+      const same = (it) => it.side === token.side && it.at === token.at;
+      const had = pins.some(same);
+      const rest = several ? pins.filter((it) => !same(it)) : [];
+      pins = had && (several || pins.length === 1) ? rest : [...rest, { side: token.side, at: token.at }];
+      changed();
+    }
+
+    function letGo() {
+      const had = pins.length > 0 || under !== null;
+      pins = [];
+      under = null;
+      hideTip();
+      if (had) changed();
+      return had;
+    }
+
+    function reveal({ at }) {
+      const room = scroller.clientHeight - HEADER;
+      const from = at * row;
+      if (from < scroller.scrollTop || from + row > scroller.scrollTop + room) scroller.scrollTop = from - room / 2;
+    }
+
+    const pinned = (side) => pins.filter((it) => it.side === side).map((it) => it.at);
+    const hides = (side, at) => !specials && special[side].has(at);
+
+    /** The chosen tokens: that under the pointer or the keys, unless it is the partner of pinned ones; else the pinned. */
+    function pick() {
+      const preview = under && under.kind === "token" && !pins.some((it) => it.side !== under.side);
+      picked = preview ? { query: [], key: [], [under.side]: [under.at] } : { query: pinned("query"), key: pinned("key") };
+      picked.any = picked.query.length + picked.key.length;
+      strips = { query: strip("query"), key: strip("key") };
+    }
+
+    // ---- Numbers ----
+
+    const rowsOfAll = () => Math.max(block.T, block.S);
+    const largest = () => (block.kind === "probability" ? 1 : block.scale || 1);
+    const matrix = (head) => book.matrix(block, layer, head);
+
+    function say(value, digits = 3) {
+      if (block.kind === "probability") return `${(100 * value).toFixed(block.error < 5e-5 ? 2 : 1)} %`;
+      const sign = value < 0 ? "−" : block.kind === "difference" ? "+" : "";
+      return sign + Math.abs(value).toPrecision(digits);
+    }
+
+    /** How exact the values are, where a reader could be misled. */
+    function exactness() {
+      if (block.error / largest() < 5e-4) return [];
+      return [`each ± ${block.kind === "probability" ? `${(100 * block.error).toFixed(1)} %` : block.error.toPrecision(1)}`];
+    }
+
+    /** The mean of some rows or columns of a head. */
+    function mean(head, side, places) {
+      const take = (at) => (side === "query" ? matrix(head).row(at) : matrix(head).column(at));
+      const sum = take(places[0]);
+      for (const at of places.slice(1)) take(at).forEach((value, to) => { sum[to] += value; });
+      return places.length > 1 ? sum.map((value) => value / places.length) : sum;
+    }
+
+    /** The mean weight that each key receives from a head; of the integers, since that is millions of them. */
+    function receives(head) {
+      const key = `${layer} ${head}`;
+      if (!received.has(key)) {
+        const { ints, stride, r0, c0, toFloat } = matrix(head);
+        const sum = new Float64Array(block.S);
+        for (let query = 0; query < block.T; query++) {
+          const from = (r0 + query) * stride + c0;
+          for (let at = 0; at < block.S; at++) sum[at] += ints[from + at];
+        }
+        received.set(key, sum.map((all) => toFloat(all / block.T)));
+      }
+      return received.get(key);
+    }
+
+    /** What stands beside a column: the weights of the chosen tokens by head; with none chosen what keys get on average. */
+    function strip(side) {
+      const from = picked[other(side)];
+      if (from.length) return { values: heads.map((head) => mean(head, other(side), from)), full: largest() };
+      const idle = side === "key" && !picked.any && block.kind !== "difference" && block.T * block.S * heads.length < 6e6;
+      if (!idle) return { values: [] };
+      const values = heads.map(receives);
+      let full = 1e-9;
+      for (const list of values) list.forEach((value, at) => { if (value > full && !hides(side, at)) full = value; });
+      return { values, full, idle };
+    }
+
+    /** Gathers the lines to draw: all of the chosen tokens, else the strongest of the queries in sight. */
+    function collect(first, last) {
+      const { T, S } = block;
+      const of = picked.any ? `${picked.query};${picked.key}` : `${first}-${last}`;
+      const key = [block.name, layer, heads, least, specials, of].join();
+      if (key === linesKey) return;
+      linesKey = key;
+      lines.count = 0;
+      const sight = Array.from({ length: Math.max(0, Math.min(T, last) - first) }, (_, at) => first + at);
+      const taken = new Set(picked.any ? picked.query : sight);
+      const weak = Math.max(least, 1e-9);
+      const unit = 1 / largest();
+      const values = new Float32Array(Math.max(T, S));
+      heads.forEach((head, place) => {
+        const numbers = matrix(head);
+        const add = (query, at, value) => {
+          const strength = value * unit;
+          if (Math.abs(strength) >= weak && !hides("key", at) && !hides("query", query)) lines.push(place, query, at, strength);
+        };
+        for (const query of taken) {
+          numbers.row(query, values);
+          for (let at = 0; at < S; at++) add(query, at, values[at]);
+        }
+        for (const at of picked.key) {
+          numbers.column(at, values);
+          for (let query = 0; query < T; query++) if (!taken.has(query)) add(query, at, values[query]);
+        }
+      });
+      linesFound = lines.count;
+      lines.keep(picked.any ? 12000 : 2000);
+    }
+
+    // ---- Drawing ----
+
+    /** Where things lie across the width. */
+    function measure(context, width, font) {
+      const edge = whole > TALLEST ? MARGIN : 2;
+      context.font = `600 13px ${font}`;
+      const widest = (tokens) => tokens.reduce((most, token) => {
+        const text = label(token);
+        return text.length > 30 ? 200 : Math.max(most, context.measureText(text).width);
+      }, 30);
+      const texts = [widest(names.query), widest(names.key)].map((text) => Math.min(text + 14, clamp(width * 0.17, 54, 190)));
+      const count = heads.length;
+      const cell = (share, most) => Math.max(1.5, Math.min(Math.floor(width * share / count), most, 220 / count));
+      // Narrow at the left, where strips stand only beside the queries of a chosen key.
+      const cells = [cell(0.1, count > 2 ? 9 : 48), cell(0.2, count > 4 ? 17 : 48)];
+      const query = edge + cells[0] * count + 8 + texts[0];
+      const key = width - edge - cells[1] * count - 8 - texts[1];
+      const side = (at, x, strip) => ({ text: x, wide: texts[at] + 5, cell: cells[at], strip });
+      return {
+        name: `${width} ${heads}`, width, edge, from: query + 6, to: key - 6,
+        query: { ...side(0, query, edge), left: query - texts[0], align: "right", overview: 2 },
+        key: { ...side(1, key, width - edge - cells[1] * count), left: key - 5, align: "left", overview: width - 14 },
+      };
+    }
+
+    /** The middle of a token's row. */
+    const y = (at) => HEADER + (at + 0.5) * row - top;
+
+    function paint(context, width, height, theme) {
+      if (!picked || width < 60) return;
+      if (dark !== theme.dark) {
+        dark = theme.dark;
+        showHeads();
+      }
+      Object.assign(context, { direction: "ltr", textBaseline: "middle", globalAlpha: 1 });
+      if (!where || where.name !== `${width} ${heads}`) where = measure(context, width, theme.font);
+      top = scroller.scrollTop;
+      const first = Math.floor(top / row);
+      const last = Math.min(rowsOfAll(), Math.ceil((top + height - HEADER) / row));
+      context.save();
+      context.beginPath();
+      context.rect(0, HEADER, width, height - HEADER);
+      context.clip();
+      collect(first, last);
+      paintLines(context);
+      for (const side of ["query", "key"]) {
+        paintTokens(context, side, first, Math.min(last, names[side].length), theme);
+        paintStrips(context, side, first, Math.min(last, names[side].length), theme);
+      }
+      context.restore();
+      const heading = (text, x, align, room) => {
+        Object.assign(context, { font: `11px ${theme.font}`, fillStyle: theme.muted, textAlign: align });
+        context.fillText(fit(context, text, room), x, 8);
+      };
+      heading("queries attend …", where.query.text, "right", where.query.text);
+      heading("… to keys", where.key.text, "left", where.key.wide);
+      if (block.kind === "difference") heading("dashed: less", (where.from + where.to) / 2, "center", where.to - where.from);
+      const over = strips.key.idle ? "received on average" : "weight";
+      if (strips.key.values.length) heading(over, where.key.strip, "left", where.width - where.key.strip);
+      for (const side of ["query", "key"]) {
+        const { cell, strip: start } = where[side];
+        if (cell < 11 || !strips[side].values.length) continue;
+        Object.assign(context, { font: `600 9.5px ${theme.font}`, textAlign: "center" });
+        heads.forEach((head, place) => {
+          context.fillStyle = headColor(head, dark);
+          context.fillText(head, start + (place + 0.5) * cell - 0.5, 24);
+        });
+      }
+      if (whole > TALLEST) for (const side of ["query", "key"]) paintOverview(context, side, height, theme);
+    }
+
+    /** Lines by head and level, the weak ones first, so that the strong ones lie on top. */
+    function paintLines(context) {
+      const { from, to } = where;
+      const [places, queries, keys, strengths] = lines.columns;
+      const curve = (query, key) => {
+        const bend = (to - from) * BEND;
+        context.moveTo(from, y(query));
+        context.bezierCurveTo(from + bend, y(query), to - bend, y(key), to, y(key));
+      };
+      const paths = new Map();
+      for (let at = 0; at < lines.count; at++) {
+        const level = Math.min(LEVELS - 1, (Math.abs(strengths[at]) * LEVELS) | 0);
+        const name = (2 * level + (strengths[at] < 0)) * 65536 + places[at];
+        if (!paths.has(name)) paths.set(name, []);
+        paths.get(name).push(at);
+      }
+      // Many lines are a texture, a few are a statement.
+      const calm = picked.any ? 1 : clamp(Math.sqrt(300 / lines.count), 0.35, 1);
+      const over = under && under.kind === "line" ? under : null;
+      const hair = 1 / (devicePixelRatio || 1);
+      for (const name of [...paths.keys()].sort((a, b) => a - b)) {
+        const level = ((name >> 17) + 0.5) / LEVELS;
+        const thin = level < (picked.any ? 0.1 : 0.4);
+        context.strokeStyle = headColor(heads[name & 65535], dark);
+        context.globalAlpha = (over ? 0.5 : 1) * calm * level ** (picked.any ? 0.6 : 0.8);
+        context.lineWidth = thin ? hair : 0.9 + (picked.any ? 2.1 : 1.3) * level;
+        context.setLineDash((name >> 16) & 1 ? [6, 4] : []);
+        context.beginPath();
+        for (const at of paths.get(name)) {
+          curve(queries[at], keys[at]);
+          // Hairlines are quickest in one path, wider lines one by one.
+          if (thin) continue;
+          context.stroke();
+          context.beginPath();
+        }
+        context.stroke();
+      }
+      context.setLineDash([]);
+      context.globalAlpha = 1;
+      if (!over) return;
+      context.beginPath();
+      curve(over.query, over.key);
+      context.strokeStyle = headColor(over.head, dark);
+      context.lineWidth = 3.5;
+      context.stroke();
+    }
+
+    function paintTokens(context, side, first, last, theme) {
+      const { text, left, wide, align } = where[side];
+      const stay = new Set(pinned(side));
+      const here = new Set([...picked[side], ...stay]);
+      const marked = new Set(found.filter((it) => it.side === side).map((it) => it.at));
+      const ends = lines.columns[side === "query" ? 1 : 2].subarray(0, lines.count);
+      const reached = picked[other(side)].length ? new Set(ends) : null;
+      for (let at = first; at < last; at++) {
+        const on = here.has(at);
+        const pointed = under && (under.kind === "line" ? under[side] === at : under.side === side && under.at === at);
+        if (on || pointed || marked.has(at)) {
+          context.globalAlpha = on ? 0.2 : 0.1;
+          context.fillStyle = on || marked.has(at) ? theme.accent : theme.ink;
+          context.fillRect(left, y(at) - row / 2 + 1, wide, row - 2);
+          context.globalAlpha = 1;
+        }
+        if (stay.has(at)) context.fillRect(align === "left" ? left : left + wide - 3, y(at) - row / 2 + 1, 3, row - 2);
+        context.font = `${on ? "600 " : ""}13px ${theme.font}`;
+        context.textAlign = align;
+        context.fillStyle = hides(side, at) || (reached && !reached.has(at) && !on && !pointed) ? theme.muted : theme.ink;
+        context.fillText(fit(context, label(names[side][at]), wide - 12), text, y(at) + 0.5);
+      }
+    }
+
+    function paintStrips(context, side, first, last, theme) {
+      const { values, full } = strips[side];
+      const { cell } = where[side];
+      values.forEach((list, place) => {
+        const x = where[side].strip + place * cell;
+        const color = headColor(heads[place], dark);
+        context.textAlign = "center";
+        for (let at = first; at < last; at++) {
+          const part = Math.abs(list[at]) / full;
+          if (part < 0.002 || hides(side, at)) continue;
+          context.globalAlpha = Math.min(1, part ** 0.7);
+          context.fillStyle = color;
+          context.fillRect(x, y(at) - row / 2 + 1.5, cell - (cell > 5 ? 1.5 : 0), row - 3);
+          context.globalAlpha = 1;
+          context.fillStyle = theme.ink;
+          if (cell >= 42 && Math.abs(list[at]) >= least * largest()) {
+            context.font = `10.5px ${theme.font}`;
+            context.fillText(say(list[at], 2), x + cell / 2, y(at) + 0.5);
+          } else if (list[at] < 0) context.fillRect(x + 2, y(at) - 0.5, Math.min(6, cell - 4), 1);
+        }
+        if (under && under.kind === "strip" && under.side === side && under.place === place) {
+          context.strokeStyle = theme.ink;
+          context.strokeRect(x - 0.5, y(under.at) - row / 2 + 1, cell - 0.5, row - 2);
+        }
+      });
+    }
+
+    /** The whole text as a slim strip: where the weights of the chosen tokens lie, and which part is in sight. */
+    function paintOverview(context, side, height, theme) {
+      const x = where[side].overview;
+      const { values, full } = strips[side];
+      const scale = (height - HEADER - 4) / rowsOfAll();
+      const bar = (at, color, alpha, tall) => {
+        context.globalAlpha = alpha;
+        context.fillStyle = color;
+        context.fillRect(x, HEADER + at * scale, 12, tall);
+      };
+      bar(0, theme.ink, 0.1, names[side].length * scale);
+      for (let at = 0; at < names[side].length && values.length; at++) {
+        if (hides(side, at)) continue;
+        const best = strongest(values, at);
+        const part = Math.abs(values[best][at]) / full;
+        if (part > 0.004) bar(at, headColor(heads[best], dark), Math.min(1, part ** 0.6), Math.max(1.5, scale));
+      }
+      for (const it of [...found, ...pins]) if (it.side === side) bar(it.at, theme.accent, 1, 3);
+      for (const at of picked[side]) bar(at, theme.accent, 1, 3);
+      context.globalAlpha = 1;
+      context.strokeStyle = theme.muted;
+      context.lineWidth = 1;
+      context.strokeRect(x - 1.5, HEADER + (top / row) * scale + 0.5, 15, ((height - HEADER) / row) * scale - 1);
+    }
+
+    // ---- Words ----
+
+    function tell() {
+      const side = picked.query.length ? "query" : "key";
+      const chosen = picked[side];
+      let text = HINT;
+      if (chosen.length) {
+        const verb = block.kind === "difference" ? "differs most at" : side === "query" ? "attends most to" : "gets most from";
+        const who = chosen.length > 1 ? `the mean of ${chosen.length} tokens ${verb}`
+          : `${quote(names[side][chosen[0]])} (${side} ${chosen[0]}) ${verb}`;
+        const list = best(side).map(({ at, value, head }) => `${quote(names[other(side)][at])} ${say(value)} (head ${head})`);
+        text = `Layer ${layer}: ${who} ${list.join(", ") || "nothing"}.`;
+      } else if (linesFound > lines.count) {
+        text = `The ${lines.count.toLocaleString("en")} strongest lines of the queries in sight are drawn. ${HINT}`;
+      }
+      attention.status(root, text);
+    }
+
+    const larger = (a, b) => Math.abs(b.value) - Math.abs(a.value);
+
+    /** The place of the head with the largest value at a token. */
+    function strongest(values, at) {
+      let best = 0;
+      values.forEach((list, place) => {
+        if (Math.abs(list[at]) > Math.abs(values[best][at])) best = place;
+      });
+      return best;
+    }
+
+    /** The three partners that get the largest weight of any head. */
+    function best(side) {
+      const partner = other(side);
+      const { values } = strips[partner];
+      const list = names[partner].map((_, at) => {
+        const place = strongest(values, at);
+        return { at, value: values[place][at], head: heads[place] };
+      });
+      return list.filter((it) => it.value !== 0 && !hides(partner, it.at)).sort(larger).slice(0, 3);
+    }
+
+    /** Exact values for the tooltip, the largest first. */
+    function tip() {
+      const { kind, side, at, head } = under;
+      const pair = (query, key) => `${quote(names.query[query])} → ${quote(names.key[key])}`;
+      if (kind === "line") {
+        return [pair(under.query, under.key), `head ${head}: ${say(matrix(head).at(under.query, under.key))}`, ...exactness()];
+      }
+      const from = picked[other(side)];
+      const title = from.length !== 1 ? quote(names[side][at], 1200) : side === "key" ? pair(from[0], at) : pair(at, from[0]);
+      const over = strips[side].idle ? ", mean over all queries" : from.length > 1 ? `, mean over ${from.length} tokens` : "";
+      if (kind === "strip") return [title, `head ${head}: ${say(strips[side].values[under.place][at])}${over}`, ...exactness()];
+      const list = heads.map((one, place) => {
+        if (from.length) return { one, value: strips[side].values[place][at], text: "" };
+        const values = mean(one, side, [at]);
+        const most = values.reduce((it, value, to) => (Math.abs(value) > Math.abs(values[it]) ? to : it), 0);
+        return { one, value: values[most], text: ` ${side === "query" ? "to" : "from"} ${quote(names[other(side)][most], 24)}` };
+      });
+      list.sort(larger);
+      const shown = list.slice(0, 14).map(({ one, value, text }) => `head ${one}: ${say(value)}${text}`);
+      if (list.length > 14) shown.push(`and ${list.length - 14} heads more`);
+      const about = from.length ? over : `   ${side} ${at}${special[side].has(at) ? ", special" : ""}`;
+      return [title + about, ...shown, ...exactness()];
+    }
+
+    // ---- Changes ----
+
+    function refresh() {
+      want(wanted);
+      dark = attention.theme(root).dark;
+      if (blockChooser) blockChooser.set(book.blocks.indexOf(block));
+      layerChooser.set(block.layers.indexOf(layer), block.layers);
+      specialButton.setAttribute("aria-pressed", String(specials));
+      slider.value = STEPS.findIndex((step) => step >= least);
+      leastShown.value = block.kind === "probability" ? `${+(100 * least).toFixed(1)} %` : (least * largest()).toPrecision(2);
+      slider.setAttribute("aria-valuetext", leastShown.value);
+      showHeads();
+      row = rowsOfAll() > 40 ? 18 : 21;
+      whole = HEADER + rowsOfAll() * row + 6;
+      spacer.style.height = `${whole}px`;
+      canvas.setAttribute("aria-label", `Attention of layer ${layer}, ${heads.length} of ${buttons.size} heads, ` +
+        `${block.T} queries and ${block.S} keys`);
+      pick();
+      view.resize({ height: Math.min(whole, TALLEST) });
+      tell();
+      clearTimeout(waiting);
+      waiting = setTimeout(ahead, 60);
+    }
+
+    /** Unpacks other layers while nothing else is to do: the two beside this one, and all once a reader is here. */
+    function ahead() {
+      const at = block.layers.indexOf(layer);
+      const away = (it) => Math.abs(block.layers.indexOf(it) - at);
+      const near = [...block.layers].sort((a, b) => away(a) - away(b));
+      book.prefetch(block, near.slice(0, visited ? near.length : 3));
+    }
+
+    function changed() {
+      refresh();
+      root.flowlens.changed();
+    }
+
+    function redraw() {
+      pick();
+      view.redraw();
+      tell();
+    }
+
+    // ---- Pointer and keys ----
+
+    /** What lies at a point of the canvas. */
+    function look(x, down) {
+      if (!where || down < HEADER) return null;
+      const side = x < (where.from + where.to) / 2 ? "query" : "key";
+      const { left, wide, cell, strip: start } = where[side];
+      if (where.edge === MARGIN && (x < where.edge - 4 || x > where.width - where.edge + 4)) {
+        return { kind: "overview", at: ((down - HEADER) / (view.height - HEADER - 4)) * rowsOfAll() };
+      }
+      if (x > where.from && x < where.to) return near(x, down);
+      const at = Math.floor((down - HEADER + top) / row);
+      if (at >= names[side].length) return null;
+      if (x >= left - 3 && x <= left + wide + 3) return { kind: "token", side, at };
+      const place = Math.floor((x - start) / cell);
+      return strips[side].values[place] ? { kind: "strip", side, at, place, head: heads[place] } : null;
+    }
+
+    /** The strongest line within four pixels. */
+    function near(x, down) {
+      const [places, queries, keys, strengths] = lines.columns;
+      const share = drop((x - where.from) / (where.to - where.from));
+      let [line, most] = [-1, 0];
+      for (let at = 0; at < lines.count; at++) {
+        const away = Math.abs(y(queries[at] * (1 - share) + keys[at] * share) - down);
+        const strength = Math.abs(strengths[at]) / (1 + away);
+        if (away < 4 && strength > most) [line, most] = [at, strength];
+      }
+      return line < 0 ? null : { kind: "line", query: queries[line], key: keys[line], head: heads[places[line]] };
+    }
+
+    for (const arrival of ["pointerenter", "focusin"]) {
+      root.addEventListener(arrival, () => {
+        visited = true;
+        ahead();
+      }, { once: true });
+    }
+    canvas.addEventListener("pointermove", (event) => {
+      const next = look(...view.point(event));
+      if (JSON.stringify(next) !== JSON.stringify(under)) {
+        under = next;
+        canvas.style.cursor = under && (under.kind === "token" || under.kind === "overview") ? "pointer" : "default";
+        redraw();
+      }
+      if (!under || under.kind === "overview") return hideTip();
+      // Beside the queries, not over the next ones.
+      const aside = under.kind === "token" && under.side === "query";
+      showTip(tip().join("\n"), aside ? view.rect(where.from, 0, 0, 0).x : event.clientX, event.clientY);
+    });
+    canvas.addEventListener("pointerleave", () => {
+      hideTip();
+      if (!under || under.keys) return;
+      under = null;
+      redraw();
+    });
+    canvas.addEventListener("blur", () => {
+      if (!under || !under.keys) return;
+      under = null;
+      redraw();
+    });
+    canvas.addEventListener("click", (event) => {
+      const at = look(...view.point(event));
+      if (at && at.kind === "token") pin(at, event.ctrlKey || event.metaKey || event.shiftKey);
+      else if (at && at.kind === "overview") scroller.scrollTop = at.at * row - (view.height - HEADER) / 2;
+    });
+    scroller.addEventListener("scroll", () => view.redraw(), { passive: true });
+
+    function go(at) {
+      under = { kind: "token", side: "query", at: clamp(at, 0, block.T - 1), keys: true };
+      hideTip();
+      reveal(under);
+      changed();
+    }
+
+    function step(by) {
+      layer = block.layers[block.layers.indexOf(layer) + by] ?? layer;
+      changed();
+    }
+
+    /** A digit switches its head; a second one soon after makes both one number, and takes the first back. */
+    function digit(key) {
+      const all = book.heads(block, layer);
+      const before = typed && performance.now() - typed.at < 700 && all.includes(Number(typed.key + key)) ? typed : null;
+      const number = Number(before ? before.key + key : key);
+      if (before) want(before.heads);
+      typed = before ? null : { key, heads, at: performance.now() };
+      if (all.includes(number)) toggle(number);
+      changed();
+    }
+
+    canvas.addEventListener("keydown", (event) => {
+      const here = under && under.keys ? under.at : pinned("query").pop();
+      const actions = {
+        ArrowDown: () => go((here ?? -1) + 1),
+        ArrowUp: () => go((here ?? block.T) - 1),
+        Home: () => go(0),
+        End: () => go(block.T - 1),
+        ArrowRight: () => step(1),
+        ArrowLeft: () => step(-1),
+        Enter: () => under && under.kind === "token" && pin(under, event.shiftKey),
+      };
+      const action = /^\d$/.test(event.key) ? () => digit(event.key) : Object.hasOwn(actions, event.key) && actions[event.key];
+      if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      event.stopPropagation();
+      action();
+    });
+    root.addEventListener("keydown", (event) => {
+      if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "/") search.focus();
+      else if (event.key !== "Escape" || !letGo()) return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+
+    /** Marks the tokens that hold the text, and brings the first into sight. */
+    function find() {
+      const text = search.value.trim().toLowerCase();
+      const sides = block.source.keys || block.rows[0] !== block.columns[0] ? ["query", "key"] : ["query"];
+      const holds = (token) => text !== "" && token.toLowerCase().includes(text);
+      found = sides.flatMap((side) => names[side].flatMap((token, at) => (holds(token) ? [{ side, at }] : [])));
+      if (found.length) reveal(found[0]);
+      view.redraw();
+      if (text) attention.status(root, `${found.length} tokens found${found.length ? "; Enter pins one after the other" : ""}.`);
+    }
+
+    function searchKey(event) {
+      if (event.key === "Enter" && found.length) {
+        const now = found.findIndex((it) => pins.some((one) => one.side === it.side && one.at === it.at));
+        pins = [found[(now + 1) % found.length]];
+        reveal(pins[0]);
+        changed();
+      } else if (event.key === "Escape") {
+        search.value = "";
+        find();
+        canvas.focus();
+      } else return;
+      event.preventDefault();
+      event.stopPropagation();
+    }
+
+    // ---- The page's own interface ----
+
+    function state() {
+      return {
+        view: "head", block: block.name, blocks: book.blocks.map((one) => one.name), layer, layers: [...block.layers],
+        head: heads.length === 1 ? heads[0] : null, heads: [...heads], allHeads: [...book.heads(block, layer)],
+        token: (under && under.keys ? under.at : pinned("query").pop()) ?? null, tokens: [block.T, block.S],
+        pinned: pins.map((it) => ({ ...it })), least, special: specials,
+      };
+    }
+
+    const owner = (inside) => `layer ${inside} of this view`;
+    const token = (side, at, length) => {
+      if (Number.isInteger(at) && at >= 0 && at < length) return { side, at };
+      throw new RangeError(`${side} ${at}: this block has 0 to ${length - 1}`);
+    };
+
+    /** Checks everything before it changes anything. */
+    function select(wish) {
+      const next = wish.block == null ? block : book.block(wish.block);
+      if (wish.layer != null) book.layer(next, wish.layer);
+      const at = wish.layer ?? (next.layers.includes(layer) ? layer : next.layers[0]);
+      const list = wish.heads ?? (wish.head == null ? null : [wish.head]);
+      const all = book.heads(next, at);
+      const missing = list && (list.length ? list.find((head) => !all.includes(head)) : "none");
+      if (missing !== null && missing !== undefined) throw unknown("head", missing, owner(at), all);
+      const alone = wish.token === null ? [] : [{ side: "query", at: wish.token }];
+      const tokens = wish.pinned ?? (wish.token === undefined ? null : alone);
+      const checked = tokens && tokens.map((it) => token(it.side, it.at, it.side === "key" ? next.S : next.T));
+      enter(next);
+      layer = at;
+      if (list) want(list);
+      if (checked) [pins, under] = [checked, null];
+      least = clamp(Number(wish.least ?? least), 0, STEPS[STEPS.length - 1]);
+      specials = Boolean(wish.special ?? specials);
+      refresh();
+      if (pins.length && checked) reveal(pins[0]);
+    }
+
+    attention.attach(root, {
+      state,
+      select(wish) {
+        select(wish);
+        root.flowlens.changed();
+      },
+      weights: (inside, head) => book.weights(block, inside, head),
+      bounds(inside, head) {
+        const all = book.heads(block, inside);
+        if (!all.includes(head) || !buttons.has(head)) throw unknown("head", head, owner(inside), all);
+        return buttons.get(head).getBoundingClientRect();
+      },
+      place({ query, key }) {
+        const { side, at } = key === undefined ? token("query", query, block.T) : token("key", key, block.S);
+        return view.rect(where[side].left, y(at) - row / 2, where[side].wide, row);
+      },
+    });
+
+    const first = data.first || {};
+    enter(first.block == null ? book.blocks[0] : book.block(first.block));
+    if (block.layers.includes(first.layer)) layer = first.layer;
+    if (first.heads) wanted = first.heads;
+    if (first.token != null && first.token < block.T) pins = [{ side: "query", at: first.token }];
+    refresh();
+    if (pins.length) reveal(pins[0]);
+    root.dataset.state = "drawn";
+  };
+})();
