@@ -67,6 +67,9 @@ class Families(BrowserTest):
     def test_neuron_views(self):
         self.check("neuron")
 
+    def test_neuron_views(self):
+        self.check("neuron")
+
 
 if __name__ == "__main__":
     unittest.main()

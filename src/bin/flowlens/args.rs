@@ -23,6 +23,8 @@ pub enum Command {
     HeadView(ViewArgs),
     /// Draw every head of every layer at a glance
     ModelView(ViewArgs),
+    /// Draw how the weights of a head come about, from queries and keys on
+    NeuronView(ViewArgs),
     /// Run a model and write what it computes to a safetensors file
     Trace(TraceArgs),
     /// Show how a text falls into tokens

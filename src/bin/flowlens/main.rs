@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::FlowGraph(args) => flow_graph::run(args),
         Command::HeadView(args) => attention::head_view(args),
         Command::ModelView(args) => attention::model_view(args),
+        Command::NeuronView(args) => attention::neuron_view(args),
         Command::Trace(args) => run::trace(args),
         Command::Tokens(args) => run::tokens(args),
         Command::Next(args) => run::next(args),
