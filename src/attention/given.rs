@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::{Attention, Block, Kind, Layer, Token};
-use crate::text::visible;
+use crate::text::{visible, word_starts};
 use crate::{Array, Error, Result};
 
 /// How far a row of probabilities may be from 1: half-precision numbers come near to it.
@@ -182,15 +182,17 @@ fn shown(tokens: impl IntoIterator<Item = impl Into<String>>) -> Vec<Token> {
             inner.is_some_and(|inner| known.contains(&inner) || inner == "endoftext")
         })
     };
-    let token = |text: String| {
-        let special = special(&text);
+    let specials: Vec<bool> = texts.iter().map(|text| special(text)).collect();
+    let begins = word_starts(&texts, &specials);
+    let token = |(place, text): (usize, String)| {
+        let (special, begins) = (specials[place], begins[place]);
         let bytes = byte_level.then(|| crate::text::byte_level(&text)).flatten();
         let plain = match bytes.map(String::from_utf8) {
             Some(Ok(text)) => text,
             Some(Err(bytes)) => {
                 let bytes: Vec<String> = bytes.as_bytes().iter().map(|byte| format!("{byte:02X}")).collect();
                 let shown = format!("<{}>", bytes.join(" "));
-                return Token { text, shown, special };
+                return Token { text, shown, special, begins };
             }
             None => match text.strip_suffix("</w>") {
                 Some(word) if !word.is_empty() => word.replace('▁', " "),
@@ -198,9 +200,9 @@ fn shown(tokens: impl IntoIterator<Item = impl Into<String>>) -> Vec<Token> {
             },
         };
         let shown = if plain.is_empty() { "∅".to_owned() } else { visible(&plain) };
-        Token { text: plain, shown, special }
+        Token { text: plain, shown, special, begins }
     };
-    texts.into_iter().map(token).collect()
+    texts.into_iter().enumerate().map(token).collect()
 }
 
 #[cfg(test)]

@@ -285,28 +285,28 @@ impl Block {
         let causal = self.is_causal()?;
         let places = |&measure: &Measure| Some((measure, self.places(measure, causal)?));
         let (measures, places): (Vec<Measure>, Vec<Places>) = measures.iter().filter_map(places).unzip();
-        let together = |of: fn(&Places) -> &[f32], width: usize| -> Result<Tensor> {
-            let all: Vec<f32> = places.iter().flat_map(of).copied().collect();
-            Ok(Tensor::f_from_slice(&all)?.f_view([places.len() as i64, width as i64])?.f_transpose(0, 1)?)
-        };
-        let asked = together(|places| &places.asked, self.queries.len())?;
-        let factors = together(|places| &places.factors, self.queries.len() * self.keys.len())?;
+        let (queries, keys) = (self.queries.len(), self.keys.len());
+        let asked: Vec<f32> = places.iter().flat_map(|places| &places.asked).copied().collect();
+        let asked = Tensor::f_from_slice(&asked)?.f_view([places.len() as i64, queries as i64])?.f_transpose(0, 1)?;
+        let found = places.iter().map(|places| Ok(Tensor::f_from_slice(&places.found)?)).collect::<Result<Vec<_>>>()?;
+        let far: Vec<f32> = (0..queries * keys).map(|place| (place / keys).abs_diff(place % keys) as f32).collect();
+        let far = Tensor::f_from_slice(&far)?;
 
         let mut values: Vec<Vec<Vec<f32>>> = vec![Vec::new(); measures.len()];
         for layer in &self.layers {
-            let sums = layer.weights.f_sum_dim_intlist(-1i64, false, Number::Float)?;
+            let sums = sum(&layer.weights)?;
             let counts = sums.f_gt(0.0)?.f_to_kind(Number::Float)?.f_matmul(&asked)?.f_clamp_min(1.0)?;
             let sums = sums.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
             let normal = match self.kind {
                 Kind::Probability => layer.weights.shallow_clone(),
                 _ => layer.weights.f_div(&sums.f_unsqueeze(-1)?)?,
             };
-            // One product for all: the weights are by far the largest of what is read here.
-            let totals = normal.f_view([layer.heads.len() as i64, -1])?.f_matmul(&factors)?;
+            let normal = normal.f_view([layer.heads.len() as i64, -1])?;
             for (place, (measure, values)) in measures.iter().zip(&mut values).enumerate() {
                 let total = match measure {
-                    Measure::Entropy => entropy(layer, &sums)?.f_sum_dim_intlist(-1i64, false, Number::Float)?,
-                    _ => totals.f_select(1, place as i64)?,
+                    Measure::Entropy => sum(&entropy(layer, &sums, causal)?)?,
+                    Measure::Distance => normal.f_mv(&far)?,
+                    _ => sum(&normal.f_index_select(1, &found[place])?)?,
                 };
                 let means = total.f_div(&counts.f_select(1, place as i64)?)?;
                 values.push(Numbers::of(&means)?.data().to_vec());
@@ -344,26 +344,24 @@ impl Block {
         let (asking, answering) = self.same_texts();
         let special: Vec<bool> = self.keys.iter().map(|token| token.special).collect();
         let same = |query: usize, key: usize| asking[query].is_some() && asking[query] == answering[key];
-        let factor = |i: usize, j: usize| match measure {
-            Measure::Entropy => 0.0,
-            Measure::Distance => i.abs_diff(j) as f32,
-            _ => f32::from(u8::from(match measure {
-                Measure::Previous => j + 1 == i,
-                Measure::Next => j == i + 1,
-                // The first query of a causal text has no choice.
-                Measure::Itself => i == j && !(causal && i == 0),
-                Measure::First => j == 0 && !(self.to_itself && i == 0),
-                Measure::SameToken => same(i, j) && !(self.to_itself && i == j),
-                Measure::Separator => j > 0 && special[j],
-                _ => j > 0 && j < i && same(i, j - 1),
-            })),
+        let looked_for = |i: usize, j: usize| match measure {
+            Measure::Entropy | Measure::Distance => false,
+            Measure::Previous => j + 1 == i,
+            Measure::Next => j == i + 1,
+            // The first query of a causal text has no choice.
+            Measure::Itself => i == j && !(causal && i == 0),
+            Measure::First => j == 0 && !(self.to_itself && i == 0),
+            Measure::SameToken => same(i, j) && !(self.to_itself && i == j),
+            Measure::Separator => j > 0 && special[j],
+            Measure::Induction => j > 0 && j < i && same(i, j - 1),
         };
-        let mut places = Places { factors: Vec::with_capacity(queries * keys), asked: Vec::with_capacity(queries) };
+        let mut places = Places { found: Vec::new(), asked: Vec::with_capacity(queries) };
         for i in 0..queries {
-            let row = (0..keys).map(|j| if causal && j > i { 0.0 } else { factor(i, j) });
-            places.factors.extend(row);
-            let finds = !measure.is_share() || places.factors[i * keys..].iter().any(|&factor| factor > 0.0);
-            places.asked.push(f32::from(u8::from(finds)));
+            let before = places.found.len();
+            let seen = if causal { i + 1 } else { keys };
+            places.found.extend((0..seen).filter(|&j| looked_for(i, j)).map(|j| (i * keys + j) as i64));
+            let part = !measure.is_share() || places.found.len() > before;
+            places.asked.push(f32::from(u8::from(part)));
         }
         places.asked.contains(&1.0).then_some(places)
     }
@@ -383,17 +381,31 @@ impl Block {
 
 /// Where the queries of a block find what a measure looks for.
 struct Places {
-    /// (T,S): what a weight there counts.
-    factors: Vec<f32>,
+    /// Those places of (T,S), in order.
+    found: Vec<i64>,
     /// (T): 1 for the queries that are part of the mean.
     asked: Vec<f32>,
 }
 
+/// Sums along the last axis.
+fn sum(tensor: &Tensor) -> Result<Tensor> {
+    Ok(tensor.f_sum_dim_intlist(-1i64, false, Number::Float)?)
+}
+
 /// The entropy (H,T) of each row in bits: log Σ w − (Σ w log w) / Σ w, so that rows need not sum to 1.
-fn entropy(layer: &Layer, sums: &Tensor) -> Result<Tensor> {
-    let mut logs = layer.weights.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
-    let weighted =
-        logs.f_log2_()?.f_mul_(&layer.weights)?.f_sum_dim_intlist(-1i64, false, Number::Float)?.f_div(sums)?;
+fn entropy(layer: &Layer, sums: &Tensor, causal: bool) -> Result<Tensor> {
+    // A band of rows at a time stays in the processor's cache, and of a causal text only what is seen is read.
+    const BAND: i64 = 64;
+    let (_, queries, keys) = layer.weights.size3()?;
+    let band = |first: i64| -> Result<Tensor> {
+        let rows = BAND.min(queries - first);
+        let seen = if causal { first + rows } else { keys };
+        let weights = layer.weights.f_narrow(1, first, rows)?.f_narrow(2, 0, seen)?;
+        let mut logs = weights.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
+        sum(&logs.f_log2_()?.f_mul_(&weights)?)
+    };
+    let bands = (0..queries).step_by(BAND as usize).map(band).collect::<Result<Vec<Tensor>>>()?;
+    let weighted = Tensor::f_cat(&bands, 1)?.f_div(sums)?;
     let seen = sums.f_gt(f64::from(f32::MIN_POSITIVE))?.f_to_kind(Number::Float)?;
     Ok(sums.f_log2()?.f_sub(&weighted)?.f_clamp_min(0.0)?.f_mul(&seen)?)
 }

@@ -5,12 +5,15 @@
 //! layer, the weights of each head. It comes from a run ([`Trace::attention`](crate::Trace::attention)) or from arrays
 //! of any other source ([`Attention::new`]).
 
+mod compare;
+mod derived;
 mod files;
 mod given;
 mod measure;
 mod neuron;
 mod of_trace;
 mod view;
+mod words;
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -80,6 +83,8 @@ pub struct Token {
     pub shown: String,
     /// Whether it is one of the tokenizer's own, such as `[CLS]` or `<s>`.
     pub special: bool,
+    /// Whether a word begins with it.
+    pub(crate) begins: bool,
 }
 
 /// One layer of a block.

@@ -5,6 +5,7 @@ use tch::{Kind as Number, Tensor};
 use super::{Attention, Block, HeadView, Kind, Layer, ModelView, Token};
 use crate::model::Model;
 use crate::model::architecture::{Attention as Plan, Stack};
+use crate::text::word_starts;
 use crate::trace::Part;
 use crate::{Error, Result, Site, Trace};
 
@@ -99,13 +100,23 @@ pub(crate) fn sides(trace: &Trace, part: Part) -> (Vec<Token>, Vec<Token>) {
 }
 
 fn tokens(model: &Model, ids: &[u32]) -> Vec<Token> {
-    let token = |&id: &u32| match model.tokenizer() {
-        Some(tokenizer) => {
-            Token { text: tokenizer.piece(id), shown: tokenizer.shown(id), special: tokenizer.is_special(id) }
-        }
-        None => Token { text: format!("#{id}"), shown: format!("#{id}"), special: false },
+    let Some(tokenizer) = model.tokenizer() else {
+        let number = |id: &u32| format!("#{id}");
+        let token = |id| Token { text: number(id), shown: number(id), special: false, begins: true };
+        return ids.iter().map(token).collect();
     };
-    ids.iter().map(token).map(named).collect()
+    let names: Vec<String> = ids.iter().map(|&id| tokenizer.name(id).unwrap_or_default()).collect();
+    let special: Vec<bool> = ids.iter().map(|&id| tokenizer.is_special(id)).collect();
+    let begins = word_starts(&names, &special);
+    let token = |(place, &id): (usize, &u32)| {
+        named(Token {
+            text: tokenizer.piece(id),
+            shown: tokenizer.shown(id),
+            special: special[place],
+            begins: begins[place],
+        })
+    };
+    ids.iter().enumerate().map(token).collect()
 }
 
 /// A token whose text is empty gets something to show.

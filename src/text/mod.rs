@@ -2,12 +2,14 @@
 
 mod rebuilt;
 mod visible;
+mod words;
 
 use crate::{Error, Result};
 
 pub(crate) use rebuilt::Vocabulary;
 pub(crate) use visible::byte_level;
 pub use visible::visible;
+pub(crate) use words::word_starts;
 
 /// A text, or a pair of texts, as a model reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +114,11 @@ impl Tokenizer {
     /// The id of a token by its exact name in the vocabulary, e.g. `<|endoftext|>`.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
+    }
+
+    /// The name of an id in the vocabulary, with the marks that the vocabulary has: `Ġthe`, `##ing`.
+    pub(crate) fn name(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
     }
 
     /// Whether an id stands for a masked token, by the names that BERT, RoBERTa and XLM have for it.
