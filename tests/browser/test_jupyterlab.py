@@ -94,6 +94,7 @@ class JupyterLab(BrowserTest):
         tab = self.open_notebook(path)
         self.run_all(tab)
         self.assert_drawn(tab, "first run")
+        self.assert_answers(tab)
         tab.evaluate("document.querySelectorAll('.flowlens-view').forEach(root => { root.dataset.run = 'first'; })")
         self.run_all(tab)
         tab.wait_for_function("!document.querySelector('.flowlens-view[data-run=first]')", timeout=90000)
@@ -107,6 +108,7 @@ class JupyterLab(BrowserTest):
         self.sign(path)
         tab = self.open_notebook(path)
         self.assert_drawn(tab, "reopened and trusted")
+        self.assert_answers(tab)
         tab.context.close()
 
         # Trust goes by content: with another title it is a notebook that nobody has signed.
@@ -163,6 +165,18 @@ class JupyterLab(BrowserTest):
             self.assertGreater(painted, 100, f"{stage}: pixels of the {view} view that are not empty")
         self.shot(tab, f"lab {stage}".replace(" ", "_"))
         self.assert_quiet(stage)
+
+    def assert_answers(self, tab):
+        """A click into one view opens a head there, and changes nothing in the view above it."""
+        states = "roots => roots.map(root => { const { layer, head } = root.flowlens.state(); return [layer, head]; })"
+        roots = tab.locator(".flowlens-view")
+        before = roots.evaluate_all(states)
+        model = tab.locator(".flowlens-view[data-view=model]")
+        model.evaluate("root => root.scrollIntoView()")
+        x, y = model.evaluate("root => { const box = root.flowlens.bounds(0, 1); return [box.x + box.width / 2, box.y + box.height / 2]; }")
+        tab.mouse.click(x, y)
+        tab.wait_for_timeout(100)
+        self.assertEqual(roots.evaluate_all(states), [before[0], [0, 1], before[2]])
 
     def assert_still(self, tab, stage):
         """Where scripts may not run, the static picture is seen."""
