@@ -64,6 +64,7 @@ test: kernel browser real-models
 	cargo test --locked
 	cargo test --locked --test real_weights -- --ignored --skip mpnet
 	$(NOTEBOOK) --out target/notebooks notebooks/*.ipynb
+	.venv/bin/python tools/check_scripts.py
 	.venv/bin/python tools/run_checks.py
 
 # Fetches 400 MB more.

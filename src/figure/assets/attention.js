@@ -107,9 +107,9 @@
   }
 
   /** The numbers of a view: found by original layer and head, unpacked when they are asked for. */
-  function open(root, data) {
+  function open(root, data, room = ROOM) {
     const packed = root.querySelectorAll(".fl-packed");
-    const kept = store(ROOM);
+    const kept = store(room);
     const blocks = blocksOf(data.blocks);
     const names = blocks.map((block) => block.name);
 
@@ -301,7 +301,8 @@
 
   // The same eighteen samples as in theme.rs.
   const CIVIDIS = (
-    "00204c 002a66 00346e 273f6c 3c4a6b 4c556b 5b5f6d 686a70 757575 838178 928c78 a19876 b0a572 c0b16d d1bf66 e1cc5c f3db4f ffe945"
+    "00204c 002a66 00346e 273f6c 3c4a6b 4c556b 5b5f6d 686a70 757575 " +
+    "838178 928c78 a19876 b0a572 c0b16d d1bf66 e1cc5c f3db4f ffe945"
   ).split(" ").map((hex) => [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16)));
 
   /** The colour of a magnitude between 0 and 1. */
@@ -522,7 +523,7 @@
     const fill = (list) => {
       shown = list;
       if (list.length <= 6 && list.join("").length <= 48) {
-        const buttons = list.map((text, at) => element("button", { type: "button", "aria-pressed": "false" }, text));
+        const buttons = list.map((text) => element("button", { type: "button", "aria-pressed": "false" }, text));
         buttons.forEach((made, at) => made.addEventListener("click", () => {
           mark(at);
           choose(at);

@@ -28,7 +28,8 @@
       }
       for (const shape of this.svg.querySelectorAll("[data-link]")) {
         const [source, target] = shape.dataset.ends.split(" ");
-        const link = { id: shape.dataset.link, source, target, text: takeTitle(shape), solid: shape.classList.contains("fl-solid") };
+        const solid = shape.classList.contains("fl-solid");
+        const link = { id: shape.dataset.link, source, target, text: takeTitle(shape), solid };
         this.links.push(link);
         this.nodes.get(source).to.push(link);
         this.nodes.get(target).from.push(link);
