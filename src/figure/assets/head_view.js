@@ -89,7 +89,7 @@
     let least = 0.02;
     let specials = true;
     let special, names, picked, strips, where, row, whole, top, waiting, visited, typed, linesKey, linesFound, dark;
-    let lines = new Lines();
+    const lines = new Lines();
     const received = new Map();
     const buttons = new Map();
 
