@@ -168,6 +168,15 @@ pub struct HeadScores {
     pub heads: Vec<HeadScore>,
 }
 
+impl IntoIterator for HeadScores {
+    type Item = HeadScore;
+    type IntoIter = std::vec::IntoIter<HeadScore>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.heads.into_iter()
+    }
+}
+
 impl Deref for HeadScores {
     type Target = [HeadScore];
 
