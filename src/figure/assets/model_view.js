@@ -3,54 +3,55 @@
   "use strict";
   const { views, attention, element, showTip, hideTip } = globalThis.flowlens;
   if (views.model || !attention) return;
+  const { button, status, label, fit } = attention;
 
-  const DETAIL = 72; // dots along a side of a thumbnail, at most; longer texts are pooled
-  const [SMALL, LARGE, GAP] = [28, 72, 4];
+  const [SMALL, LARGE] = [28, 72]; // sides of a thumbnail
   const [AXIS, TOP] = [46, 30]; // room for the numbers of layers and heads
   const SIDE = 500; // room that the large head wants beside the grid
   const CELL = 34; // largest cell of the large head
   const SLOPE = 0.8; // sine of the angle that the names of its columns have
   const NAME = 104; // room for the name of a token
   const AT_ONCE = 2e6; // so many weights are unpacked without waiting
-
   const HINT = "Click a head to see it large, again to close it. Keys: arrows walk, Enter opens, Escape closes.";
+  const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
   const clamp = (x, low, high) => Math.max(low, Math.min(x, high));
+  const inWords = (lines) => lines.replaceAll("\n", ", ");
+  const taken = (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+  };
 
   /** A measure's value, with or without its unit. */
-  function told(measure, value, unit = true) {
+  function told({ unit }, value, units = true) {
     if (!Number.isFinite(value)) return "–";
-    if (measure.unit === "%") return `${value.toFixed(value < 9.95 ? 1 : 0)} %`;
-    const digits = measure.unit === "tokens" ? 1 : 2;
-    return value.toFixed(digits) + (unit && measure.unit ? ` ${measure.unit}` : "");
+    if (unit === "%") return `${value.toFixed(value < 9.95 ? 1 : 0)} %`;
+    return value.toFixed(unit === "tokens" ? 1 : 2) + (units && unit ? ` ${unit}` : "");
   }
 
   /** Where the second text of a pair begins, when the block is all of it. */
   const boundaryOf = ({ name, source, pool }) => (name === source.name && source.second != null ? source.second / pool : null);
 
-  /** Colours by number: 0 is what a query cannot see, 1 to 255 are weights from the least to the most, as square roots. */
-  function palette(block, dark) {
-    const colors = new Uint32Array(256);
-    for (let at = 1; at < 256; at++) {
+  /** Colours by number: 0 is what a query cannot see, 1 to 255 are weights from the least to the most. */
+  function palette({ kind }, dark) {
+    return Uint32Array.from({ length: 256 }, (_, at) => {
       const share = (at - 1) / 254;
-      const [r, g, b] = block.kind === "difference" ? attention.signed(share * 2 - 1, dark) : attention.cividis(share);
-      colors[at] = (255 << 24) | (b << 16) | (g << 8) | r;
-    }
-    return colors;
+      const [r, g, b] = kind === "difference" ? attention.signed(share * 2 - 1, dark) : attention.cividis(share);
+      return at && ((255 << 24) | (b << 16) | (g << 8) | r);
+    });
   }
 
-  /** The colour's number of every integer that a weight can be. */
-  function steps(block) {
-    const { levels, kind } = block.source;
-    return (block.source.steps ||= Uint8Array.from({ length: levels + 1 }, (_, integer) => {
+  /** The colour's number of every integer that a weight can be: by square roots, so that faint weights show. */
+  function steps({ source }) {
+    const { levels, kind } = source;
+    return (source.steps ||= Uint8Array.from({ length: levels + 1 }, (_, integer) => {
       if (kind !== "difference") return 1 + Math.round(254 * Math.sqrt(integer / levels));
       const signed = integer / levels * 2 - 1;
-      const size = Math.abs(signed) < 1.5 / levels ? 0 : Math.sqrt(Math.abs(signed));
-      return 128 + Math.round(127 * Math.sign(signed) * size);
+      return Math.abs(signed) < 1.5 / levels ? 128 : 128 + Math.round(127 * Math.sign(signed) * Math.sqrt(Math.abs(signed)));
     }));
   }
 
-  /** The window [top, bottom) x [left, right) of a head in height x width cells, each the strongest of what it covers,
+  /** The window [top, bottom) x [left, right) of a head in height x width dots, each the strongest of what it covers,
    *  as colours' numbers. */
   function pooled(block, { ints, stride, r0, c0 }, [top, bottom, left, right], height, width) {
     const colors = new Uint8Array(height * width);
@@ -59,9 +60,9 @@
     const signed = block.kind === "difference";
     const stronger = (one, other) => (signed ? Math.abs(2 * one - levels) > Math.abs(2 * other - levels) : one > other);
     const count = right - left;
-    const strip = new ints.constructor(count); // the strongest of the rows of a cell
+    const strip = new ints.constructor(count); // the strongest of the rows of a dot
     for (let y = 0; y < height; y++) {
-      let seen = 0; // columns that a row of the cell sees
+      let seen = 0; // columns that a row of the dot sees
       const end = top + Math.floor((y + 1) * (bottom - top) / height);
       for (let i = top + Math.floor(y * (bottom - top) / height); i < end; i++) {
         const start = (r0 + i) * stride + c0 + left;
@@ -88,63 +89,65 @@
     return colors;
   }
 
+  /** Colours' numbers as a picture, one pixel each. */
+  function picture(numbers, height, width, colors, canvas = element("canvas", { width, height })) {
+    const image = new ImageData(width, height);
+    const pixels = new Uint32Array(image.data.buffer);
+    numbers.forEach((number, at) => { pixels[at] = colors[number]; });
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    return canvas;
+  }
+
   /** All heads of a block, small. It knows where each lies, not what is done with it. */
   class Grid {
     constructor(block) {
-      this.block = block;
       const { layers } = block.source;
+      this.block = block;
       this.heads = [...new Set(layers.flatMap((entry) => entry.heads))].sort((a, b) => a - b);
-      this.all = layers.flatMap((entry, row) => entry.heads.map((head, at) => ({
-        layer: entry.layer, head, row, column: this.heads.indexOf(head),
-        keyHead: entry.keyHeads ? entry.keyHeads[at] : null,
+      this.all = layers.flatMap(({ layer, heads, keyHeads }, row) => heads.map((head, at) => ({
+        layer, head, row, column: this.heads.indexOf(head), keyHead: keyHeads ? keyHeads[at] : null,
         values: block.measures.map((it) => (it.values[row] || [])[at]),
       })));
       this.thumbs = new Map();
-      this.detail = [Math.min(block.T, DETAIL), Math.min(block.S, DETAIL)];
     }
 
-    /** Places all cells. `hole` keeps room for the large head under the row of one cell. */
-    lay(width, { measure, inPlace, passes, falling }, hole) {
-      const sorted = measure !== null && !inPlace;
-      this.sorted = sorted;
-      const columns = this.heads.length;
-      const size = (room) => Math.floor((room - AXIS) / columns) - GAP;
+    /** Places all cells. Below the row of the cell `open`, room of the height `hole` is left when there is none beside. */
+    lay(width, { measure, inPlace, falling, most }, open, hole) {
+      const { block, heads } = this;
+      const sorted = (this.sorted = measure !== null && !inPlace);
+      const gap = width / heads.length < SMALL + AXIS / 4 ? 2 : 4;
+      const size = (room) => Math.floor((room - AXIS) / heads.length) - gap;
       const room = width - SIDE - 28;
-      this.beside = sorted ? room >= 5 * (LARGE + GAP) : size(room) >= 36;
+      this.beside = sorted ? room >= 5 * LARGE : size(room) >= 36;
       const used = this.beside ? room : width;
       this.size = sorted ? 60 : clamp(size(used), SMALL, LARGE);
       this.under = measure === null ? 0 : sorted ? 30 : 14;
-      const pitch = [this.size + (sorted ? 14 : GAP), this.size + this.under + GAP];
-      this.cells = this.all;
-      let across = columns;
-      if (sorted) {
-        const value = (cell) => (Number.isFinite(cell.values[measure]) ? cell.values[measure] * (falling ? 1 : -1) : -Infinity);
-        this.cells = this.all.filter(passes).sort((a, b) => value(b) - value(a));
-        across = Math.max(1, Math.floor((used + 14) / pitch[0]));
-      }
-      const [x0, y0] = sorted ? [2, 4] : [AXIS, TOP];
+      this.pitch = [this.size + (sorted ? 14 : gap), this.size + this.under + gap];
+      const worth = ({ values }) => (Number.isFinite(values[measure]) ? values[measure] * (falling ? 1 : -1) : -Infinity);
+      const ranked = measure === null ? this.all : [...this.all].sort((a, b) => worth(b) - worth(a));
+      this.passing = ranked.slice(0, measure === null || !most ? Infinity : most);
+      this.cells = sorted ? this.passing : this.all;
+      const across = sorted ? clamp(Math.floor((used + 14) / this.pitch[0]), 1, this.cells.length) : heads.length;
+      const [x0, y0] = sorted ? [4, 4] : [AXIS, TOP];
+      const place = (r) => y0 + r * this.pitch[1];
+      const passing = new Set(this.passing);
+      this.hole = open && hole && !this.beside && this.cells.includes(open) ? { height: hole + 16 } : null;
       this.cells.forEach((cell, at) => {
         [cell.r, cell.c] = sorted ? [Math.floor(at / across), at % across] : [cell.row, cell.column];
-        [cell.x, cell.y] = [x0 + cell.c * pitch[0], y0 + cell.r * pitch[1]];
-        cell.faint = measure !== null && !passes(cell);
+        cell.faint = !passing.has(cell);
+        cell.x = x0 + cell.c * this.pitch[0];
       });
-      const rows = sorted ? Math.ceil(this.cells.length / across) : this.block.layers.length;
-      this.width = x0 + Math.min(across, sorted ? this.cells.length : columns) * pitch[0] + 2;
-      this.height = y0 + rows * pitch[1] + 2;
-      this.hole = null;
-      const above = hole && !this.beside && this.cells.includes(hole.cell) ? hole.cell.r : null;
-      if (above !== null) {
-        this.hole = { y: y0 + (above + 1) * pitch[1] + 4, height: hole.height + 16 };
-        this.cells.forEach((cell) => { if (cell.r > above) cell.y += this.hole.height; });
-        this.height += this.hole.height;
-      }
+      if (this.hole) this.hole.y = place(open.r + 1) + 4;
+      this.cells.forEach((cell) => { cell.y = place(cell.r) + (this.hole && cell.r > open.r ? this.hole.height : 0); });
+      this.width = x0 + across * this.pitch[0] + 2;
+      const rows = sorted ? Math.ceil(this.cells.length / across) : block.layers.length;
+      this.height = place(rows) + (this.hole ? this.hole.height : 0) + 2;
+      this.dots ||= [block.T, block.S].map((count) => Math.min(count, Math.round(this.size * (devicePixelRatio || 1))));
     }
 
     at(x, y) {
-      const half = GAP / 2;
-      const within = (cell) => x >= cell.x - half && x < cell.x + this.size + half &&
-        y >= cell.y - half && y < cell.y + this.size + half + this.under;
-      return this.cells.find(within) || null;
+      const [across, down] = this.pitch;
+      return this.cells.find((cell) => x >= cell.x - 2 && x < cell.x + across - 2 && y >= cell.y - 2 && y < cell.y + down - 2);
     }
 
     find(layer, head) {
@@ -153,111 +156,72 @@
 
     /** Keeps what is seen of a head; its weights may go. */
     keep(book, cell) {
-      const [rows, columns] = this.detail;
-      const matrix = book.matrix(this.block, cell.layer, cell.head);
-      this.thumbs.set(cell, pooled(this.block, matrix, [0, matrix.T, 0, matrix.S], rows, columns));
-    }
-
-    /** A thumbnail of size x size pixels. */
-    picture(cell, size, colors) {
-      const [rows, columns] = this.detail;
-      const thumb = this.thumbs.get(cell);
-      const image = new ImageData(size, size);
-      const pixels = new Uint32Array(image.data.buffer);
-      const signed = this.block.kind === "difference";
-      const from = Uint32Array.from({ length: size + 1 }, (_, at) => Math.floor(at * columns / size));
-      for (let y = 0, top = 0; y < size; y++) {
-        const bottom = Math.floor((y + 1) * rows / size);
-        for (let x = 0; x < size; x++) {
-          let most = 0;
-          const right = Math.max(from[x] + 1, from[x + 1]);
-          for (let i = top; i < Math.max(top + 1, bottom); i++) {
-            for (let j = from[x]; j < right; j++) {
-              const color = thumb[i * columns + j];
-              if (signed && most ? color && Math.abs(color - 128) > Math.abs(most - 128) : color > most) most = color;
-            }
-          }
-          pixels[y * size + x] = colors[most];
-        }
-        top = bottom;
-      }
-      return image;
+      const { block, dots } = this;
+      this.thumbs.set(cell, pooled(block, book.matrix(block, cell.layer, cell.head), [0, block.T, 0, block.S], ...dots));
     }
 
     draw(context, cells, measure, look) {
+      const { block, size, dots: [height, width] } = this;
       const ratio = context.canvas.width / Math.max(1, this.width);
-      const size = Math.max(1, Math.round(this.size * ratio));
-      const colors = palette(this.block, look.dark);
-      const scratch = element("canvas", { width: size, height: size });
-      const small = scratch.getContext("2d");
-      context.textBaseline = "top";
+      const colors = palette(block, look.dark);
+      const scratch = element("canvas", { width, height });
+      const second = boundaryOf(block);
+      const sharp = (length) => Math.round(length * ratio) / ratio;
       for (const cell of cells) {
-        context.globalAlpha = cell.faint ? 0.14 : 1;
+        const [x, y, side] = [cell.x, cell.y, size].map(sharp);
         if (this.thumbs.has(cell)) {
-          const [x, y] = [Math.round(cell.x * ratio) / ratio, Math.round(cell.y * ratio) / ratio];
-          small.putImageData(this.picture(cell, size, colors), 0, 0);
-          context.clearRect(x, y, size / ratio, size / ratio);
-          context.imageSmoothingEnabled = false;
-          context.drawImage(scratch, x, y, size / ratio, size / ratio);
-          this.boundary(context, cell, look);
+          context.globalAlpha = cell.faint ? 0.14 : 1;
+          context.clearRect(x, y, side, side);
+          context.imageSmoothingEnabled = Math.max(height, width) > side * ratio;
+          context.drawImage(picture(this.thumbs.get(cell), height, width, colors, scratch), x, y, side, side);
+          if (second) {
+            context.globalAlpha *= 0.6;
+            context.fillStyle = look.paper;
+            context.fillRect(x + side * second / block.S - 0.5, y, 1, side);
+            context.fillRect(x, y + side * second / block.T - 0.5, side, 1);
+          }
         }
-        context.globalAlpha = cell.faint ? 0.05 : 0.35;
-        context.strokeStyle = look.line;
+        context.globalAlpha = cell.faint ? 0.06 : 0.4;
         context.lineWidth = 1;
-        context.strokeRect(cell.x - 0.5, cell.y - 0.5, this.size + 1, this.size + 1);
+        context.strokeStyle = look.line;
+        context.strokeRect(x - 0.5, y - 0.5, side + 1, side + 1);
         context.globalAlpha = cell.faint ? 0.3 : 1;
-        if (measure !== null) this.words(context, cell, measure, look);
+        if (measure === null) continue;
+        const write = (text, color, line) => {
+          context.fillStyle = color;
+          context.fillText(text, x + side / 2, y + side + line);
+        };
+        context.textAlign = "center";
+        context.textBaseline = "top";
+        context.font = `${size < 40 ? 9 : 11}px ${look.font}`;
+        context.clearRect(x, y + side + 1, side, this.under);
+        write(told(block.measures[measure], cell.values[measure], false), look.ink, 3);
+        if (this.sorted) write(`L${cell.layer} H${cell.head}`, look.muted, 16);
       }
       context.globalAlpha = 1;
     }
 
-    /** Where the second text of a pair begins. */
-    boundary(context, cell, look) {
-      const { T, S } = this.block;
-      const second = boundaryOf(this.block);
-      if (second === null) return;
-      context.fillStyle = look.paper;
-      context.fillRect(cell.x + this.size * second / S - 0.5, cell.y, 1, this.size);
-      context.fillRect(cell.x, cell.y + this.size * second / T - 0.5, this.size, 1);
-    }
-
-    words(context, cell, measure, look) {
-      const middle = cell.x + this.size / 2;
-      const value = told(this.block.measures[measure], cell.values[measure], false);
-      const y = cell.y + this.size + 3;
-      context.textAlign = "center";
-      context.fillStyle = look.ink;
-      context.font = `${this.size < 40 ? 9 : 11}px ${look.font}`;
-      if (this.sorted) {
-        context.fillText(value, middle, y);
-        context.fillStyle = look.muted;
-        context.fillText(`L${cell.layer} H${cell.head}`, middle, y + 13);
-      } else {
-        context.fillText(value, middle, y);
-      }
-    }
-
-    /** Numbers of layers and heads; a bracket over heads that read the same keys. */
+    /** Numbers of layers and heads. */
     axes(context, look) {
       if (this.sorted) return;
-      const { size, block } = this;
+      const { size, pitch } = this;
       context.font = `11px ${look.font}`;
-      context.fillStyle = look.muted;
       context.textBaseline = "middle";
       context.textAlign = "right";
+      context.fillStyle = look.muted;
       context.fillText("head", AXIS - 9, TOP - 10);
       context.save();
-      context.translate(9, TOP + 18);
+      context.translate(9, TOP);
       context.rotate(-Math.PI / 2);
-      context.fillText("layer", 18, 0);
+      context.fillText("layer", 0, 0);
       context.restore();
-      const rows = new Map(this.cells.map((cell) => [cell.row, cell]));
       context.fillStyle = look.ink;
-      for (const [row, cell] of rows) context.fillText(block.layers[row], AXIS - 9, cell.y + size / 2);
+      const rows = new Map(this.cells.map((cell) => [cell.layer, cell.y + size / 2]));
+      rows.forEach((y, layer) => context.fillText(layer, AXIS - 9, y));
       context.textAlign = "center";
-      const step = Math.ceil(20 / (size + GAP));
-      this.heads.forEach((head, column) => {
-        if (column % step === 0) context.fillText(head, AXIS + column * (size + GAP) + size / 2, TOP - 10);
+      const step = Math.ceil(20 / pitch[0]);
+      this.heads.forEach((head, at) => {
+        if (at % step === 0) context.fillText(head, AXIS + at * pitch[0] + size / 2, TOP - 10);
       });
     }
   }
@@ -265,23 +229,21 @@
   /** One head, large: a map with tokens on both sides, which can be zoomed into when the text is long. */
   class Large {
     constructor(root, view) {
-      Object.assign(this, { root, view, cell: null, here: null, found: [], turn: -1, maps: new Map() });
+      Object.assign(this, { root, view, cell: null, here: null, found: [], maps: new Map() });
       this.title = element("b", {});
       this.facts = element("p", { class: "fl-facts" });
-      this.search = element("input", { type: "search", placeholder: "find a token", "aria-label": "Find a token in this head", size: "12" });
-      this.place = element("div", {});
-      this.box = element("div", { class: "fl-large", role: "region", "aria-label": "The open head" });
-      this.box.hidden = true;
-      const tools = element("div", { class: "fl-choosers" }, this.search);
-      this.zoomers = [["−", "Show more tokens", () => this.zoom(2)], ["+", "Show fewer tokens, larger", () => this.zoom(0.5)],
-        ["whole text", "Show all tokens", () => this.zoom(Infinity)]].map((it) => attention.button(tools, ...it));
-      attention.button(tools, "CSV", "The numbers of this head as a table", () => view.csv());
-      tools.append(attention.links(root, () => view.state()));
+      this.search = element("input", { type: "search", placeholder: "find a token", "aria-label": "Find a token", size: "12" });
       const bar = element("div", { class: "fl-choosers" }, this.title);
-      attention.button(bar, "×", "Close this head (Escape)", () => view.close());
-      this.box.append(bar, this.facts, tools, this.place);
-      this.canvas = attention.canvas(root, this.place, (context, width, height, look) => {
-        if (this.cell && this.wide) this.draw(context, width, look);
+      const tools = element("div", { class: "fl-choosers" }, this.search);
+      const place = element("div", {});
+      this.box = element("div", { class: "fl-large", role: "region", "aria-label": "Open head" }, bar, this.facts, tools, place);
+      button(bar, "×", "Close (Escape)", () => view.close());
+      this.zoomers = [["−", "More tokens", 2], ["+", "Fewer tokens, larger", 0.5], ["whole text", "All tokens", Infinity]]
+        .map(([text, title, factor]) => button(tools, text, title, () => this.zoom(factor)));
+      button(tools, "CSV", "The numbers of this head as a table", () => view.csv());
+      tools.append(attention.links(root, () => view.state()));
+      this.canvas = attention.canvas(root, place, (context, width, height, look) => {
+        if (this.cell && this.wide) this.draw(context, context.canvas.width / width, look);
       });
       this.listen(this.canvas.canvas);
     }
@@ -290,46 +252,42 @@
       const { block, book } = this.view;
       this.box.hidden = !cell;
       if (block !== this.block) this.window = [0, block.T, 0, block.S];
-      if (block !== this.block || cell !== this.cell) this.maps.clear();
+      this.maps.clear();
       Object.assign(this, { block, cell, here: null, matrix: cell && book.matrix(block, cell.layer, cell.head) });
       if (!cell) return;
-      const reads = cell.keyHead === null ? "" : ` (key head ${cell.keyHead})`;
-      this.title.textContent = `Layer ${cell.layer}, head ${cell.head}${reads}`;
-      this.facts.replaceChildren(...block.measures.flatMap((measure, at) => {
-        const value = element("b", {}, told(measure, cell.values[at]));
-        return [element("span", { title: measure.about || "" }, `${measure.title} `, value), " "];
-      }));
-      const long = Math.max(block.T, block.S) > 16;
-      this.zoomers.forEach((button) => { button.hidden = !long; });
-      this.canvas.canvas.setAttribute("aria-label", `Weights of layer ${cell.layer}, head ${cell.head}: ${block.T} queries down, ` +
-        `${block.S} keys across. Arrow keys move the cross-hair, Enter keeps its row, plus and minus zoom.`);
+      const [title, ...facts] = this.view.words(cell).split("\n");
+      this.title.textContent = title;
+      this.facts.replaceChildren(...facts.map((fact, at) => element("span", { title: block.measures[at].about || "" }, fact)));
+      this.zoomers.forEach((it) => { it.hidden = !this.long(); });
+      this.canvas.canvas.setAttribute("aria-label", `${title}: ${block.T} queries down, ${block.S} keys across. ` +
+        "Arrow keys move the cross-hair, Enter keeps its row, plus and minus zoom.");
     }
 
     /** The tokens of a row or a column. */
     name(side, at) {
       const { pool } = this.block;
-      const tokens = this.block[side].slice(at * pool, (at + 1) * pool).map(attention.label);
+      const tokens = this.block[side].slice(at * pool, (at + 1) * pool).map(label);
       return tokens.length > 1 ? `${tokens[0]} … ${tokens[tokens.length - 1]}` : tokens[0];
     }
 
     /** Takes a width; the height follows from the tokens. */
     fit(width) {
       const { T, S } = this.block;
-      this.box.style.width = `${width}px`;
-      const inside = this.place.clientWidth || width;
       const { context } = this.canvas;
+      this.box.style.width = `${width}px`;
       context.font = `12px ${attention.theme(this.root).font}`;
       const widest = (side, count) => {
         let most = 0;
         for (let at = 0; at < count; at += Math.ceil(count / 200)) {
-          most = Math.max(most, context.measureText(attention.fit(context, this.name(side, at), NAME)).width);
+          most = Math.max(most, context.measureText(fit(context, this.name(side, at), NAME)).width);
         }
         return most;
       };
-      const [down, across] = [widest("queries", T), widest("keys", S)];
-      this.left = Math.max(36, down + 12);
-      this.top = Math.max(36, across * SLOPE + 16);
-      const room = Math.max(40, inside - this.left - across * 0.6 - 8);
+      const across = widest("keys", S);
+      const corner = this.long() ? 64 : 36;
+      this.left = Math.max(corner, widest("queries", T) + 12);
+      this.top = Math.max(corner, across * SLOPE + 16);
+      const room = Math.max(40, width - 26 - this.left - across * 0.6 - 8);
       let [x, y] = [Math.min(CELL, room / S), Math.min(CELL, Math.min(room, 600) / T)];
       [x, y] = [Math.min(x, Math.max(14, 2 * y)), Math.min(y, Math.max(14, 2 * x))];
       [this.wide, this.high] = [x * S, y * T];
@@ -339,24 +297,18 @@
     /** A part of the head as a picture, one dot for each weight or for the strongest of several. */
     map(part, height, width, dark) {
       const key = [...part, height, width, dark].join();
+      if (this.maps.size > 3) this.maps.clear();
       if (!this.maps.has(key)) {
-        if (this.maps.size > 3) this.maps.clear();
-        const made = element("canvas", { width, height });
-        const image = new ImageData(width, height);
-        const colors = palette(this.block, dark);
-        const pixels = new Uint32Array(image.data.buffer);
-        pooled(this.block, this.matrix, part, height, width).forEach((color, at) => { pixels[at] = colors[color]; });
-        made.getContext("2d").putImageData(image, 0, 0);
-        this.maps.set(key, made);
+        const numbers = pooled(this.block, this.matrix, part, height, width);
+        this.maps.set(key, picture(numbers, height, width, palette(this.block, dark)));
       }
       return this.maps.get(key);
     }
 
-    draw(context, width, look) {
+    draw(context, ratio, look) {
       const { left, top, wide, high, block } = this;
       const [a, b, c, d] = this.window;
       const [x, y] = [wide / (d - c), high / (b - a)];
-      const ratio = context.canvas.width / width;
       const dots = (count, room) => Math.min(count, Math.max(1, Math.round(room * ratio)));
       context.imageSmoothingEnabled = false;
       context.drawImage(this.map(this.window, dots(b - a, high), dots(d - c, wide), look.dark), left, top, wide, high);
@@ -368,59 +320,46 @@
       context.strokeStyle = look.line;
       context.strokeRect(left - 0.5, top - 0.5, wide + 1, high + 1);
 
-      const label = (side, at, strong) => this.label(context, look, side, at, strong, x, y);
       const every = (side, from, to, step) => {
-        for (let at = Math.ceil(from / step) * step; at < to; at += step) label(side, at, false);
+        for (let at = Math.ceil(from / step) * step; at < to; at += step) this.label(context, look, side, at, false);
       };
       every("queries", a, b, Math.ceil(13 / y));
       every("keys", c, d, Math.ceil(16 / x));
-
       // The row of the chosen token, then the cross-hair.
-      const pin = this.pin();
+      const frame = (side, at, color, thick) => {
+        const down = side === "queries";
+        if (at === null || at < (down ? a : c) || at >= (down ? b : d)) return;
+        context.strokeStyle = color;
+        context.lineWidth = thick;
+        if (down) context.strokeRect(left, top + (at - a) * y, wide, y);
+        else context.strokeRect(left + (at - c) * x, top, x, high);
+        this.label(context, look, side, at, true);
+      };
+      frame("queries", this.pin(), look.accent, 2);
       const [row, column] = this.here || [null, null];
-      const frame = (i, j, rows, columns) => context.strokeRect(left + (j - c) * x, top + (i - a) * y, columns * x, rows * y);
-      const inside = (at, from, to) => at !== null && at >= from && at < to;
-      context.strokeStyle = look.accent;
-      context.lineWidth = 2;
-      if (inside(pin, a, b)) {
-        frame(pin, c, 1, d - c);
-        label("queries", pin, true);
-      }
-      context.strokeStyle = "#fff";
-      context.lineWidth = 1;
-      if (inside(row, a, b)) {
-        frame(row, c, 1, d - c);
-        label("queries", row, true);
-      }
-      if (inside(column, c, d)) {
-        frame(a, column, b - a, 1);
-        label("keys", column, true);
-      }
+      frame("queries", row, "#fff", 1);
+      frame("keys", column, "#fff", 1);
       if (this.zoomed()) this.overview(context, look);
     }
 
-    label(context, look, side, at, strong, x, y) {
-      const [a, , c] = this.window;
+    label(context, look, side, at, strong) {
+      const [a, b, c, d] = this.window;
       const down = side === "queries";
       context.save();
-      if (down) context.translate(this.left - 6, this.top + (at - a + 0.5) * y);
+      if (down) context.translate(this.left - 6, this.top + (at - a + 0.5) * this.high / (b - a));
       else {
-        context.translate(this.left + (at - c + 0.5) * x, this.top - 7);
+        context.translate(this.left + (at - c + 0.5) * this.wide / (d - c), this.top - 7);
         context.rotate(-Math.asin(SLOPE));
       }
       context.font = `${strong ? "bold " : ""}12px ${look.font}`;
       context.textAlign = down ? "right" : "left";
       context.textBaseline = "middle";
-      const text = attention.fit(context, this.name(side, at), NAME);
-      if (strong) {
-        // It may stand where other tokens have their names.
-        const long = NAME + 6;
-        context.fillStyle = look.paper;
-        context.fillRect(down ? -long : -2, -8, long, 16);
-      }
-      const special = (!down || !this.block.source.keys) && this.block.pool === 1 && this.block.special.has(at);
+      context.fillStyle = look.paper;
+      // It may stand where other tokens have their names.
+      if (strong) context.fillRect(down ? -NAME - 6 : -2, -8, NAME + 6, 16);
+      const special = !(down && this.block.source.keys) && this.block.special.has(at) && this.block.pool === 1;
       context.fillStyle = special && !strong ? look.muted : look.ink;
-      context.fillText(text, 0, 0);
+      context.fillText(fit(context, this.name(side, at), NAME), 0, 0);
       context.restore();
     }
 
@@ -428,6 +367,10 @@
     pin() {
       const { token } = this.view;
       return token === null ? null : Math.floor(token / this.block.pool);
+    }
+
+    long() {
+      return Math.max(this.block.T, this.block.S) > 16;
     }
 
     zoomed() {
@@ -439,8 +382,7 @@
     overview(context, look) {
       const { T, S } = this.block;
       const [a, b, c, d] = this.window;
-      const side = Math.min(this.left, this.top) - 10;
-      this.corner = side;
+      const side = (this.corner = Math.min(this.left, this.top) - 10);
       context.imageSmoothingEnabled = true;
       context.drawImage(this.map([0, T, 0, S], Math.min(T, 100), Math.min(S, 100), look.dark), 2, 2, side, side);
       context.strokeStyle = look.accent;
@@ -448,25 +390,17 @@
       context.strokeRect(2 + side * c / S, 2 + side * a / T, side * (d - c) / S, side * (b - a) / T);
     }
 
-    /** What lies under a point: a weight, a token of a side, the overview. */
+    /** The query and the key under a point, or one of them beside the map. */
     under([px, py]) {
       const { left, top, wide, high } = this;
       const [a, b, c, d] = this.window;
-      if (this.zoomed() && px < this.corner + 4 && py < this.corner + 4) return { overview: true };
       const i = py >= top && py < top + high ? a + Math.floor((py - top) / high * (b - a)) : null;
       const j = px >= left && px < left + wide ? c + Math.floor((px - left) / wide * (d - c)) : null;
-      if (i !== null && j !== null) return { at: this.strongest(i, j) };
-      if (i !== null && px < left) return { at: [i, null] };
-      return j !== null && py < top ? { at: [null, j] } : null;
-    }
-
-    /** Of the weights that share a dot, the one that the dot shows. */
-    strongest(i, j) {
-      const [a, b, c, d] = this.window;
-      const [rows, columns] = [Math.ceil((b - a) / this.high), Math.ceil((d - c) / this.wide)];
+      if (i === null || j === null) return (i !== null && px < left) || (j !== null && py < top) ? [i, j] : null;
+      // Of the weights that share a dot, the one that the dot shows.
       let best = [i, j];
-      for (let y = i; y < Math.min(b, i + rows); y++) {
-        for (let x = j; x < Math.min(d, j + columns); x++) {
+      for (let y = i; y < Math.min(b, i + (b - a) / high); y++) {
+        for (let x = j; x < Math.min(d, j + (d - c) / wide); x++) {
           if (Math.abs(this.matrix.at(y, x)) > Math.abs(this.matrix.at(...best))) best = [y, x];
         }
       }
@@ -475,70 +409,58 @@
 
     /** A weight, or the strongest of a token, in words. */
     text([i, j]) {
-      const { block, matrix } = this;
+      const { block: { pool, rows, columns }, matrix } = this;
       if (i !== null && j !== null) {
-        const place = `query ${i * block.pool + block.rows[0]}, key ${j * block.pool + block.columns[0]}`;
+        const place = `query ${i * pool + rows[0]}, key ${j * pool + columns[0]}`;
         return `${this.name("queries", i)} → ${this.name("keys", j)}\n${this.value(i, j)}\n${place}`;
       }
-      const [all, side, arrow] = i !== null ? [matrix.row(i), "keys", "→"] : [matrix.column(j), "queries", "←"];
-      const order = Array.from(all, (_, at) => at).sort((m, n) => Math.abs(all[n]) - Math.abs(all[m])).slice(0, 5);
-      const best = order.filter((at) => all[at]).map((at) => `${arrow} ${this.name(side, at)}  ${this.value(i ?? at, j ?? at)}`);
-      return [i !== null ? this.name("queries", i) : this.name("keys", j), ...best].join("\n");
+      const [side, other, arrow] = j === null ? ["queries", "keys", "→"] : ["keys", "queries", "←"];
+      const all = j === null ? matrix.row(i) : matrix.column(j);
+      const order = Array.from(all.keys()).sort((m, n) => Math.abs(all[n]) - Math.abs(all[m])).slice(0, 5);
+      const best = order.filter((at) => all[at]).map((at) => `${arrow} ${this.name(other, at)}  ${this.value(i ?? at, j ?? at)}`);
+      return [this.name(side, i ?? j), ...best].join("\n");
     }
 
     value(i, j) {
-      const { block, matrix } = this;
-      if (block.source.causal && matrix.c0 + j > matrix.r0 + i) return "not seen: it comes later";
+      const { block: { error, kind, source }, matrix } = this;
+      if (source.causal && matrix.c0 + j > matrix.r0 + i) return "not seen: it comes later";
       const weight = matrix.at(i, j);
-      const error = block.error.toPrecision(1);
-      if (block.kind !== "difference" && weight === 0) return `less than ${error}`;
-      return `${weight.toFixed(clamp(Math.ceil(-Math.log10(block.error || 1e-6)), 2, 6))} ± ${error}`;
+      const about = error.toPrecision(1);
+      if (kind !== "difference" && weight === 0) return `less than ${about}`;
+      return `${weight.toFixed(clamp(Math.ceil(-Math.log10(error || 1e-6)), 2, 6))} ± ${about}`;
     }
 
     listen(canvas) {
-      let drag = null;
       canvas.setAttribute("tabindex", "0");
       canvas.setAttribute("role", "application");
-      const overview = (event) => {
+      // A press in the overview moves the window.
+      let moving = false;
+      const move = (event) => {
         const [px, py] = this.canvas.point(event);
-        this.center((py - 2) / this.corner * this.block.T, (px - 2) / this.corner * this.block.S);
+        const inside = this.zoomed() && Math.max(px, py) < this.corner + 4;
+        moving = event.buttons === 1 && (event.type === "pointerdown" ? inside : moving);
+        if (moving) this.center((py - 2) / this.corner * this.block.T, (px - 2) / this.corner * this.block.S);
+        return moving || inside;
       };
-      canvas.addEventListener("pointerdown", (event) => {
-        const under = this.under(this.canvas.point(event));
-        drag = { x: event.clientX, y: event.clientY, window: this.window, overview: under && under.overview, moved: false };
-        canvas.setPointerCapture(event.pointerId);
-        if (drag.overview) overview(event);
-      });
+      canvas.addEventListener("pointerdown", move);
       canvas.addEventListener("pointermove", (event) => {
-        if (drag && event.buttons) {
-          const [dx, dy] = [event.clientX - drag.x, event.clientY - drag.y];
-          drag.moved ||= Math.abs(dx) + Math.abs(dy) > 4;
-          if (drag.overview) return overview(event);
-          if (drag.moved && this.zoomed()) {
-            const [a, b, c, d] = drag.window;
-            hideTip();
-            return this.center((a + b) / 2 - dy / this.high * (b - a), (c + d) / 2 - dx / this.wide * (d - c));
-          }
-        }
-        const under = this.under(this.canvas.point(event));
-        this.point((under && under.at) || null);
+        this.point(move(event) ? null : this.under(this.canvas.point(event)));
         if (this.here) showTip(this.text(this.here), event.clientX, event.clientY);
         else hideTip();
       });
-      canvas.addEventListener("pointerleave", () => { this.point(null); hideTip(); });
+      canvas.addEventListener("pointerleave", () => {
+        this.point(null);
+        hideTip();
+      });
       canvas.addEventListener("click", (event) => {
-        const under = this.under(this.canvas.point(event));
-        const moved = drag && (drag.overview || (drag.moved && this.zoomed()));
-        drag = null;
-        if (moved || !under || !under.at || under.at[0] === null) return;
-        const token = under.at[0] * this.block.pool;
-        this.view.choose(this.pin() === under.at[0] ? null : token);
+        const at = !move(event) && this.under(this.canvas.point(event));
+        if (at && at[0] !== null) this.choose(at[0]);
       });
       canvas.addEventListener("wheel", (event) => {
-        const under = (event.ctrlKey || event.metaKey) && this.under(this.canvas.point(event));
-        if (!under || !under.at) return;
+        const at = (event.ctrlKey || event.metaKey) && this.under(this.canvas.point(event));
+        if (!at) return;
         event.preventDefault();
-        this.zoom(event.deltaY > 0 ? 1.25 : 0.8, under.at);
+        this.zoom(event.deltaY > 0 ? 1.25 : 0.8, at);
       }, { passive: false });
       canvas.addEventListener("keydown", (event) => this.key(event));
       this.search.addEventListener("input", () => this.find(this.search.value));
@@ -548,7 +470,7 @@
       });
       this.box.addEventListener("keydown", (event) => {
         if (event.key !== "Escape") return;
-        event.stopPropagation();
+        taken(event);
         this.view.close();
       });
     }
@@ -556,14 +478,17 @@
     key(event) {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       const { T, S } = this.block;
-      const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+      const step = STEPS[event.key];
       const [i, j] = this.here || [this.pin() ?? this.window[0], this.window[2]];
       if (step) this.reach([clamp((i ?? 0) + step[0], 0, T - 1), clamp((j ?? 0) + step[1], 0, S - 1)]);
       else if (event.key === "+" || event.key === "-") this.zoom(event.key === "+" ? 0.5 : 2, this.here);
-      else if (event.key === "Enter" && i !== null) this.view.choose(this.pin() === i ? null : i * this.block.pool);
+      else if (event.key === "Enter" && i !== null) this.choose(i);
       else return;
-      event.preventDefault();
-      event.stopPropagation();
+      taken(event);
+    }
+
+    choose(row) {
+      this.view.choose(this.pin() === row ? null : row * this.block.pool);
     }
 
     point(at) {
@@ -576,9 +501,9 @@
     reach(at, before = "") {
       const [i, j] = (this.here = at);
       const [a, b, c, d] = this.window;
-      if ((i !== null && (i < a || i >= b)) || (j !== null && (j < c || j >= d))) this.center(i ?? (a + b) / 2, j ?? (c + d) / 2);
-      else this.canvas.redraw();
-      attention.status(this.root, before + this.text(at).replaceAll("\n", ", "));
+      const middle = (place, from, to) => (place === null || (place >= from && place < to) ? (from + to) / 2 : place);
+      this.center(middle(i, a, b), middle(j, c, d));
+      status(this.root, before + inWords(this.text(at)));
     }
 
     /** Shows so many times as many tokens; the token at a point stays where it is. */
@@ -586,11 +511,11 @@
       const { T, S } = this.block;
       const [a, b, c, d] = this.window;
       const [i, j] = at || [null, null];
-      const count = (now, all) => clamp(Math.round(now * factor), Math.min(8, all), all);
-      const [rows, columns] = [count(b - a, T), count(d - c, S)];
-      const first = (from, to, size, fixed) => (
-        fixed === null ? (from + to - size) / 2 : fixed - (fixed - from) * size / (to - from));
-      this.move(first(a, b, rows, i), rows, first(c, d, columns, j), columns);
+      const side = (from, to, all, fixed) => {
+        const count = clamp(Math.round((to - from) * factor), Math.min(8, all), all);
+        return [fixed === null ? (from + to - count) / 2 : fixed - (fixed - from) * count / (to - from), count];
+      };
+      this.move(...side(a, b, T, i), ...side(c, d, S, j));
     }
 
     center(i, j) {
@@ -608,17 +533,15 @@
     /** Finds tokens that contain a text, queries first. */
     find(text) {
       const wanted = text.trim().toLowerCase();
-      const { block } = this;
+      const { T, S, rows, columns, source } = this.block;
       const within = (side, count, at) => Array.from({ length: wanted ? count : 0 }, (_, place) => place)
         .filter((place) => this.name(side, place).toLowerCase().includes(wanted)).map(at);
-      this.found = within("queries", block.T, (place) => [place, null]);
-      if (String(block.rows) !== String(block.columns) || block.source.keys) {
-        this.found.push(...within("keys", block.S, (place) => [null, place]));
-      }
+      this.found = within("queries", T, (place) => [place, null]);
+      if (source.keys || String(rows) !== String(columns)) this.found.push(...within("keys", S, (place) => [null, place]));
       this.turn = -1;
       if (this.found.length) return this.next();
       this.point(null);
-      attention.status(this.root, wanted ? `No token contains “${text}”.` : HINT);
+      status(this.root, wanted ? `No token contains “${text}”.` : HINT);
     }
 
     next() {
@@ -632,13 +555,11 @@
     constructor(root, data) {
       const book = attention.open(root, data);
       const { first } = data;
-      Object.assign(this, { root, data, book, opened: null, cursor: null, token: first.token ?? null, grids: new Map() });
-      this.order = { measure: null, falling: true, inPlace: false, limit: null, twelve: false };
+      const order = { measure: null, falling: true, inPlace: false, most: null };
+      Object.assign(this, { root, data, book, order, opened: null, pointed: null, token: first.token ?? null, grids: new Map() });
       this.place = root.querySelector(".fl-picture");
-      this.legend = root.querySelector(".fl-legend");
       this.field = element("div", { class: "fl-grid" });
-      this.hover = element("div", { class: "fl-mark" });
-      this.frame = element("div", { class: "fl-mark fl-open" });
+      [this.hover, this.frame] = ["fl-mark", "fl-mark fl-open"].map((name) => element("div", { class: name }));
       // A page that was saved with its controls gets them anew.
       root.querySelector(".fl-choosers").replaceChildren();
       this.controls();
@@ -650,7 +571,7 @@
       this.setBlock(book.block(first.block ?? 0));
       if (first.head != null) this.opened = this.grid.find(first.layer, first.head);
       this.cursor = this.opened || this.grid.all[0];
-      attention.status(root, HINT);
+      status(root, HINT);
       this.api = attention.attach(root, {
         select: (wanted) => this.select(wanted),
         state: () => this.state(),
@@ -663,8 +584,6 @@
       new ResizeObserver(() => {
         if (root.isConnected && this.place.clientWidth !== this.width) this.update();
       }).observe(this.place);
-      new IntersectionObserver(() => this.fill(), { threshold: [0, 0.25, 0.5, 0.75, 1] }).observe(this.place);
-      addEventListener("scroll", () => this.fill(), { capture: true, passive: true });
     }
 
     controls() {
@@ -672,86 +591,56 @@
       if (book.blocks.length > 1) {
         this.blocks = attention.chooser(root, "Attention", book.blocks.map((it) => it.label), (at) => this.select({ block: at }));
       }
-      this.orders = attention.chooser(root, "Order", ["by layer"], () => {});
+      const sort = (at) => this.reorder({ measure: at ? at - 1 : null, most: null });
+      this.orders = attention.chooser(root, "Order", ["by layer"], sort);
       this.filter = attention.group(root, "Filter");
-      const toggle = (text, title, press) => attention.button(this.filter, text, title, press, { toggle: true });
-      this.direction = attention.button(this.filter, "", "The other way round", () => this.reorder({ falling: !order.falling, limit: null }));
-      this.slider = element("input", { type: "range", min: "0", max: "100", value: "0" });
-      this.least = element("output", {});
-      this.slider.addEventListener("input", () => {
-        const [low, high] = this.range();
-        const share = this.slider.value / 100;
-        this.reorder({ limit: share === 0 ? null : order.falling ? low + share * (high - low) : high - share * (high - low), twelve: false });
-      });
+      this.direction = button(this.filter, "", "The other way round", () => this.reorder({ falling: !order.falling }));
+      this.slider = element("input", { type: "range", min: "1" });
+      this.shown = element("output", {});
+      this.slider.addEventListener("input", () => this.reorder({ most: Number(this.slider.value) }));
       this.slider.addEventListener("keydown", (event) => event.stopPropagation());
-      this.filter.append(element("label", {}, this.slider, " ", this.least));
-      this.twelve = toggle("", "Only these", (on) => this.reorder({ twelve: on, limit: null }));
-      this.inPlace = toggle("in place", "Keeps every head in its layer and column", (on) => this.reorder({ inPlace: on }));
+      this.filter.append(element("label", {}, this.slider, " ", this.shown));
+      button(this.filter, "12", "Only the first twelve", () => this.reorder({ most: 12 }));
+      const keep = (inPlace) => this.reorder({ inPlace });
+      this.inPlace = button(this.filter, "in place", "Keeps every head in its layer and column", keep, { toggle: true });
     }
 
     setBlock(block) {
+      const { order } = this;
+      const chosen = order.measure === null ? null : this.block.measures[order.measure].name;
       this.block = block;
       if (!this.grids.has(block)) this.grids.set(block, new Grid(block));
       this.grid = this.grids.get(block);
-      const measure = this.order.measure === null ? null : this.measures[this.order.measure].name;
-      this.measures = block.measures;
-      const at = this.measures.findIndex((it) => it.name === measure);
-      this.order.measure = at < 0 ? null : at;
-      this.orders.place.remove();
-      this.orders = attention.chooser(this.root, "Order", ["by layer", ...this.measures.map((it) => it.title.toLowerCase())],
-        (chosen) => this.reorder({ measure: chosen ? chosen - 1 : null, limit: null, twelve: false }));
-      this.filter.before(this.orders.place);
+      const at = block.measures.findIndex((it) => it.name === chosen);
+      order.measure = at < 0 ? null : at;
       const same = (cell) => cell && this.grid.find(cell.layer, cell.head);
-      [this.opened, this.cursor] = [same(this.opened) || null, same(this.cursor) || this.grid.all[0]];
+      [this.opened, this.cursor] = [same(this.opened), same(this.cursor) || this.grid.all[0]];
       if (this.token >= block.queries.length) this.token = null;
-      this.legendFor = null;
     }
-
-    // ---- Order ----
 
     reorder(changes) {
       Object.assign(this.order, changes);
-      const measure = this.measures[this.order.measure];
-      if ("measure" in changes) attention.status(this.root, measure ? `${measure.title}: ${measure.about}` : HINT);
+      const measure = this.block.measures[this.order.measure];
+      if ("measure" in changes) status(this.root, measure ? `${measure.title}: ${measure.about}` : HINT);
       this.update();
       this.fill();
       this.api.changed();
     }
 
-    values() {
-      return this.grid.all.map((cell) => cell.values[this.order.measure]).filter(Number.isFinite);
-    }
-
-    range() {
-      const values = this.values();
-      return [Math.min(...values), Math.max(...values)];
-    }
-
-    /** The filter as a test of a cell. */
-    passes() {
-      const { measure, limit, twelve, falling } = this.order;
-      if (measure === null) return () => true;
-      const sign = falling ? 1 : -1;
-      let least = limit === null ? -Infinity : limit * sign;
-      if (twelve) least = this.values().map((value) => value * sign).sort((a, b) => b - a)[11] ?? -Infinity;
-      return (cell) => (Number.isFinite(cell.values[measure]) ? cell.values[measure] * sign >= least : least === -Infinity);
-    }
-
     showOrder() {
-      const { measure, limit, twelve, falling, inPlace } = this.order;
-      this.orders.place.hidden = !this.measures.length;
+      const { order: { measure, falling, inPlace }, block: { measures }, grid } = this;
       if (this.blocks) this.blocks.set(this.book.blocks.indexOf(this.block));
-      this.orders.set(measure === null ? 0 : measure + 1);
+      this.orders.set(measure === null ? 0 : measure + 1, ["by layer", ...measures.map((it) => it.title.toLowerCase())]);
+      this.orders.place.hidden = !measures.length;
       this.filter.hidden = measure === null;
       if (measure === null) return;
-      const [low, high] = this.range();
+      const [count, all] = [grid.passing.length, grid.all.length];
       this.direction.textContent = falling ? "↓ most first" : "↑ least first";
-      const edge = limit ?? (falling ? low : high);
-      this.slider.value = high > low ? Math.round(100 * (falling ? edge - low : high - edge) / (high - low)) : 0;
-      this.least.textContent = `${falling ? "at least" : "at most"} ${told(this.measures[measure], edge)}`;
-      this.slider.setAttribute("aria-label", this.least.textContent);
-      this.twelve.textContent = falling ? "12 with most" : "12 with least";
-      this.twelve.setAttribute("aria-pressed", String(twelve));
+      this.slider.max = all;
+      this.slider.value = count;
+      const edge = told(measures[measure], grid.passing[count - 1].values[measure]);
+      this.shown.textContent = count === all ? `all ${all}` : `${count} of ${all}, ${falling ? "at least" : "at most"} ${edge}`;
+      this.slider.setAttribute("aria-label", `Heads shown: ${this.shown.textContent}`);
       this.inPlace.setAttribute("aria-pressed", String(inPlace));
     }
 
@@ -759,49 +648,41 @@
 
     /** Places and draws everything anew. */
     update() {
-      this.showOrder();
-      if (this.large.cell !== this.opened || this.large.block !== this.block) this.large.show(this.opened);
-      this.width = this.place.clientWidth;
+      const { place, large, large: { box }, grid, opened } = this;
+      if (large.cell !== opened || large.block !== this.block) large.show(opened);
+      this.width = place.clientWidth;
       const width = this.width || 900;
-      const options = { ...this.order, passes: this.passes() };
-      this.grid.lay(width, options, null);
-      const { box } = this.large;
-      if (this.opened) {
-        this.large.fit(this.grid.beside ? Math.min(720, width - this.grid.width - 24) : Math.min(720, width - 4));
-        if (!this.grid.beside) this.grid.lay(width, options, { cell: this.opened, height: box.offsetHeight });
+      grid.lay(width, this.order);
+      this.showOrder();
+      if (opened) {
+        large.fit(Math.min(720, width - (grid.beside ? grid.width + 24 : 4)));
+        grid.lay(width, this.order, opened, box.offsetHeight);
       }
-      this.field.style.width = `${this.grid.width}px`;
-      this.canvas.resize({ width: this.grid.width, height: this.grid.height });
-      let bottom = this.grid.height;
-      if (this.opened) {
-        const top = this.grid.hole ? this.grid.hole.y : this.grid.beside ? this.topInSight(box.offsetHeight) : this.grid.height + 8;
+      this.field.style.width = `${grid.width}px`;
+      this.canvas.resize({ width: grid.width, height: grid.height });
+      let bottom = grid.height;
+      if (opened) {
+        // Beside the grid it stays in sight however far the page has been scrolled.
+        const above = place.getBoundingClientRect().top;
+        const beside = above < 0 ? clamp(100 - above, 0, Math.max(0, grid.height - box.offsetHeight)) : 0;
+        const top = grid.hole ? grid.hole.y : grid.beside ? beside : grid.height + 8;
         box.style.top = `${top}px`;
-        box.style.left = `${this.grid.beside ? this.grid.width + 20 : this.place.scrollLeft + 2}px`;
+        box.style.left = `${grid.beside ? grid.width + 20 : place.scrollLeft + 2}px`;
         bottom = Math.max(bottom, top + box.offsetHeight + 2);
       }
-      this.place.style.height = `${bottom + (this.grid.width > width ? 18 : 0)}px`;
+      place.style.height = `${bottom + (grid.width > width ? 18 : 0)}px`;
       this.marks();
-    }
-
-    /** Where beside the grid the large head can be seen, however far the page has been scrolled. */
-    topInSight(height) {
-      let scroller = this.place.parentElement;
-      while (scroller && !(scroller.scrollHeight > scroller.clientHeight + 1 && /auto|scroll/.test(getComputedStyle(scroller).overflowY))) {
-        scroller = scroller.parentElement;
-      }
-      const edge = Math.max(0, scroller ? scroller.getBoundingClientRect().top : 0) + 8;
-      return clamp(edge - this.place.getBoundingClientRect().top, 0, Math.max(0, this.grid.height - height));
     }
 
     marks() {
       const { size, cells } = this.grid;
+      const side = `${size + 6}px`;
       const put = (mark, cell) => {
         mark.hidden = !cell || !cells.includes(cell);
         if (mark.hidden) return;
-        Object.assign(mark.style, { left: `${cell.x - 3}px`, top: `${cell.y - 3}px`, width: `${size + 6}px`, height: `${size + 6}px` });
+        Object.assign(mark.style, { left: `${cell.x - 3}px`, top: `${cell.y - 3}px`, width: side, height: side });
       };
-      const keys = this.canvas.canvas.matches(":focus-visible");
-      put(this.hover, this.pointed || (keys ? this.cursor : null));
+      put(this.hover, this.pointed || (this.canvas.canvas.matches(":focus-visible") ? this.cursor : null));
       put(this.frame, this.opened);
     }
 
@@ -809,39 +690,26 @@
       this.look = look;
       this.grid.axes(context, look);
       this.grid.draw(context, this.grid.cells, this.order.measure, look);
-      const legend = `${this.block.name} ${look.dark}`;
-      if (legend !== this.legendFor) this.showLegend(look);
-      this.legendFor = legend;
+      this.legend(look);
     }
 
-    showLegend({ dark }) {
-      const { kind, scale, error, T, S, pool, source } = this.block;
+    legend({ dark }) {
+      const { block: { kind, scale, error, T, S, pool, source }, grid: { dots } } = this;
       const difference = kind === "difference";
-      const shares = difference ? [-1, -0.25, 0, 0.25, 1] : [0, 0.01, 0.05, 0.2, 0.5, 1];
+      const colors = palette(this.block, dark);
       const key = (share) => {
-        const color = difference ? attention.signed(Math.sign(share) * Math.sqrt(Math.abs(share)), dark) : attention.cividis(Math.sqrt(share));
-        const value = share * scale;
-        return element("span", { class: "fl-key" }, element("i", { style: `background:rgb(${color})` }), `${+value.toPrecision(2)}`);
+        const root = Math.sign(share) * Math.sqrt(Math.abs(share));
+        const color = colors[difference ? 128 + Math.round(127 * root) : 1 + Math.round(254 * root)];
+        const style = `background:rgb(${color & 255},${(color >> 8) & 255},${(color >> 16) & 255})`;
+        return element("span", { class: "fl-key" }, element("i", { style }), `${+(share * scale).toPrecision(2)}`);
       };
       const notes = [`colours follow the square root, so that faint weights show; numbers are exact to ${error.toPrecision(1)}`];
       if (source.causal) notes.push("blank: later tokens, not seen");
-      const [rows, columns] = this.grid.detail;
-      if (rows < T || columns < S || pool > 1) notes.push("of tokens that share a dot, the largest weight shows");
-      this.legend.replaceChildren(element("p", { class: "fl-keys" },
-        element("b", {}, difference ? "Difference" : kind === "weight" ? "Weight" : "Attention"), ...shares.map(key)),
-      element("p", { class: "fl-keys" }, `${notes.join("; ")}.`));
-    }
-
-    // ---- Unpacking ----
-
-    /** Cells without a picture, those in sight first; how many of them are in sight. */
-    missing() {
-      const { grid } = this;
-      const top = this.canvas.canvas.getBoundingClientRect().top;
-      const inSight = (cell) => top + cell.y + grid.size > 0 && top + cell.y < innerHeight;
-      const wanting = grid.cells.filter((cell) => !grid.thumbs.has(cell));
-      const near = wanting.filter(inSight);
-      return [[...near, ...wanting.filter((cell) => !inSight(cell))], near.length];
+      if (dots[0] < T || dots[1] < S || pool > 1) notes.push("of weights that share a dot, the largest shows");
+      const name = element("b", {}, difference ? "Difference" : kind === "weight" ? "Weight" : "Attention");
+      const shares = difference ? [-1, -0.25, 0, 0.25, 1] : [0, 0.01, 0.05, 0.2, 0.5, 1];
+      const line = (...content) => element("p", { class: "fl-keys" }, ...content);
+      this.root.querySelector(".fl-legend").replaceChildren(line(name, ...shares.map(key)), line(`${notes.join("; ")}.`));
     }
 
     /** Draws what is in sight, then the rest in idle time. A few weights are there at once, many layer by layer. */
@@ -850,21 +718,25 @@
       this.filling = true;
       try {
         for (;;) {
-          const [cells, near] = this.missing();
-          if (!near) this.root.dataset.state = "drawn";
-          if (!cells.length) break;
-          if (!near) await new Promise((done) => (globalThis.requestIdleCallback || setTimeout)(done, { timeout: 300 }));
-          const { block, grid } = this;
-          const each = block.source.queries.length * (block.source.keys || block.source.queries).length;
-          if (each * cells.length > AT_ONCE) await this.book.prefetch(block, [cells[0].layer]);
-          if (grid !== this.grid) continue;
-          const some = each * cells.length > AT_ONCE ? cells.filter((cell) => cell.layer === cells[0].layer) : cells;
-          some.forEach((cell) => grid.keep(this.book, cell));
-          if (this.canvas.width) grid.draw(this.canvas.context, some, this.order.measure, this.look);
+          const { block, grid, book } = this;
+          const missing = grid.cells.filter((cell) => !grid.thumbs.has(cell));
+          const top = this.canvas.canvas.getBoundingClientRect().top;
+          const near = missing.filter((cell) => top + cell.y + grid.size > 0 && top + cell.y < innerHeight);
+          if (!near.length) this.root.dataset.state = "drawn";
+          if (!missing.length) break;
+          if (!near.length) await new Promise((done) => (globalThis.requestIdleCallback || setTimeout)(done, { timeout: 300 }));
+          const { layer } = near[0] || missing[0];
+          const many = missing.length * block.queries.length * block.keys.length > AT_ONCE;
+          if (many) await book.prefetch(block, [layer]);
+          const some = many ? missing.filter((cell) => cell.layer === layer) : missing;
+          some.forEach((cell) => grid.keep(book, cell));
+          if (grid === this.grid && this.canvas.width) {
+            grid.draw(this.canvas.context, some.filter((cell) => grid.cells.includes(cell)), this.order.measure, this.look);
+          }
         }
       } catch (error) {
         this.root.dataset.state = "failed";
-        attention.status(this.root, `This view could not be drawn: ${error.message}`);
+        status(this.root, `This view could not be drawn: ${error.message}`);
         console.error("flowlens:", error);
       } finally {
         this.filling = false;
@@ -873,74 +745,73 @@
 
     // ---- Pointing and keys ----
 
+    /** A head and what it does, a line each. */
     words(cell) {
-      const reads = cell.keyHead === null ? "" : `, key head ${cell.keyHead}`;
+      const reads = cell.keyHead === null ? "" : ` (key head ${cell.keyHead})`;
       return [`Layer ${cell.layer}, head ${cell.head}${reads}`,
-        ...this.measures.map((measure, at) => `${measure.title}: ${told(measure, cell.values[at])}`)].join("\n");
+        ...this.block.measures.map((measure, at) => `${measure.title}: ${told(measure, cell.values[at])}`)].join("\n");
     }
 
     listen(canvas) {
       canvas.setAttribute("tabindex", "0");
       canvas.setAttribute("role", "application");
-      canvas.setAttribute("aria-roledescription", "grid of attention heads");
-      const under = (event) => this.grid.at(...this.canvas.point(event));
+      const under = (event) => this.grid.at(...this.canvas.point(event)) || null;
+      const point = (cell) => {
+        this.pointed = cell;
+        canvas.style.cursor = cell ? "pointer" : "";
+        this.marks();
+        if (!cell) hideTip();
+      };
       canvas.addEventListener("pointermove", (event) => {
-        this.pointed = under(event);
-        canvas.style.cursor = this.pointed ? "pointer" : "";
-        this.marks();
+        point(under(event));
         if (this.pointed) showTip(this.words(this.pointed), event.clientX, event.clientY);
-        else hideTip();
       });
-      canvas.addEventListener("pointerleave", () => {
-        this.pointed = null;
+      canvas.addEventListener("pointerleave", () => point(null));
+      canvas.addEventListener("click", (event) => this.toggle(under(event)));
+      canvas.addEventListener("focus", () => {
         this.marks();
-        hideTip();
+        this.tell();
       });
-      canvas.addEventListener("click", (event) => {
-        const cell = under(event);
-        if (!cell) return;
-        this.cursor = cell;
-        this.open(cell === this.opened ? null : cell);
-      });
-      canvas.addEventListener("focus", () => { this.marks(); this.tell(); });
       canvas.addEventListener("blur", () => this.marks());
       canvas.addEventListener("keydown", (event) => this.key(event));
     }
 
+    /** Gives the cursor's head to screen readers. */
     tell() {
-      const where = this.words(this.cursor).replaceAll("\n", ", ");
-      this.canvas.canvas.setAttribute("aria-label", `${where}. ${this.cursor === this.opened ? "Open" : "Enter opens it"}.`);
+      const where = inWords(this.words(this.cursor));
+      this.canvas.canvas.setAttribute("aria-label", `All heads. ${where}. Enter opens, Escape closes.`);
     }
 
     key(event) {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       const { cells } = this.grid;
       const here = cells.includes(this.cursor) ? this.cursor : cells[0];
-      const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+      const step = STEPS[event.key];
       if (event.key === "Escape" && this.opened) this.close();
-      else if (here && (event.key === "Enter" || event.key === " ")) {
-        this.cursor = here;
-        this.open(here === this.opened ? null : here);
-        this.tell();
-      } else if (here && (step || event.key === "Home" || event.key === "End")) {
+      else if (event.key === "Enter" || event.key === " ") this.toggle(here);
+      else if (step || event.key === "Home" || event.key === "End") {
         const line = cells.filter((cell) => (step && step[0] ? cell.c === here.c : cell.r === here.r));
-        const at = line.indexOf(here);
-        const next = step ? at + step[0] + step[1] : event.key === "Home" ? 0 : line.length - 1;
+        const next = step ? line.indexOf(here) + step[0] + step[1] : event.key === "Home" ? 0 : Infinity;
         this.cursor = line[clamp(next, 0, line.length - 1)];
         this.marks();
         this.hover.scrollIntoView({ block: "nearest", inline: "nearest" });
         this.tell();
-        attention.status(this.root, this.words(this.cursor).replaceAll("\n", ", "));
+        status(this.root, inWords(this.words(this.cursor)));
       } else return;
-      event.preventDefault();
-      event.stopPropagation();
+      taken(event);
+    }
+
+    toggle(cell) {
+      if (!cell) return;
+      this.cursor = cell;
+      this.open(cell === this.opened ? null : cell);
     }
 
     open(cell) {
       hideTip();
       this.opened = cell;
       this.update();
-      attention.status(this.root, cell ? `${this.words(cell).replaceAll("\n", ", ")}. Point at the map for tokens and weights.` : HINT);
+      status(this.root, cell ? `${inWords(this.words(cell))}. Point at the map for tokens and weights.` : HINT);
       this.api.changed();
     }
 
@@ -968,32 +839,28 @@
     select(wanted) {
       const block = wanted.block === undefined ? this.block : this.book.block(wanted.block);
       const head = wanted.head === undefined && wanted.heads ? wanted.heads[0] ?? null : wanted.head;
-      let cell = this.opened;
-      if (wanted.layer === null || head === null) cell = null;
+      let open = this.opened && [this.opened.layer, this.opened.head];
+      if (wanted.layer === null || head === null) open = null;
       else if (wanted.layer !== undefined || head !== undefined) {
-        const from = this.opened || this.cursor;
-        const layer = wanted.layer ?? from.layer;
+        const layer = wanted.layer ?? (this.opened || this.cursor).layer;
         const { heads } = this.book.layer(block, layer);
-        const chosen = head ?? (heads.includes(from.head) ? from.head : heads[0]);
-        if (!heads.includes(chosen)) throw attention.unknown("head", chosen, `layer ${layer} of this view`, heads);
-        cell = { layer, head: chosen };
+        const same = (this.opened || this.cursor).head;
+        open = [layer, head ?? (heads.includes(same) ? same : heads[0])];
+        if (!heads.includes(open[1])) throw attention.unknown("head", open[1], `layer ${layer} of this view`, heads);
       }
-      const { token } = wanted;
-      if (token != null && !(Number.isInteger(token) && token >= 0 && token < block.queries.length)) {
+      const { token = this.token, order } = wanted;
+      if (wanted.token != null && !(token in block.queries)) {
         throw attention.unknown("token", token, `block "${block.name}" of this view`, [...block.queries.keys()]);
       }
-      let measure = this.order.measure;
-      if (wanted.order !== undefined) {
-        const names = ["layer", ...block.measures.map((it) => it.name)];
-        if (!names.includes(wanted.order)) throw attention.unknown("order", wanted.order, "this view", names);
-        measure = wanted.order === "layer" ? null : names.indexOf(wanted.order) - 1;
-      }
+      const names = ["layer", ...block.measures.map((it) => it.name)];
+      if (order !== undefined && !names.includes(order)) throw attention.unknown("order", order, "this view", names);
 
+      this.token = token;
       if (block !== this.block) this.setBlock(block);
-      const { falling, inPlace, limit, twelve } = { ...this.order, ...wanted };
-      this.order = Object.assign(this.order, { measure, falling, inPlace, limit, twelve });
-      if (token !== undefined) this.token = token;
-      this.opened = cell && this.grid.find(cell.layer, cell.head);
+      const { falling, inPlace, most } = { ...this.order, ...wanted };
+      Object.assign(this.order, { falling, inPlace, most });
+      if (order !== undefined) this.order.measure = order === "layer" ? null : names.indexOf(order) - 1;
+      this.opened = open && this.grid.find(...open);
       this.cursor = this.opened || this.cursor;
       this.update();
       this.large.canvas.redraw();
@@ -1002,34 +869,31 @@
     }
 
     state() {
-      const { block, opened, token, grid } = this;
-      const { measure, falling, inPlace, limit, twelve } = this.order;
+      const { block, opened, token, grid, order: { measure, falling, inPlace, most } } = this;
       return {
         view: "model", block: block.name, blocks: this.book.blocks.map((it) => it.name),
         layer: opened ? opened.layer : null, layers: [...block.layers],
         head: opened ? opened.head : null, heads: opened ? [opened.head] : [], allHeads: [...grid.heads],
         token, tokens: [block.T, block.S],
-        order: measure === null ? "layer" : this.measures[measure].name, falling, inPlace, limit, twelve,
-        shown: grid.cells.filter((cell) => !cell.faint).map(({ layer, head }) => [layer, head]),
+        order: measure === null ? "layer" : block.measures[measure].name, falling, inPlace, most,
+        shown: grid.passing.map(({ layer, head }) => [layer, head]),
       };
     }
 
     bounds(layer, head) {
-      this.book.matrix && this.book.layer(this.block, layer);
-      const cell = this.grid.find(layer, head);
-      if (!cell) throw attention.unknown("head", head, `layer ${layer} of this view`, this.book.heads(this.block, layer));
-      if (!this.grid.cells.includes(cell)) return new DOMRect();
-      return this.canvas.rect(cell.x, cell.y, this.grid.size, this.grid.size);
+      const { heads } = this.book.layer(this.block, layer);
+      if (!heads.includes(head)) throw attention.unknown("head", head, `layer ${layer} of this view`, heads);
+      const cell = this.grid.cells.find((it) => it.layer === layer && it.head === head);
+      return cell ? this.canvas.rect(cell.x, cell.y, this.grid.size, this.grid.size) : new DOMRect();
     }
 
     placeOf({ query, key }) {
-      const { large } = this;
-      if (!this.opened) return new DOMRect();
+      const { opened, large, block } = this;
+      if (!opened) return new DOMRect();
       const [a, b, c, d] = large.window;
-      const down = query !== undefined;
-      const at = Math.floor((down ? query : key) / this.block.pool);
       const [x, y] = [large.wide / (d - c), large.high / (b - a)];
-      return down ? large.canvas.rect(0, large.top + (at - a) * y, large.left - 4, y)
+      const at = Math.floor((query ?? key) / block.pool);
+      return query !== undefined ? large.canvas.rect(0, large.top + (at - a) * y, large.left - 4, y)
         : large.canvas.rect(large.left + (at - c) * x, 0, x, large.top - 4);
     }
   }
