@@ -4,15 +4,16 @@
 //! gives a [`Trace`]: the tokens, what the model said next, and the tensors of every [`Site`] on the way (or of those
 //! that you asked to keep). From a trace come the analyses, as plain data that you can compute with: a [`lens`] reads
 //! vectors as vocabulary words, a [`flow::FlowGraph`] says what heads, memories and neurons write into the residual
-//! stream. And each of them draws itself as a [`Figure`], inline in a notebook or saved as a page.
+//! stream, an [`attention::Attention`] holds where the heads look. And each of them draws itself as a [`Figure`],
+//! inline in a notebook or saved as a page.
 //!
 //! ```text
-//! text --tokens--> Model --(watched)--> Trace --lens, flow--> Figure --> notebook | file
+//! text --tokens--> Model --(watched)--> Trace --lens, flow, attention--> Figure --> notebook | file
 //! ```
 //!
 //! Everything goes in that direction, and each module knows only what stands to its left: [`hub`] finds the files of a
 //! name, [`checkpoint`] gives their tensors, [`model`] turns them into something that computes, [`trace`] keeps and
-//! changes, [`lens`] and [`flow`] analyse, figures draw.
+//! changes, [`lens`], [`flow`] and [`attention`] analyse, figures draw.
 //!
 //! # From a prompt to a graph
 //!
