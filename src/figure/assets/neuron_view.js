@@ -393,14 +393,15 @@
       const { T, S, queries } = now.block;
       const { query, key } = hover;
       const seen = inSight(queryPane, T);
+      const below = inSight(keyPane, S);
       heading(PLACE, lay.name, "from", "queries");
       heading(lay.keys + PLACE, lay.name, "to", "keys");
       lines(() => {
         for (const i of query === undefined ? seen : [query]) {
-          rowOf(i).weight.forEach((weight, j) => {
-            if (weight < 0.01 || (key ?? j) !== j) return;
-            curve(yOf(queryPane, i), yOf(keyPane, j), query === undefined ? weight : Math.sqrt(weight));
-          });
+          for (const j of key === undefined ? below : [key]) {
+            const weight = rowOf(i).weight[j];
+            if (weight > 0.01) curve(yOf(queryPane, i), yOf(keyPane, j), query === undefined ? weight : Math.sqrt(weight));
+          }
         }
       });
       clip(0, lay.end, () => {
@@ -412,7 +413,7 @@
         }
       });
       clip(lay.keys, lay.last, () => {
-        for (const j of inSight(keyPane, S)) {
+        for (const j of below) {
           const y = yOf(keyPane, j);
           if (j === key) block(colors.head, 0.18, lay.keys, y, lay.q, ROW);
           keyToken(y, j);
@@ -525,7 +526,8 @@
 
     // ---- Choices ----
 
-    const named = (text) => `“${label(text)}”`;
+    // Isolated, so that a token that is written from right to left leaves the rest of the line as it is.
+    const named = (text) => `“\u2068${label(text)}\u2069”`;
 
     function headIn(block, layer, number) {
       const found = book.heads(block, layer);
@@ -618,6 +620,7 @@
       queryPane.inner.style.height = `${T * ROW}px`;
       keyPane.inner.style.height = `${S * ROW}px`;
       reveal(queryPane, now.token);
+      if (!expanded && T === S) keyPane.box.scrollTop = queryPane.box.scrollTop;
       surface.resize({ height });
 
       const { from, to, padded } = it.mask;
@@ -625,8 +628,8 @@
       lead.textContent = formula(it) + (masked ? ", over the keys that the query may see" : "");
       about.textContent = [
         it.normed && "Queries and keys went through norms of their own.",
-        it.rotary && !now.before && "Queries and keys are shown after rotation, as they meet.",
-        now.before && "Shown before rotation: q × k does not add up to the model's q · k.",
+        expanded && it.rotary && !now.before && "Queries and keys are shown after rotation, as they meet.",
+        expanded && now.before && "Shown before rotation: q × k does not add up to the model's q · k.",
         sharing(it, head), `Computed in this page; ${equals(it.error)}.`,
       ].filter(Boolean).join(" ");
       const words = `${blocks.length > 1 ? `${block.label}, l` : "L"}ayer ${layer}, head ${now.head}: `;
@@ -636,7 +639,7 @@
       attention.status(root, words + (expanded ? spoken() : all));
       const sizes = `|q| ${number(scales.q)}, |k| ${number(scales.k)}, |q × k| ${number(look().scale)}`;
       legend.lastChild.textContent = `negative to positive; strong from ${sizes}`;
-      legend.hidden = !expanded;
+      legend.style.display = expanded ? "" : "none";
     }
 
     function spoken() {
