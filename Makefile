@@ -9,7 +9,7 @@ PROMPT := The capital of Japan is the city of
 
 help:
 	@echo 'make build      libtorch and target/release/flowlens'
-	@echo 'make demo       the above, a small model, its flow graph in out/flow_graph.html, and the executed notebook'
+	@echo 'make demo       the above, a small model, its flow graph and attention views in out/, and the executed notebook'
 	@echo 'make lab        JupyterLab with the Rust kernel ready'
 	@echo 'make test       everything that tests; make test-large also fetches MPNet (400 MB) and tests its values'
 	@echo 'make bench      measures beside Python; BENCH_PYTHON=/environment/bin/python with torch, transformers and gguf;'
@@ -38,9 +38,13 @@ kernel: build evcxr
 demo: kernel
 	@mkdir -p out
 	target/release/flowlens flow-graph --model smollm2-135m --line '$(PROMPT)' --layers 20-29 --html out/flow_graph.html
+	for view in head model neuron; do \
+		target/release/flowlens $$view-view --model smollm2-135m --text '$(PROMPT)' --layer 16 --head 0 --html out/$${view}_view.html || exit; \
+	done
 	$(NOTEBOOK) --out out notebooks/flow_graph.ipynb
 	@echo
 	@echo 'The flow graph of "$(PROMPT)":  out/flow_graph.html'
+	@echo 'Its attention:                  out/head_view.html, out/model_view.html, out/neuron_view.html'
 	@echo 'The lesson, executed:           out/flow_graph.ipynb  (make lab opens it)'
 
 # Trusted: JupyterLab shows the scripts of their outputs without executing them anew.
