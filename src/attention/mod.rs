@@ -8,10 +8,12 @@
 mod compare;
 mod derived;
 mod files;
+mod flow;
 mod given;
 mod measure;
 mod neuron;
 mod of_trace;
+mod rollout;
 mod view;
 mod words;
 

@@ -1,0 +1,197 @@
+//! Attention through all layers: what reaches a position from each token of the input.
+
+use tch::{Device, Kind as Number, Tensor};
+
+use super::derived::normalised;
+use super::{Attention, Block, Kind, Layer, list};
+use crate::{Error, Result};
+
+impl Attention {
+    /// Attention rollout after Abnar & Zuidema 2020, "Quantifying attention flow in transformers" (arXiv 2005.00928):
+    /// how much of each token of the input is in each position behind layer l, if all that moved information was
+    /// attention, the heads' mean of it. With Aₗ that mean (T,T), Rₗ = Aₗ Rₗ₋₁ from R₀ = A₀; with `residual` each Aₗ is
+    /// ½ Aₗ + ½ I, as half of what leaves a layer came past its heads. Rows are brought to sum 1.
+    ///
+    /// The block `rollout` has a layer of one head, number 0, for each layer of `all`; an encoder-decoder has
+    /// `encoder rollout`, `decoder rollout` and, for the source tokens in the decoder's positions, `cross rollout`:
+    /// Cₗ = ½ (½ Aₗ + ½ I) Cₗ₋₁ + ½ Xₗ E with the mean cross attention Xₗ (T,S) and the encoder's last rollout E (S,S);
+    /// without `residual` Xₗ E. Its rows do not sum to 1: the rest is of the decoder's own tokens.
+    ///
+    /// ```
+    /// # fn main() -> flowlens::Result<()> {
+    /// use flowlens::attention::Attention;
+    ///
+    /// let layer = flowlens::ndarray::array![[[1.0f32, 0.0], [0.5, 0.5]]];
+    /// let rollout = Attention::new(["to", "be"], [layer.clone(), layer])?.rollout(false)?;
+    /// // Behind two layers a quarter of "be" is left at its place.
+    /// assert_eq!(rollout.weights("rollout", 1, 0)?.get(&[1, 1]), Some(0.25));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When a layer is missing, or a block holds differences.
+    pub fn rollout(&self, residual: bool) -> Result<Attention> {
+        let mut blocks = Vec::new();
+        for block in self.blocks.iter().filter(|block| block.to_itself) {
+            let mut reached: Vec<Tensor> = Vec::with_capacity(block.layers.len());
+            for step in steps(block, residual)? {
+                let next = match reached.last() {
+                    Some(before) => step.f_matmul(before)?,
+                    None => step,
+                };
+                reached.push(next);
+            }
+            blocks.push(made(block, "rollout", Kind::Probability, reached)?);
+        }
+        if let Some(cross) = self.cross_rollout(&blocks, residual)? {
+            blocks.push(cross);
+        }
+        if blocks.is_empty() {
+            return Err(nothing_to_itself());
+        }
+        Attention::of_blocks(self.model.clone(), blocks)
+    }
+
+    /// The source tokens in the decoder's positions, where there are both stacks and what lies between.
+    fn cross_rollout(&self, rolled: &[Block], residual: bool) -> Result<Option<Block>> {
+        let find = |blocks: &[Block], name: &str| blocks.iter().position(|block| block.name == name);
+        let found = (find(rolled, "encoder rollout"), find(&self.blocks, "decoder"), find(&self.blocks, "cross"));
+        let (Some(encoder), Some(decoder), Some(cross)) = found else { return Ok(None) };
+        let (decoder, cross) = (&self.blocks[decoder], &self.blocks[cross]);
+        let Some(source) = rolled[encoder].layers.last() else { return Ok(None) };
+        let source = source.weights.f_get(0)?;
+        let (own, across) = (steps(decoder, residual)?, means(cross)?);
+        if own.len() != across.len() {
+            return Err(missing(cross));
+        }
+        let mut reached: Vec<Tensor> = Vec::with_capacity(own.len());
+        for (own, across) in own.iter().zip(&across) {
+            let mut next = normalised(across)?.f_matmul(&source)?;
+            if residual {
+                next = next.f_mul_scalar(0.5)?;
+                if let Some(before) = reached.last() {
+                    next = next.f_add(&own.f_matmul(before)?.f_mul_scalar(0.5)?)?;
+                }
+            }
+            reached.push(next);
+        }
+        Ok(Some(made(cross, "rollout", Kind::Weight, reached)?))
+    }
+}
+
+/// The mean (T,S) over heads of each layer; the layers must be all that there are.
+fn means(block: &Block) -> Result<Vec<Tensor>> {
+    if block.kind == Kind::Difference {
+        return Err(Error::Attention(format!(
+            "block {} holds differences, which do not flow; take each side by itself",
+            block.name
+        )));
+    }
+    if block.layers.iter().enumerate().any(|(place, layer)| layer.number != place) {
+        return Err(missing(block));
+    }
+    let mean = |layer: &Layer| Ok(layer.weights.f_mean_dim(0i64, false, Number::Float)?);
+    block.layers.iter().map(mean).collect()
+}
+
+/// What each layer (T,T) does to positions: rows of sum 1.
+pub(super) fn steps(block: &Block, residual: bool) -> Result<Vec<Tensor>> {
+    let own = Tensor::f_eye(block.queries.len() as i64, (Number::Float, Device::Cpu))?;
+    let step = |mean: Tensor| {
+        let mean = normalised(&mean)?;
+        if residual { normalised(&mean.f_add(&own)?) } else { Ok(mean) }
+    };
+    means(block)?.into_iter().map(step).collect()
+}
+
+fn missing(block: &Block) -> Error {
+    Error::Attention(format!(
+        "block {} has layers {}; what reaches a position goes through every layer from 0 on, so keep the pattern of each",
+        block.name,
+        list(&block.layers())
+    ))
+}
+
+pub(super) fn nothing_to_itself() -> Error {
+    Error::Attention(
+        "no block's text attends to itself, as rollout and flow need it; give such a block as well".to_owned(),
+    )
+}
+
+/// What was computed of a block, a matrix (T,S) for each of its layers.
+fn made(block: &Block, what: &str, kind: Kind, matrices: Vec<Tensor>) -> Result<Block> {
+    let layer = |(layer, weights): (&Layer, Tensor)| -> Result<Layer> {
+        let weights = weights.f_unsqueeze(0)?.f_contiguous()?;
+        Ok(Layer { number: layer.number, heads: vec![0], key_heads: vec![0], weights, written: None })
+    };
+    let layers = block.layers.iter().zip(matrices).map(layer).collect::<Result<_>>()?;
+    Ok(Block { name: computed(&block.name, what), kind, layers, ..block.clone() })
+}
+
+/// The name of what was computed of a block.
+pub(super) fn computed(block: &str, what: &str) -> String {
+    if block == "all" { what.to_owned() } else { format!("{block} {what}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array3, array};
+
+    fn near(attention: &Attention, block: &str, layer: usize, expected: &[f32]) {
+        let got = attention.weights(block, layer, 0).unwrap();
+        assert!(got.data().iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{got:?}, expected {expected:?}");
+        assert_eq!(got.data().len(), expected.len());
+    }
+
+    #[test]
+    fn multiplies_the_mean_of_heads_from_layer_to_layer() {
+        let first = array![[[1.0f32, 0.0], [1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]];
+        let last = array![[[1.0f32, 0.0], [0.2, 0.8]]];
+        let attention = Attention::new(["a", "b"], [first, last]).unwrap();
+        let plain = attention.rollout(false).unwrap();
+        assert_eq!(plain.names(), ["rollout"]);
+        near(&plain, "rollout", 0, &[1.0, 0.0, 0.5, 0.5]);
+        near(&plain, "rollout", 1, &[1.0, 0.0, 0.2 + 0.8 * 0.5, 0.8 * 0.5]);
+        let past = attention.rollout(true).unwrap();
+        near(&past, "rollout", 0, &[1.0, 0.0, 0.25, 0.75]);
+        near(&past, "rollout", 1, &[1.0, 0.0, 0.1 + 0.9 * 0.25, 0.9 * 0.75]);
+        assert_eq!(past.blocks()[0].kind(), Kind::Probability);
+    }
+
+    #[test]
+    fn a_query_that_sees_nothing_keeps_what_it_has() {
+        let weights = array![[[0.0f32, 0.0], [0.5, 0.5]]];
+        let past = Attention::new(["a", "b"], [weights]).unwrap().rollout(true).unwrap();
+        near(&past, "rollout", 0, &[1.0, 0.0, 0.25, 0.75]);
+    }
+
+    #[test]
+    fn follows_source_tokens_into_the_decoder() {
+        let encoder = array![[[0.5f32, 0.5], [0.0, 1.0]]];
+        let (first, last) = (array![[[1.0f32]]], array![[[1.0f32]]]);
+        let (across, again) = (array![[[1.0f32, 0.0]]], array![[[0.0f32, 1.0]]]);
+        let attention =
+            Attention::encoder_decoder(["a", "b"], ["x"], [encoder], [first, last], [across, again]).unwrap();
+        let plain = attention.rollout(false).unwrap();
+        assert_eq!(plain.names(), ["encoder rollout", "decoder rollout", "cross rollout"]);
+        near(&plain, "cross rollout", 0, &[0.5, 0.5]);
+        near(&plain, "cross rollout", 1, &[0.0, 1.0]);
+        let past = attention.rollout(true).unwrap();
+        // The encoder's rollout is (0.75 0.25 / 0 1); the decoder's own attention is all to itself.
+        near(&past, "cross rollout", 0, &[0.375, 0.125]);
+        near(&past, "cross rollout", 1, &[0.1875, 0.0625 + 0.5]);
+        assert_eq!(past.block("cross rollout").unwrap().kind(), Kind::Weight);
+    }
+
+    #[test]
+    fn wants_every_layer() {
+        let even = Array3::from_elem((1, 2, 2), 0.5f32);
+        let mut attention = Attention::new(["a", "b"], [even.clone(), even.clone(), even.clone()]).unwrap();
+        attention.blocks[0].layers.remove(1);
+        let problem = attention.rollout(true).unwrap_err().to_string();
+        assert!(problem.contains("block all has layers 0, 2; what reaches"), "{problem}");
+        let cross = Attention::between(["a", "b"], ["x", "y"], [even]).unwrap();
+        assert!(cross.rollout(true).unwrap_err().to_string().contains("no block's text attends to itself"));
+    }
+}
