@@ -75,6 +75,9 @@ test("every kind of bias stands where it belongs, before the cap", () => {
   const distance = some(3 * (T + S - 1));
   const byDistance = layerOf({ bias: { kind: "distance", chunk: 4 }, cap: 1.5 }, { bias: distance });
   for (const i of upTo(T)) check(byDistance, 2, i, (j) => distance[2 * (T + S - 1) + j - i + T - 1]);
+  const place = some(3 * S);
+  const byPlace = layerOf({ bias: { kind: "place", chunk: 4 } }, { bias: place });
+  for (const i of upTo(T)) check(byPlace, 1, i, (j) => place[S + j] - place[S + i]);
   const full = some(3 * T * S);
   const byBoth = layerOf({ bias: { kind: "full", chunk: 4 } }, { bias: full });
   for (const i of upTo(T)) check(byBoth, 1, i, (j) => full[(T + i) * S + j]);
@@ -112,3 +115,29 @@ for (const pairing of ["halves", "neighbours"]) {
     upTo(WIDTH).forEach((d) => assert.ok(Math.abs(back[d] - vector[d]) < 1e-12, `${d}: ${back[d]}, not ${vector[d]}`));
   });
 }
+
+test("dimensions are ordered by what they bring, by weight", () => {
+  const q = [1, -2, 0.5];
+  assert.deepEqual([...neuron.strongest(q, [[[1, 1, 1], 1]])], [1, 0, 2]);
+  assert.deepEqual([...neuron.strongest(q, [[[1, 1, 1], 0.1], [[0, 0, 9], 0.9]])], [2, 1, 0]);
+});
+
+test("a few large numbers do not decide what is strong", () => {
+  assert.equal(neuron.strong([1, -1, 1, 1, 1000]), 3);
+  assert.equal(neuron.strong([0, 0, 0, -4]), 4);
+  assert.equal(neuron.strong([0, 0]), 1);
+});
+
+test("the formula has the model's own numbers", () => {
+  assert.equal(neuron.formula({ scale: 0.125 }), "weight = softmax(0.125·q·k)");
+  assert.equal(neuron.formula({ scale: 1, bias: {}, biasName: "ALiBi" }), "weight = softmax(q·k + ALiBi)");
+  assert.equal(neuron.formula({ scale: 0.0625, bias: {}, cap: 30 }), "weight = softmax(30·tanh((0.0625·q·k + bias)/30))");
+});
+
+test("heads say which key head they read, and with whom", () => {
+  const layer = { heads: [5, 6, 7, 8, 9, 11], keyOf: [0, 1, 1, 1, 2, 2], keyHeads: [1, 2, 3] };
+  assert.equal(neuron.sharing(layer, 2), "Head 7 reads key head 2, shared by heads 6 to 8.");
+  assert.equal(neuron.sharing(layer, 4), "Head 9 reads key head 3, shared by heads 9 and 11.");
+  assert.equal(neuron.sharing(layer, 0), "Head 5 reads key head 1.");
+  assert.equal(neuron.sharing({ heads: [4], keyOf: [0], keyHeads: [4] }, 0), "");
+});

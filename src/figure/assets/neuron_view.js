@@ -574,8 +574,9 @@
       book.prefetchFloats(near.slice(1, 9).flatMap((layer) => [layer.query, layer.key, layer.valueNorms, layer.writtenNorms]));
     }
     let eager = false;
-    root.addEventListener("pointerenter", ahead, { once: true });
-    root.addEventListener("focusin", ahead, { once: true });
+    const soon = () => (globalThis.requestIdleCallback ?? setTimeout)(() => eager || ahead());
+    root.addEventListener("pointerenter", soon, { once: true });
+    root.addEventListener("focusin", soon, { once: true });
 
     const choosers = {};
     const choose = (name, title, names, pick) => {
