@@ -252,6 +252,7 @@ def open_page(playwright, side, view, address, limits):
         if tab.evaluate(f"!!{failed}"):
             return f"failed: {'; '.join(said)}"
         found = {"drawn": tab.evaluate("benchDrawn"), "elements": tab.evaluate("document.getElementsByTagName('*').length")}
+        found["cpu"] = renderer_seconds()
         watch.restart()
         if view == "empty":
             return found | {"most": renderer_memory("VmHWM")}
@@ -337,6 +338,16 @@ def renderer_memory(field):
                 most = max([most, *(1024 * int(line.split()[1]) for line in f if line.startswith(field))])
         except OSError:
             pass
+    return most
+
+
+def renderer_seconds():
+    """Processor time of the busiest renderer: it says more than the clock where the machine has other work."""
+    most = 0
+    for process in renderers():
+        with open(f"/proc/{process}/stat") as f:
+            ticks = f.read().rpartition(")")[2].split()[11:13]
+        most = max(most, sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"))
     return most
 
 
@@ -440,7 +451,7 @@ def table(results):
 
 def cell(ours, theirs, name, unit):
     """`0.2 (BertViz 26.5, 1/110)`"""
-    mine = number(ours[name] / unit) if name in ours else ours.get("refused", "–")
+    mine = number(ours[name] / unit) if name in ours else ours["refused"] if name == "drawn" else "–"
     if not theirs:
         return mine
     if name not in theirs:
