@@ -1,0 +1,571 @@
+// Attention rollout: from which input tokens a token's vector is mixed, if attention were all that mixes, layer by layer.
+(() => {
+  "use strict";
+  const { views, element, showTip, hideTip, attention } = globalThis.flowlens;
+  if (views.rollout) return;
+  const { headColor, label, fit } = attention;
+
+  // ---- The arithmetic, in double precision; needs no page ----
+
+  /**
+   * The steps of a rollout over square matrices of integers, first layer first. With `residual` half of everything stays
+   * where it is, as in the residual stream. Rows sum to 1, whatever rounding did to them; one of nothing stays as it is.
+   */
+  function open(matrices, residual) {
+    const size = matrices[0].T;
+    const moves = residual ? 0.5 : 1;
+    const steps = matrices.map(({ ints, stride, r0, c0 }) => {
+      const from = Uint32Array.from({ length: size }, (_, i) => (r0 + i) * stride + c0);
+      // Entries behind the last one that is not nothing need no look: half of them where attention is causal.
+      const ends = new Uint32Array(size);
+      const part = Float64Array.from(from, (start, i) => {
+        let sum = 0;
+        for (let j = 0; j < size; j++) {
+          sum += ints[start + j];
+          if (ints[start + j]) ends[i] = j + 1;
+        }
+        return sum ? moves / sum : 0;
+      });
+      return { ints, from, ends, part, kept: part.map((share) => (share ? 1 - moves : 1)) };
+    });
+
+    /** A row vector times the matrix of a step: masses before the layer from those after it. */
+    function back(step, masses) {
+      const { ints, from, ends, part, kept } = steps[step];
+      const made = new Float64Array(size);
+      for (let i = 0; i < size; i++) {
+        if (masses[i] === 0) continue;
+        const factor = masses[i] * part[i];
+        for (let j = 0, at = from[i]; j < ends[i]; j++, at++) made[j] += factor * ints[at];
+        made[i] += masses[i] * kept[i];
+      }
+      return made;
+    }
+
+    /** The matrix of a step times a column: how much of each token's mass passes through what `values` counts. */
+    function forth(step, values) {
+      const { ints, from, ends, part, kept } = steps[step];
+      return values.map((own, i) => {
+        let sum = 0;
+        for (let j = 0, at = from[i]; j < ends[i]; j++, at++) sum += ints[at] * values[j];
+        return sum * part[i] + own * kept[i];
+      });
+    }
+
+    /** The masses of a token's rollout: at [0] over the input, at [n] over what goes into step n, last the token alone. */
+    function trace(token, count, mass = 1) {
+      const masses = Array(count + 1);
+      masses[count] = new Float64Array(size);
+      masses[count][token] = mass;
+      for (let step = count - 1; step >= 0; step--) masses[step] = back(step, masses[step + 1]);
+      return masses;
+    }
+
+    return {
+      size,
+      forth,
+      trace,
+      steps,
+      /** What a token takes from the tokens before a step. */
+      row(step, token) {
+        const one = new Float64Array(size);
+        one[token] = 1;
+        return back(step, one);
+      },
+      /** The whole rollout after so many steps: row i is what token i is mixed from. */
+      matrix(count) {
+        const all = new Float32Array(size * size);
+        for (let i = 0; i < size; i++) all.set(trace(i, count)[0], i * size);
+        return all;
+      },
+    };
+  }
+
+  /**
+   * The heaviest lines, at most so many: [step, i, j, mass], token i after the step from token j before it.
+   * `parts[step][j]`, where given, is the share of a line that counts. Lighter ones than `least` are never many:
+   * the masses of a step sum to no more than 1.
+   */
+  function lines({ steps, size }, masses, most, least, parts = []) {
+    const found = [];
+    masses.slice(1).forEach((after, step) => {
+      const { ints, from, ends, part, kept } = steps[step];
+      const counts = parts[step];
+      for (let i = 0; i < size; i++) {
+        const mass = after[i];
+        if (mass < least) continue;
+        const factor = mass * part[i];
+        const enough = least / factor;
+        for (let j = 0, at = from[i]; j < ends[i]; j++, at++) {
+          if (ints[at] < enough || j === i) continue;
+          const line = factor * ints[at] * (counts ? counts[j] : 1);
+          if (line >= least) found.push([step, i, j, line]);
+        }
+        const own = (factor * ints[from[i] + i] + mass * kept[i]) * (counts ? counts[i] : 1);
+        if (own >= least) found.push([step, i, i, own]);
+      }
+    });
+    if (found.length <= most) return found;
+    const limit = Float64Array.from(found, (line) => line[3]).sort()[found.length - most];
+    return found.filter((line) => line[3] >= limit).slice(0, most);
+  }
+
+  attention.rollout = { open, lines };
+
+  // ---- The picture: the input at the left, the chosen token at the right, mass by width and strength ----
+
+  const MOST = 3000;
+  const LEAST = 2e-4;
+  const LEVELS = 24;
+  const TOP = 40;
+  const percent = (mass) => `${mass < 0.0005 ? 0 : (100 * mass).toFixed(mass < 0.0995 ? 1 : 0)} %`;
+
+  class View {
+    constructor(root, data) {
+      this.root = root;
+      this.book = attention.open(root, data);
+      // A step leads from tokens to the same tokens.
+      this.blocks = this.book.blocks.filter((block) => block.source.keys === null && block.T === block.queries.length);
+      if (!this.blocks.length) throw new Error("a rollout needs attention of a text to itself");
+      this.residual = data.first.residual ?? true;
+      this.over = null;
+      this.choosers(root);
+      const place = root.querySelector(".fl-picture");
+      place.replaceChildren();
+      this.pane = attention.canvas(root, place, (...drawing) => this.draw(...drawing));
+      this.listen(this.pane.canvas);
+      attention.attach(root, {
+        select: (wanted) => this.select(wanted),
+        state: () => this.state(),
+        weights: (layer = this.layer) => this.rollout.matrix(this.stepsOf(layer)),
+        bounds: (layer) => this.bounds(layer),
+        place: (wanted) => this.place(wanted),
+      });
+      attention.links(root, () => this.elsewhere());
+      const { block, layer, token } = data.first;
+      const named = this.blocks.find((one) => one.name === block);
+      this.choose({ block: named || this.blocks[0], layer, token });
+      root.dataset.state = "drawn";
+    }
+
+    choosers(root) {
+      if (this.blocks.length > 1) {
+        const names = this.blocks.map((block) => block.label);
+        this.blockChooser = attention.chooser(root, "Attention", names, (at) => this.change({ block: this.blocks[at] }));
+      }
+      const layers = this.blocks[0].layers.map(String);
+      this.layerChooser = attention.chooser(root, "Up to layer", layers, (at) => this.change({ layer: this.block.layers[at] }));
+      const tools = attention.group(root, "How it is computed");
+      this.residualButton = attention.button(tools, "Residual", "Half of each step stays where it is: 0.5 A + 0.5 I", (on) => {
+        this.change({ residual: on });
+      }, { toggle: true, on: this.residual });
+      const about = "The rollout up to the chosen layer, a row for each token";
+      attention.button(attention.group(root), "CSV", about, () => attention.csv("rollout.csv", this.csv()));
+    }
+
+    // ---- What is chosen ----
+
+    stepsOf(layer) {
+      const at = this.block.layers.indexOf(layer);
+      if (at < 0) throw attention.unknown("layer", layer, "this rollout", this.block.layers);
+      return at + 1;
+    }
+
+    /** Takes over what is given, computes and draws. */
+    choose({ block = this.block, layer = this.layer, token = this.token, residual = this.residual }) {
+      if (block !== this.block || residual !== this.residual || !this.rollout) {
+        this.rollout = open(block.layers.map((number) => {
+          return this.book.matrix(block, number, this.book.heads(block, number)[0]);
+        }), residual);
+      }
+      Object.assign(this, { block, residual });
+      this.layer = block.layers.includes(layer) ? layer : block.layers[block.layers.length - 1];
+      const usual = block.causal ? block.T - 1 : 0;
+      this.token = token !== null && token < block.T ? token : usual;
+      this.steps = this.stepsOf(this.layer);
+      this.masses = this.rollout.trace(this.token, this.steps);
+      this.lines = lines(this.rollout, this.masses, MOST, LEAST);
+      this.over = null;
+      if (this.blockChooser) this.blockChooser.set(this.blocks.indexOf(block));
+      this.layerChooser.set(this.steps - 1, block.layers.map(String));
+      this.residualButton.setAttribute("aria-pressed", String(residual));
+      this.row = block.T > 46 ? 680 / block.T : Math.min(24, Math.max(15, 560 / block.T));
+      this.pane.resize({ height: TOP + block.T * this.row + 12 });
+      this.tell();
+    }
+
+    change(wanted) {
+      hideTip();
+      this.choose(wanted);
+      this.root.flowlens.changed();
+    }
+
+    select({ block, layer, token, residual } = {}) {
+      const wanted = {};
+      if (block !== undefined && block !== null) {
+        const found = this.blocks.find((one, at) => one.name === block || at === block);
+        if (!found) throw attention.unknown("block", block, "this rollout", this.blocks.map((one) => one.name));
+        wanted.block = found;
+      }
+      const { layers, T } = wanted.block || this.block;
+      if (layer !== undefined && layer !== null) {
+        if (!layers.includes(layer)) throw attention.unknown("layer", layer, "this rollout", layers);
+        wanted.layer = layer;
+      }
+      if (token === null) wanted.token = null;
+      else if (token !== undefined) {
+        if (!(Number.isInteger(token) && token >= 0 && token < T)) {
+          throw new RangeError(`token ${JSON.stringify(token)}: this text has 0 to ${T - 1}`);
+        }
+        wanted.token = token;
+      }
+      if (residual !== undefined) wanted.residual = Boolean(residual);
+      this.change(wanted);
+    }
+
+    state() {
+      const { block, layer, token, residual } = this;
+      return {
+        view: "rollout", block: block.name, blocks: this.blocks.map((one) => one.name), layer, layers: block.layers, head: null,
+        heads: [], allHeads: [], token, tokens: [block.T, block.T], residual,
+      };
+    }
+
+    /** What the other views of the run understand of the state. */
+    elsewhere() {
+      const { block, layer, token } = this;
+      return this.blocks.length > 1 ? { block: block.name, layer, token } : { layer, token };
+    }
+
+    name(token) {
+      return `“${label(this.block.queries[token])}”`;
+    }
+
+    /** The heaviest of some masses, in words. */
+    heaviest(masses, count) {
+      const order = Array.from(masses, (_, at) => at).sort((a, b) => masses[b] - masses[a]).slice(0, count);
+      return order.filter((at) => masses[at] >= 0.0005).map((at) => `${this.name(at)} ${percent(masses[at])}`);
+    }
+
+    tell() {
+      const input = this.heaviest(this.masses[0], 3).join(", ");
+      const text = `${this.name(this.token)}, position ${this.token}, after layer ${this.layer}, comes from: ${input}. `;
+      attention.status(this.root, `${text}Click a token to follow it; arrow keys change token and layer.`);
+      this.pane.canvas.setAttribute("aria-label", `Attention rollout. ${text}`);
+    }
+
+    csv() {
+      const { block, rollout, steps } = this;
+      const quote = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+      const names = block.queries.map((token, at) => quote(`${at} ${token}`));
+      const all = rollout.matrix(steps);
+      const rows = names.map((name, i) => {
+        return [name, ...Array.from(all.subarray(i * block.T, (i + 1) * block.T), (mass) => +mass.toPrecision(6))].join(",");
+      });
+      return `${[`token after layer ${this.layer} \\ input`, ...names].join(",")}\n${rows.join("\n")}\n`;
+    }
+
+    // ---- Where things are ----
+
+    layout(context, width) {
+      const { block, row } = this;
+      this.squeezed = row < 15;
+      this.font = this.squeezed || row < 18 ? 11 : 12;
+      context.font = `${this.font}px ${this.family}`;
+      const some = block.queries.slice(0, 400);
+      const widest = Math.max(...some.map((token) => context.measureText(label(token).slice(0, 40)).width));
+      const names = Math.min(Math.max(widest + 4, 76), 150, width * 0.17);
+      const bars = Math.min(110, Math.max(40, width * 0.1));
+      const left = names + 10 + bars + 52;
+      const right = width - (width < 620 ? 14 : names + 18);
+      const columns = block.layers.length;
+      this.at = { names, bars, left, right, gap: (right - left) / columns, width };
+    }
+
+    x(column) { return this.at.left + column * this.at.gap; }
+
+    y(token) { return TOP + (token + 0.5) * this.row; }
+
+    bounds(layer) {
+      const step = this.stepsOf(layer) - 1;
+      return this.pane.rect(this.x(step), TOP, this.at.gap, this.block.T * this.row);
+    }
+
+    place({ query, key }) {
+      const token = query ?? key;
+      if (!(Number.isInteger(token) && token >= 0 && token < this.block.T)) {
+        throw new RangeError(`token ${JSON.stringify(token)}: this text has 0 to ${this.block.T - 1}`);
+      }
+      const [from, to] = key === undefined ? [this.x(this.steps) - 8, this.at.width] : [0, this.at.left];
+      return this.pane.rect(from, TOP + token * this.row, to - from, this.row);
+    }
+
+    /** The token and column near a point. Where rows are thin, the heaviest one within reach is meant. */
+    near([x, y]) {
+      const { block, masses, row, at } = this;
+      if (y < TOP - 6 || y > TOP + block.T * row + 6) return null;
+      const last = block.layers.length;
+      let column = Math.min(last, Math.max(0, Math.round((x - at.left) / at.gap)));
+      if (x > at.right + 10) column = this.steps;
+      const within = (token) => Math.min(block.T - 1, Math.max(0, token));
+      let token = within(Math.floor((y - TOP) / row));
+      if (this.squeezed && column <= this.steps) {
+        const reach = Math.ceil(5 / row);
+        const mass = masses[column];
+        let best = mass[token] >= 0.001 ? mass[token] : 0.001;
+        for (let other = within(token - reach), end = within(token + reach); other <= end; other++) {
+          if (mass[other] > best) [token, best] = [other, mass[other]];
+        }
+      }
+      return { token, column };
+    }
+
+    // ---- Drawing ----
+
+    draw(context, width, height, theme) {
+      if (!this.masses) return;
+      this.family = theme.font;
+      this.layout(context, width);
+      const { block, steps, masses, over } = this;
+      const { left, right, gap } = this.at;
+      const [moves, chosen] = [0, 1].map((index) => headColor(index, theme.dark));
+      const colors = { moves, chosen, stays: theme.dark ? "#9aa4b2" : "#7d8792" };
+      this.keys(colors);
+
+      // Columns: the input, then what each layer gives.
+      context.textAlign = "center";
+      context.textBaseline = "alphabetic";
+      context.fillStyle = theme.muted;
+      const every = [1, 2, 5, 10, 20].find((number) => number * gap >= 20) || 50;
+      context.textAlign = "right";
+      context.fillText("input", left + 6, TOP - 10);
+      context.textAlign = "center";
+      block.layers.forEach((layer, at) => {
+        const chosen = at + 1 === steps;
+        const x = this.x(at + 1);
+        context.strokeStyle = theme.line;
+        context.globalAlpha = at < steps ? 0.4 : 0.15;
+        context.lineWidth = 1;
+        context.beginPath();
+        context.moveTo(Math.round(x) + 0.5, TOP - 2);
+        context.lineTo(Math.round(x) + 0.5, height - 10);
+        context.stroke();
+        context.globalAlpha = 1;
+        context.fillStyle = chosen ? theme.ink : theme.muted;
+        context.font = `${chosen ? "600 " : ""}${this.font}px ${theme.font}`;
+        const free = x - left > 16 && (Math.abs(at + 1 - steps) * gap > 20 || chosen);
+        if (chosen || (at % every === 0 && free)) context.fillText(String(layer), x, TOP - 10);
+      });
+      context.font = `${this.font}px ${theme.font}`;
+      context.fillStyle = theme.muted;
+      context.fillText("after layer", (left + right) / 2, TOP - 25);
+      context.textAlign = "right";
+      context.fillText("input token", this.at.names, TOP - 10);
+      context.textAlign = "left";
+      context.fillText(over ? "share through it" : "share", this.at.names + 10, TOP - 10);
+
+      context.globalAlpha = 1;
+      this.strands(context, this.lines, colors, over ? 0.22 : 1);
+      if (over) this.strands(context, over.lines, colors, 1);
+      this.nodes(context, theme, colors);
+      this.input(context, theme, colors, over ? over.masses[0] : masses[0]);
+      this.output(context, theme, colors);
+    }
+
+    /** Lines by mass, few strokes for many of them: a level has one width and one strength. */
+    strands(context, found, colors, strength) {
+      const widest = Math.min(14, Math.max(3, this.row * 0.7));
+      const paths = new Map();
+      for (const [step, i, j, mass] of found) {
+        const level = 2 * Math.min(LEVELS - 1, Math.floor(LEVELS * Math.sqrt(mass))) + (i === j ? 0 : 1);
+        if (!paths.has(level)) paths.set(level, new Path2D());
+        const path = paths.get(level);
+        const [from, to, middle] = [this.x(step), this.x(step + 1), this.x(step + 0.5)];
+        path.moveTo(from, this.y(j));
+        path.bezierCurveTo(middle, this.y(j), middle, this.y(i), to, this.y(i));
+      }
+      for (const level of [...paths.keys()].sort((a, b) => a - b)) {
+        const root = ((level >> 1) + 0.5) / LEVELS;
+        context.strokeStyle = level & 1 ? colors.moves : colors.stays;
+        context.lineWidth = Math.max(0.5, widest * root * root);
+        context.globalAlpha = strength * Math.min(1, 0.1 + 0.8 * root);
+        context.stroke(paths.get(level));
+      }
+      context.globalAlpha = 1;
+    }
+
+    nodes(context, theme, colors) {
+      const { masses, over, token, steps } = this;
+      const largest = Math.min(6, Math.max(2.5, this.row * 0.28));
+      const shown = over ? over.masses : masses;
+      const most = over ? over.mass : 1;
+      context.fillStyle = theme.ink;
+      for (let column = 0; column <= steps; column++) {
+        context.beginPath();
+        for (let i = 0; i < this.block.T; i++) {
+          const mass = shown[column] && most ? shown[column][i] / most : 0;
+          if (mass < (this.squeezed ? 0.005 : 0.002)) continue;
+          const radius = Math.max(0.8, largest * Math.sqrt(mass));
+          context.moveTo(this.x(column) + radius, this.y(i));
+          context.arc(this.x(column), this.y(i), radius, 0, 7);
+        }
+        context.fill();
+      }
+      const ring = (column, at, color) => {
+        context.beginPath();
+        context.arc(this.x(column), this.y(at), largest + 2.5, 0, 7);
+        context.strokeStyle = color;
+        context.lineWidth = 2;
+        context.stroke();
+      };
+      ring(steps, token, colors.chosen);
+      if (over) ring(over.column, over.token, theme.ink);
+    }
+
+    /** The input tokens with their shares; where rows are thin, the names of the heaviest. */
+    input(context, theme, colors, masses) {
+      const { block, row, over } = this;
+      const { names, bars } = this.at;
+      const most = Math.max(...masses) || 1;
+      const thick = this.squeezed ? Math.max(1, row) : Math.min(12, row - 6);
+      context.fillStyle = colors.moves;
+      const from = names + 10;
+      for (let j = 0; j < block.T; j++) {
+        const long = (bars * masses[j]) / most;
+        if (long >= 0.25) context.fillRect(from, this.y(j) - thick / 2, Math.max(1, long), thick);
+      }
+      context.textBaseline = "middle";
+      const written = [];
+      const write = (j, force) => {
+        if (written.some((other) => Math.abs(this.y(other) - this.y(j)) < this.font + 2)) return;
+        written.push(j);
+        const here = over && over.column === 0 && over.token === j;
+        context.fillStyle = masses[j] >= 0.01 || force ? theme.ink : theme.muted;
+        context.font = `${here ? "600 " : ""}${this.font}px ${theme.font}`;
+        context.textAlign = "right";
+        context.fillText(fit(context, label(block.queries[j]), names), names, this.y(j));
+        context.textAlign = "left";
+        context.fillText(percent(masses[j]), from + Math.max(1, (bars * masses[j]) / most) + 4, this.y(j));
+      };
+      if (over && over.column === 0) write(over.token, true);
+      const order = Array.from(masses, (_, at) => at);
+      if (this.squeezed) order.sort((a, b) => masses[b] - masses[a]).splice(80);
+      for (const j of order) if (!this.squeezed || masses[j] > 0.01 * most) write(j, false);
+    }
+
+    /** The tokens again at the right, where the chosen one stands out. */
+    output(context, theme, colors) {
+      const { block, token, over, steps } = this;
+      const { names, right } = this.at;
+      const write = (i, color, bold) => {
+        context.fillStyle = color;
+        context.font = `${bold ? "600 " : ""}${this.font}px ${theme.font}`;
+        context.fillText(fit(context, label(block.queries[i]), names), right + 12, this.y(i));
+      };
+      if (this.at.width < 620) return;
+      context.textAlign = "left";
+      context.textBaseline = "middle";
+      const hovered = over && over.column === steps && over.token !== token ? over.token : null;
+      for (let i = 0; i < block.T && !this.squeezed; i++) if (i !== token && i !== hovered) write(i, theme.muted, false);
+      write(token, colors.chosen, true);
+      const free = !this.squeezed || Math.abs(hovered - token) * this.row > this.font;
+      if (hovered !== null && free) write(hovered, theme.ink, true);
+    }
+
+    keys(colors) {
+      const legend = this.root.querySelector(".fl-legend");
+      const wanted = JSON.stringify([colors, this.residual]);
+      if (!legend || legend.dataset.keys === wanted) return;
+      legend.dataset.keys = wanted;
+      const key = (color, text) => {
+        const made = element("span", { class: "fl-key" }, element("i", {}), text);
+        made.firstChild.style.background = color;
+        return made;
+      };
+      const kept = this.residual ? "stays: residual and attention to itself" : "attention to itself";
+      legend.replaceChildren(element("p", { class: "fl-keys" },
+        key(colors.moves, "comes from another token"), key(colors.stays, kept), key(colors.chosen, "the chosen token")));
+    }
+
+    // ---- Pointer and keys ----
+
+    /** What goes through the token at a column, on its way from the input to the chosen one. */
+    look(token, column) {
+      const { rollout, masses, steps } = this;
+      const mass = column <= steps ? masses[column][token] : 0;
+      if (mass <= 0) return { token, column, mass: 0, lines: [], masses: [new Float64Array(rollout.size)] };
+      const before = rollout.trace(token, column, mass);
+      // Behind the token: the part of each mass that passes through it.
+      const parts = Array(steps + 1);
+      parts[column] = new Float64Array(rollout.size);
+      parts[column][token] = 1;
+      for (let step = column; step < steps; step++) parts[step + 1] = rollout.forth(step, parts[step]);
+      const nothing = new Float64Array(rollout.size);
+      const after = masses.map((all, at) => (at > column ? all : nothing));
+      const least = LEAST * mass;
+      const found = [...lines(rollout, before, MOST, least), ...lines(rollout, after, MOST, least, parts)];
+      // Seen from the token, so that those of a light one can be seen too.
+      found.forEach((line) => { line[3] /= mass; });
+      const through = masses.map((all, at) => (at <= column ? before[at] : all.map((one, i) => one * parts[at][i])));
+      return { token, column, mass, lines: found, masses: through };
+    }
+
+    tip({ token, column, mass }) {
+      const { block, rollout, steps } = this;
+      const where = column ? `after layer ${block.layers[column - 1]}` : "in the input";
+      const text = [`${label(block.queries[token])}  ·  position ${token}, ${where}`];
+      if (column > steps) text.push("Click to follow it from here.");
+      else text.push(`${percent(mass)} of ${this.name(this.token)} after layer ${this.layer}`);
+      if (column > 0) {
+        text.push(`this layer takes from: ${this.heaviest(rollout.row(column - 1, token), 4).join(", ")}`);
+      }
+      return text.join("\n");
+    }
+
+    listen(canvas) {
+      canvas.setAttribute("tabindex", "0");
+      canvas.setAttribute("role", "img");
+      const leave = () => {
+        hideTip();
+        if (!this.over) return;
+        this.over = null;
+        this.pane.redraw();
+      };
+      canvas.addEventListener("pointermove", (event) => {
+        const found = this.near(this.pane.point(event));
+        canvas.style.cursor = found ? "pointer" : "";
+        if (!found) return leave();
+        if (!this.over || this.over.token !== found.token || this.over.column !== found.column) {
+          this.over = this.look(found.token, found.column);
+          this.pane.redraw();
+        }
+        showTip(this.tip(this.over), event.clientX, event.clientY);
+      });
+      canvas.addEventListener("pointerleave", leave);
+      canvas.addEventListener("click", (event) => {
+        const found = this.near(this.pane.point(event));
+        if (!found) return;
+        const layer = found.column ? this.block.layers[found.column - 1] : this.layer;
+        this.change({ token: found.token, layer });
+      });
+      canvas.addEventListener("keydown", (event) => {
+        const { token, steps, block } = this;
+        const to = {
+          ArrowUp: { token: Math.max(0, token - 1) },
+          ArrowDown: { token: Math.min(block.T - 1, token + 1) },
+          Home: { token: 0 },
+          End: { token: block.T - 1 },
+          ArrowLeft: { layer: block.layers[Math.max(0, steps - 2)] },
+          ArrowRight: { layer: block.layers[Math.min(block.layers.length - 1, steps)] },
+        }[event.key];
+        if (event.key === "Escape") leave();
+        if (!to || event.ctrlKey || event.metaKey || event.altKey) return;
+        event.preventDefault();
+        event.stopPropagation();
+        this.change(to);
+      });
+    }
+  }
+
+  views.rollout = (root, data) => new View(root, data);
+})();
