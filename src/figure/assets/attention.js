@@ -568,7 +568,7 @@
   function links(root, state) {
     const place = group(root, "Other views");
     const refresh = () => {
-      const others = ["head", "model", "neuron"].filter((view) => view !== root.dataset.view && other(root, view));
+      const others = ["head", "model", "neuron", "rollout"].filter((view) => view !== root.dataset.view && other(root, view));
       if (others.join() === place.dataset.views) return;
       place.dataset.views = others.join();
       place.replaceChildren();
@@ -577,9 +577,11 @@
           const target = other(root, view);
           if (!target) return refresh();
           const { block, layer, head, token } = typeof state === "function" ? state() : state;
-          const wanted = Object.entries({ block, layer, head, token }).filter(([, value]) => value != null);
+          let wanted = { block, layer, head, token };
+          // A rollout has no heads, and takes a text as a whole.
+          if (view === "rollout") wanted = target.flowlens.state().blocks.includes(block) ? { block, layer, token } : {};
           try {
-            target.flowlens.select(Object.fromEntries(wanted));
+            target.flowlens.select(Object.fromEntries(Object.entries(wanted).filter(([, value]) => value != null)));
           } catch (error) {
             return status(root, `The ${view} view does not show this: ${error.message}`);
           }

@@ -118,6 +118,8 @@
   const LEAST = 2e-4;
   const LEVELS = 24;
   const TOP = 40;
+  // The other views have the same attention under the name of its text.
+  const plain = (block) => block.name.replace(/ ?(mean|rollout)$/, "") || "all";
   const percent = (mass) => `${mass < 0.0005 ? 0 : (100 * mass).toFixed(mass < 0.0995 ? 1 : 0)} %`;
 
   class View {
@@ -141,16 +143,16 @@
         bounds: (layer) => this.bounds(layer),
         place: (wanted) => this.place(wanted),
       });
-      attention.links(root, () => this.elsewhere());
+      attention.links(root, () => this.state());
       const { block, layer, token } = data.first;
-      const named = this.blocks.find((one) => one.name === block);
+      const named = this.blocks.find((one) => [one.name, plain(one)].includes(block));
       this.choose({ block: named || this.blocks[0], layer, token });
       root.dataset.state = "drawn";
     }
 
     choosers(root) {
       if (this.blocks.length > 1) {
-        const names = this.blocks.map((block) => block.label);
+        const names = this.blocks.map(plain);
         this.blockChooser = attention.chooser(root, "Attention", names, (at) => this.change({ block: this.blocks[at] }));
       }
       const layers = this.blocks[0].layers.map(String);
@@ -203,8 +205,8 @@
     select({ block, layer, token, residual } = {}) {
       const wanted = {};
       if (block !== undefined && block !== null) {
-        const found = this.blocks.find((one, at) => one.name === block || at === block);
-        if (!found) throw attention.unknown("block", block, "this rollout", this.blocks.map((one) => one.name));
+        const found = this.blocks.find((one, at) => [one.name, plain(one), at].includes(block));
+        if (!found) throw attention.unknown("block", block, "this rollout", this.blocks.map(plain));
         wanted.block = found;
       }
       const { layers, T } = wanted.block || this.block;
@@ -226,15 +228,9 @@
     state() {
       const { block, layer, token, residual } = this;
       return {
-        view: "rollout", block: block.name, blocks: this.blocks.map((one) => one.name), layer, layers: block.layers, head: null,
-        heads: [], allHeads: [], token, tokens: [block.T, block.T], residual,
+        view: "rollout", block: plain(block), blocks: this.blocks.map(plain), layer, layers: block.layers, head: null, heads: [],
+        allHeads: [], token, tokens: [block.T, block.T], residual,
       };
-    }
-
-    /** What the other views of the run understand of the state. */
-    elsewhere() {
-      const { block, layer, token } = this;
-      return this.blocks.length > 1 ? { block: block.name, layer, token } : { layer, token };
     }
 
     name(token) {
