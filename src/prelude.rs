@@ -1,7 +1,7 @@
 //! What a notebook needs by name: `use flowlens::prelude::*;`. It leaves out the modules, whose names are the names
 //! that one gives to one's own variables: `model`, `trace`, `lens`.
 
-pub use crate::attention::{Attention, HeadView, Measure, ModelView, NeuronView};
+pub use crate::attention::{Attention, HeadView, Measure, ModelView, NeuronView, RolloutView};
 pub use crate::figure::{Figure, Gallery};
 pub use crate::flow::{FlowGraph, Heads, Method, Palette};
 pub use crate::lens::LogitLens;

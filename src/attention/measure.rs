@@ -325,7 +325,7 @@ impl Block {
     }
 
     /// Whether no query attends to what comes later.
-    fn is_causal(&self) -> Result<bool> {
+    pub(crate) fn is_causal(&self) -> Result<bool> {
         if !self.to_itself {
             return Ok(false);
         }
@@ -333,7 +333,9 @@ impl Block {
         let later = later.f_triu(1)?.f_view([-1])?;
         for layer in &self.layers {
             let heads = layer.weights.f_view([layer.heads.len() as i64, -1])?;
-            if heads.f_mv(&later)?.f_max()?.f_double_value(&[])? > 0.0 {
+            let heads = if self.kind == Kind::Difference { heads.f_abs()? } else { heads };
+            // Not > 0: a page must not lose what is not a number.
+            if heads.f_mv(&later)?.f_max()?.f_double_value(&[])? != 0.0 {
                 return Ok(false);
             }
         }

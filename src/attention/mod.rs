@@ -14,6 +14,7 @@ mod measure;
 mod neuron;
 mod of_trace;
 mod rollout;
+mod rollout_view;
 mod view;
 mod words;
 
@@ -29,6 +30,7 @@ pub(crate) use measure::measures;
 pub use measure::{HeadScore, HeadScores, Measure};
 pub use neuron::NeuronView;
 pub(crate) use neuron::{Form, Neurons};
+pub use rollout_view::RolloutView;
 pub use view::{AttentionView, HeadLines, HeadMaps, HeadView, ModelView, View};
 
 /// Attention weights with the tokens that they belong to; in its blocks, an encoder-decoder's three or one.

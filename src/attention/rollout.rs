@@ -4,6 +4,7 @@ use tch::{Device, Kind as Number, Tensor};
 
 use super::derived::normalised;
 use super::{Attention, Block, Kind, Layer, list};
+use crate::array::Numbers;
 use crate::{Error, Result};
 
 impl Attention {
@@ -41,7 +42,7 @@ impl Attention {
                 };
                 reached.push(next);
             }
-            blocks.push(made(block, "rollout", Kind::Probability, reached)?);
+            blocks.push(made(block, computed(&block.name, "rollout"), Kind::Probability, reached)?);
         }
         if let Some(cross) = self.cross_rollout(&blocks, residual)? {
             blocks.push(cross);
@@ -75,7 +76,40 @@ impl Attention {
             }
             reached.push(next);
         }
-        Ok(Some(made(cross, "rollout", Kind::Weight, reached)?))
+        Ok(Some(made(cross, computed(&cross.name, "rollout"), Kind::Weight, reached)?))
+    }
+}
+
+impl Attention {
+    /// The heads' means of the blocks whose text attends to itself, under their names: what a page multiplies. They
+    /// count as the same run.
+    pub(crate) fn means_to_itself(&self) -> Result<Attention> {
+        let mean = |block: &Block| -> Result<Block> {
+            let mut mean = made(block, block.name.clone(), Kind::Probability, steps(block, false)?)?;
+            // A text as a whole is followed: its parts have no layers of their own.
+            mean.second = None;
+            Ok(mean)
+        };
+        let blocks = self.blocks.iter().filter(|block| block.to_itself).map(mean).collect::<Result<Vec<_>>>()?;
+        match blocks.is_empty() {
+            true => Err(nothing_to_itself()),
+            false => Ok(Attention { model: self.model.clone(), blocks, run: self.run }),
+        }
+    }
+}
+
+impl Block {
+    /// One row of the rollout behind each layer (T).
+    pub(crate) fn rolled(&self, query: usize, residual: bool) -> Result<Vec<Vec<f32>>> {
+        let steps = steps(self, residual)?;
+        let behind = |(last, step): (usize, &Tensor)| {
+            let mut row = step.f_get(query as i64)?;
+            for before in steps[..last].iter().rev() {
+                row = before.f_transpose(0, 1)?.f_mv(&row)?;
+            }
+            Ok(Numbers::of(&row)?.data().to_vec())
+        };
+        steps.iter().enumerate().map(behind).collect()
     }
 }
 
@@ -119,13 +153,13 @@ pub(super) fn nothing_to_itself() -> Error {
 }
 
 /// What was computed of a block, a matrix (T,S) for each of its layers.
-fn made(block: &Block, what: &str, kind: Kind, matrices: Vec<Tensor>) -> Result<Block> {
+fn made(block: &Block, name: String, kind: Kind, matrices: Vec<Tensor>) -> Result<Block> {
     let layer = |(layer, weights): (&Layer, Tensor)| -> Result<Layer> {
         let weights = weights.f_unsqueeze(0)?.f_contiguous()?;
         Ok(Layer { number: layer.number, heads: vec![0], key_heads: vec![0], weights, written: None })
     };
     let layers = block.layers.iter().zip(matrices).map(layer).collect::<Result<_>>()?;
-    Ok(Block { name: computed(&block.name, what), kind, layers, ..block.clone() })
+    Ok(Block { name, kind, layers, ..block.clone() })
 }
 
 /// The name of what was computed of a block.

@@ -1,5 +1,6 @@
 //! What a head view or a model view shows, option by option.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
@@ -44,10 +45,20 @@ pub struct AttentionView<'a, K> {
     kind: PhantomData<K>,
 }
 
+/// Where a view's attention comes from.
 #[derive(Debug, Clone)]
-enum Source<'a> {
+pub(super) enum Source<'a> {
     Run(&'a Trace),
     Given(Attention),
+}
+
+impl Source<'_> {
+    pub(super) fn attention(&self) -> Result<Cow<'_, Attention>> {
+        match self {
+            Source::Run(trace) => Ok(Cow::Owned(trace.attention()?)),
+            Source::Given(attention) => Ok(Cow::Borrowed(attention)),
+        }
+    }
 }
 
 /// What differs from the default.
@@ -167,10 +178,7 @@ impl<'a, K: View> AttentionView<'a, K> {
 
     /// The attention that is shown, with the layers and heads that were asked for.
     pub(crate) fn chosen(&self) -> Result<Attention> {
-        match &self.source {
-            Source::Run(trace) => self.options.choose(&trace.attention()?),
-            Source::Given(attention) => self.options.choose(attention),
-        }
+        self.options.choose(&*self.source.attention()?)
     }
 }
 

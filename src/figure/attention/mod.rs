@@ -5,6 +5,8 @@ mod model_svg;
 mod neuron;
 mod neuron_svg;
 mod pack;
+mod rollout;
+mod rollout_svg;
 
 use std::path::Path;
 

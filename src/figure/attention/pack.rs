@@ -14,6 +14,8 @@ use crate::attention::{Block, Kind, Layer};
 
 /// Up to so many weights a page carries 16 bits of each: they cost next to nothing, and a reader sees exact numbers.
 const MOST_EXACT: usize = 120_000;
+/// Up to so many where small errors would grow.
+const MOST_FINE: usize = 6_000_000;
 
 /// Texts of a page's `fl-packed` scripts, told by their number.
 #[derive(Debug, Default)]
@@ -47,11 +49,20 @@ pub(super) struct Rounding {
 
 impl Rounding {
     pub(super) fn of(block: &Block, pool: usize) -> Result<Rounding> {
+        Rounding::up_to(MOST_EXACT, block, pool)
+    }
+
+    /// For weights that are multiplied with each other: 16 bits of each as far as a page can bear.
+    pub(super) fn fine(block: &Block) -> Result<Rounding> {
+        Rounding::up_to(MOST_FINE, block, 1)
+    }
+
+    fn up_to(most_exact: usize, block: &Block, pool: usize) -> Result<Rounding> {
         let (t, s) = (block.queries.len(), block.keys.len());
-        let causal = block.to_itself && is_causal(block)?;
+        let causal = block.is_causal()?;
         let heads: usize = block.layers.iter().map(|layer| layer.heads.len()).sum();
         let each = if causal { t * (t + 1) / 2 } else { t * s };
-        let levels = if heads * each / (pool * pool) <= MOST_EXACT { u16::MAX } else { 255 };
+        let levels = if heads * each / (pool * pool) <= most_exact { u16::MAX } else { 255 };
         let scale = match block.kind {
             Kind::Probability => 1.0,
             Kind::Weight | Kind::Difference => largest(block)?,
@@ -160,16 +171,6 @@ fn deflated(bytes: &[u8]) -> String {
     // Writing into memory does not fail.
     let packed = encoder.write_all(bytes).and_then(|()| encoder.finish());
     base64(&packed.unwrap_or_default())
-}
-
-fn is_causal(block: &Block) -> Result<bool> {
-    for layer in &block.layers {
-        let later = layer.weights.f_triu(1)?.f_abs()?.f_max()?;
-        if later.f_double_value(&[])? != 0.0 {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// The largest size of a weight; 1 where all are 0.
