@@ -15,6 +15,7 @@ fn scripts(view: &str) -> &'static [&'static str] {
         "head" => &[INFLATE, ATTENTION, include_str!("assets/head_view.js")],
         "model" => &[INFLATE, ATTENTION, include_str!("assets/model_view.js")],
         "neuron" => &[INFLATE, ATTENTION, include_str!("assets/neuron_view.js")],
+        "rollout" => &[INFLATE, ATTENTION, include_str!("assets/rollout_view.js")],
         _ => &[include_str!("assets/heat_map.js")],
     }
 }
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn no_script_has_a_text_of_several_lines() {
-        for view in ["flow-graph", "head", "model", "neuron", "heat-map"] {
+        for view in ["flow-graph", "head", "model", "neuron", "rollout", "heat-map"] {
             for script in scripts(view).iter().chain([&RUNTIME]) {
                 for line in script.lines().filter(|line| !line.trim_start().starts_with("//")) {
                     assert_eq!(line.matches('`').count() % 2, 0, "{line}");
