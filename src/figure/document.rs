@@ -1,6 +1,7 @@
 //! Pages and notebook outputs around figures: style sheet, scripts and plotly.js once, then the figures.
 
 use super::base64::base64;
+use super::squeeze::squeeze;
 use super::{Figure, Panel, escape, plotly, theme};
 
 /// What every page needs of our scripts.
@@ -17,18 +18,6 @@ fn scripts(view: &str) -> &'static [&'static str] {
         "neuron" => &[INFLATE, ATTENTION, include_str!("assets/neuron_view.js")],
         "rollout" => &[INFLATE, ATTENTION, include_str!("assets/rollout_view.js")],
         _ => &[include_str!("assets/heat_map.js")],
-    }
-}
-
-/// Adds a script without its comments and indentation: a notebook keeps it once for every output. Our scripts have no
-/// text that runs over several lines, so that nothing else changes.
-fn squeeze(script: &str, html: &mut String) {
-    for line in script.lines().map(str::trim_start) {
-        let comment = ["//", "/**", "* ", "*/"].iter().any(|start| line.starts_with(start)) || line == "*";
-        if !comment && !line.is_empty() {
-            html.push_str(line);
-            html.push('\n');
-        }
     }
 }
 
@@ -133,10 +122,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scripts_lose_comments_and_nothing_else() {
-        let mut html = String::new();
-        squeeze("// why\n(() => {\n  /** what\n   * more */\n\n  let a = 1; // here\n})();\n", &mut html);
-        assert_eq!(html, "(() => {\nlet a = 1; // here\n})();\n");
+    fn scripts_stay_small() {
+        for view in ["flow-graph", "head", "model", "neuron", "rollout", "heat-map"] {
+            let mut html = String::new();
+            [&RUNTIME].into_iter().chain(scripts(view)).for_each(|script| squeeze(script, &mut html));
+            assert!(html.len() < 60 * 1024, "{view}: {}", html.len());
+        }
     }
 
     #[test]

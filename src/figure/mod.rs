@@ -12,6 +12,7 @@ mod legend;
 mod logit_lens;
 mod plotly;
 mod save;
+mod squeeze;
 mod theme;
 
 use std::fmt;

@@ -384,7 +384,7 @@
         const root = ((level >> 1) + 0.5) / LEVELS;
         context.strokeStyle = level & 1 ? colors.moves : colors.stays;
         context.lineWidth = Math.max(0.5, widest * root * root);
-        context.globalAlpha = strength * Math.min(1, 0.1 + 0.8 * root);
+        context.globalAlpha = strength * Math.min(1, 0.14 + 0.8 * root);
         context.stroke(paths.get(level));
       }
       context.globalAlpha = 1;
