@@ -79,3 +79,11 @@ test("a text's part is taken out of the matrix it stands in", () => {
   const wide = { T: 2, S: 2, ints: Uint8Array.of(0, 0, 0, 0, 3, 1, 0, 2, 6), stride: 3, r0: 1, c0: 1 };
   near(open([wide], false).matrix(1), [3 / 4, 1 / 4, 2 / 8, 6 / 8], "part");
 });
+
+test("sinks take nothing from others, whose rows sum to 1 again", () => {
+  const ints = [[9, 0, 0, 0, 3, 6, 0, 0, 1, 1, 7, 0, 2, 2, 2, 3]];
+  const without = [9, 0, 0, 0, 0, 6, 0, 0, 0, 1, 7, 0, 0, 2, 2, 3];
+  const rollout = open(ints.map(matrixOf), false, [0]);
+  near(rollout.matrix(1), product([without], false), "share");
+  near(open(ints.map(matrixOf), false).matrix(1), product(ints, false), "untouched");
+});

@@ -10,16 +10,19 @@
   /**
    * The steps of a rollout over square matrices of integers, first layer first. With `residual` half of everything stays
    * where it is, as in the residual stream. Rows sum to 1, whatever rounding did to them; one of nothing stays as it is.
+   * Nobody looks at the tokens of `sinks`, except each of them at itself.
    */
-  function open(matrices, residual) {
+  function open(matrices, residual, sinks = []) {
     const size = matrices[0].T;
     const moves = residual ? 0.5 : 1;
-    const steps = matrices.map(({ ints, stride, r0, c0 }) => {
+    const steps = matrices.map(({ ints: all, stride, r0, c0 }) => {
+      const ints = sinks.length ? all.slice() : all;
       const from = Uint32Array.from({ length: size }, (_, i) => (r0 + i) * stride + c0);
       // Entries behind the last one that is not nothing need no look: half of them where attention is causal.
       const ends = new Uint32Array(size);
       const part = Float64Array.from(from, (start, i) => {
         let sum = 0;
+        for (const sink of sinks) if (sink !== i) ints[start + sink] = 0;
         for (let j = 0; j < size; j++) {
           sum += ints[start + j];
           if (ints[start + j]) ends[i] = j + 1;
@@ -130,6 +133,7 @@
       this.blocks = this.book.blocks.filter((block) => block.source.keys === null && block.T === block.queries.length);
       if (!this.blocks.length) throw new Error("a rollout needs attention of a text to itself");
       this.residual = data.first.residual ?? true;
+      this.special = true;
       this.over = null;
       this.choosers(root);
       const place = root.querySelector(".fl-picture");
@@ -161,6 +165,10 @@
       this.residualButton = attention.button(tools, "Residual", "Half of each step stays where it is: 0.5 A + 0.5 I", (on) => {
         this.change({ residual: on });
       }, { toggle: true, on: this.residual });
+      const why = "Tokens with nothing to look for look at special ones. Without these, the other weights sum to 1";
+      this.specialButton = attention.button(tools, "Special tokens", why, (on) => this.change({ special: on }), {
+        toggle: true, on: true,
+      });
       const about = "The rollout up to the chosen layer, a row for each token";
       attention.button(attention.group(root), "CSV", about, () => attention.csv("rollout.csv", this.csv()));
     }
@@ -174,13 +182,12 @@
     }
 
     /** Takes over what is given, computes and draws. */
-    choose({ block = this.block, layer = this.layer, token = this.token, residual = this.residual }) {
-      if (block !== this.block || residual !== this.residual || !this.rollout) {
-        this.rollout = open(block.layers.map((number) => {
-          return this.book.matrix(block, number, this.book.heads(block, number)[0]);
-        }), residual);
+    choose({ block = this.block, layer = this.layer, token = this.token, residual = this.residual, special = this.special }) {
+      if (block !== this.block || residual !== this.residual || special !== this.special || !this.rollout) {
+        const matrices = block.layers.map((number) => this.book.matrix(block, number, this.book.heads(block, number)[0]));
+        this.rollout = open(matrices, residual, special ? [] : [...block.special]);
       }
-      Object.assign(this, { block, residual });
+      Object.assign(this, { block, residual, special });
       this.layer = block.layers.includes(layer) ? layer : block.layers[block.layers.length - 1];
       const usual = block.causal ? block.T - 1 : 0;
       this.token = token !== null && token < block.T ? token : usual;
@@ -191,6 +198,8 @@
       if (this.blockChooser) this.blockChooser.set(this.blocks.indexOf(block));
       this.layerChooser.set(this.steps - 1, block.layers.map(String));
       this.residualButton.setAttribute("aria-pressed", String(residual));
+      this.specialButton.setAttribute("aria-pressed", String(special));
+      this.specialButton.hidden = !block.special.size;
       this.row = block.T > 46 ? 680 / block.T : Math.min(24, Math.max(15, 560 / block.T));
       this.pane.resize({ height: TOP + block.T * this.row + 12 });
       this.tell();
@@ -202,7 +211,7 @@
       this.root.flowlens.changed();
     }
 
-    select({ block, layer, token, residual } = {}) {
+    select({ block, layer, token, residual, special } = {}) {
       const wanted = {};
       if (block !== undefined && block !== null) {
         const found = this.blocks.find((one, at) => [one.name, plain(one), at].includes(block));
@@ -222,14 +231,15 @@
         wanted.token = token;
       }
       if (residual !== undefined) wanted.residual = Boolean(residual);
+      if (special !== undefined) wanted.special = Boolean(special);
       this.change(wanted);
     }
 
     state() {
-      const { block, layer, token, residual } = this;
+      const { block, layer, token, residual, special } = this;
       return {
         view: "rollout", block: plain(block), blocks: this.blocks.map(plain), layer, layers: block.layers, head: null, heads: [],
-        allHeads: [], token, tokens: [block.T, block.T], residual,
+        allHeads: [], token, tokens: [block.T, block.T], residual, special,
       };
     }
 
@@ -246,7 +256,11 @@
     tell() {
       const input = this.heaviest(this.masses[0], 3).join(", ");
       const text = `${this.name(this.token)}, position ${this.token}, after layer ${this.layer}, comes from: ${input}. `;
-      attention.status(this.root, `${text}Click a token to follow it; arrow keys change token and layer.`);
+      const [first] = this.masses[0];
+      // A token of causal attention looks back only, and the first one nowhere else than at itself.
+      const all = this.block.causal && this.token && first > 0.9;
+      const advice = all ? "Behind many causal layers all comes from the first token: fewer layers tell more." : "";
+      attention.status(this.root, `${text}${advice || "Click a token to follow it; arrow keys change token and layer."}`);
       this.pane.canvas.setAttribute("aria-label", `Attention rollout. ${text}`);
     }
 
@@ -274,17 +288,22 @@
       const bars = Math.min(110, Math.max(40, width * 0.1));
       const left = names + 10 + bars + 52;
       const right = width - (width < 620 ? 14 : names + 18);
-      const columns = block.layers.length;
-      this.at = { names, bars, left, right, gap: (right - left) / columns, width };
+      // Layers that are not looked at take little room.
+      const others = block.layers.length - this.steps;
+      const rest = others ? Math.min(14, (right - left) / block.layers.length) : 0;
+      this.at = { names, bars, left, right, gap: (right - left - others * rest) / this.steps, rest, width };
     }
 
-    x(column) { return this.at.left + column * this.at.gap; }
+    x(column) {
+      const { left, gap, rest } = this.at;
+      return left + Math.min(column, this.steps) * gap + Math.max(0, column - this.steps) * rest;
+    }
 
     y(token) { return TOP + (token + 0.5) * this.row; }
 
     bounds(layer) {
       const step = this.stepsOf(layer) - 1;
-      return this.pane.rect(this.x(step), TOP, this.at.gap, this.block.T * this.row);
+      return this.pane.rect(this.x(step), TOP, this.x(step + 1) - this.x(step), this.block.T * this.row);
     }
 
     place({ query, key }) {
@@ -300,9 +319,10 @@
     near([x, y]) {
       const { block, masses, row, at } = this;
       if (y < TOP - 6 || y > TOP + block.T * row + 6) return null;
-      const last = block.layers.length;
-      let column = Math.min(last, Math.max(0, Math.round((x - at.left) / at.gap)));
-      if (x > at.right + 10) column = this.steps;
+      let column = Math.min(this.steps, Math.max(0, Math.round((x - at.left) / at.gap)));
+      if (x > this.x(this.steps) + at.rest / 2 && x < at.right + 10) {
+        column = Math.min(block.layers.length, this.steps + Math.round((x - this.x(this.steps)) / at.rest));
+      }
       const within = (token) => Math.min(block.T - 1, Math.max(0, token));
       let token = within(Math.floor((y - TOP) / row));
       if (this.squeezed && column <= this.steps) {
@@ -332,7 +352,8 @@
       context.textAlign = "center";
       context.textBaseline = "alphabetic";
       context.fillStyle = theme.muted;
-      const every = [1, 2, 5, 10, 20].find((number) => number * gap >= 20) || 50;
+      const spaced = (room) => [1, 2, 5, 10, 20].find((number) => number * room >= 20) || 50;
+      const [every, everyOther] = [spaced(gap), spaced(this.at.rest)];
       context.textAlign = "right";
       context.fillText("input", left + 6, TOP - 10);
       context.textAlign = "center";
@@ -349,8 +370,9 @@
         context.globalAlpha = 1;
         context.fillStyle = chosen ? theme.ink : theme.muted;
         context.font = `${chosen ? "600 " : ""}${this.font}px ${theme.font}`;
-        const free = x - left > 16 && (Math.abs(at + 1 - steps) * gap > 20 || chosen);
-        if (chosen || (at % every === 0 && free)) context.fillText(String(layer), x, TOP - 10);
+        const free = x - left > 16 && Math.abs(x - this.x(steps)) > 20;
+        const due = at % (at < steps ? every : everyOther) === 0;
+        if (chosen || (due && free)) context.fillText(String(layer), x, TOP - 10);
       });
       context.font = `${this.font}px ${theme.font}`;
       context.fillStyle = theme.muted;
