@@ -229,3 +229,29 @@ fn a_page_says_how_far_its_numbers_are_from_the_runs() {
     assert!(changed.caption().contains("attention was changed in this run"), "{changed}");
     assert!(Page::of(&changed).blocks()[0]["layers"][0]["error"].as_f64().unwrap() > 0.1);
 }
+
+/// XLNet's position terms are a number for each pair of tokens.
+#[test]
+fn a_long_text_leaves_layers_out_and_says_so() {
+    let model = model("xlnet");
+    let sites = model.sites().into_iter().filter(|site| {
+        let site = site.plain();
+        let numbers = matches!(site, Site::Query(_) | Site::Key(_) | Site::Value(_));
+        numbers || matches!(site, Site::PositionBias(_) | Site::Pattern(_))
+    });
+    let tokens: Vec<i64> = (0..600).map(|place| place * place % 61).collect();
+    let trace = model.watch(tokens).keep(sites).run().unwrap();
+    let there = |figure: &Figure| -> Vec<u64> {
+        let page = Page::of(figure);
+        page.blocks()[0]["layers"].as_array().unwrap().iter().map(|it| it["layer"].as_u64().unwrap()).collect()
+    };
+    let some = trace.neuron_view().layer(1).build().unwrap();
+    assert_eq!(there(&some), [1]);
+    assert!(
+        some.caption().contains("Only some layers are in this page, as many as 8 MB of numbers hold: 1 of 0 to 2;"),
+        "{some}"
+    );
+    let all = trace.neuron_view().layers(0..trace.model().layers()).build().unwrap();
+    assert_eq!(there(&all), [0, 1, 2]);
+    assert!(!all.caption().contains("Only some"), "{all}");
+}

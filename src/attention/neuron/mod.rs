@@ -206,11 +206,11 @@ fn visible(trace: &Trace, part: Part, plan: &Plan) -> Visible {
 /// The sites that a layer's numbers come from, as far as the run did not keep them.
 fn missing(trace: &Trace, part: Part, layer: usize) -> Vec<Site> {
     let Some(plan) = plan(trace.model(), part, layer) else { return Vec::new() };
-    let (query, key): (fn(usize) -> Site, fn(usize) -> Site) = match turned(plan, part) {
-        true => (Site::RotatedQuery, Site::RotatedKey),
-        false => (Site::Query, Site::Key),
+    let mut sites = match turned(plan, part) {
+        true => vec![Site::RotatedQuery(layer), Site::RotatedKey(layer)],
+        false => vec![Site::Query(layer), Site::Key(layer)],
     };
-    let mut sites = vec![query(layer), key(layer), Site::Value(layer)];
+    sites.push(Site::Value(layer));
     if biased(plan, part) {
         sites.push(Site::PositionBias(layer));
     }

@@ -250,7 +250,7 @@ fn caption(view: &NeuronView<'_>, attention: &Attention, page: &Page) -> String 
             if attention.blocks.len() == 1 { kept } else { format!("{kept} ({})", block.name) }
         });
         text.push_str(&format!(
-            "Only layers {} are in this page, as many as {USUAL_MB} MB of numbers hold; layer(..) and layers([..]) \
+            "Only some layers are in this page, as many as {USUAL_MB} MB of numbers hold: {}; layer(..) and layers([..]) \
              bring others.",
             kept.collect::<Vec<_>>().join(", ")
         ));
