@@ -88,7 +88,7 @@
     let found = [];              // tokens that the search found
     let least = 0.02;
     let specials = true;
-    let special, names, picked, strips, where, row, whole, top, waiting, visited, typed, linesKey, linesFound, dark;
+    let special, names, picked, strips, where, row, whole, top, waiting, visited, typed, linesKey, linesFound, theme;
     const lines = new Lines();
     const received = new Map();
     const buttons = new Map();
@@ -134,7 +134,7 @@
     const scroller = element("div", { class: "fl-tokens" }, spacer);
     root.querySelector(".fl-picture").replaceChildren(squares, scroller);
     const view = attention.canvas(root, stage, paint);
-    const { canvas } = view;
+    const { canvas, context: pen } = view;
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "application");
 
@@ -159,8 +159,8 @@
       for (const [head, button] of buttons) {
         const on = heads.includes(head);
         button.setAttribute("aria-pressed", String(on));
-        button.style.borderColor = headColor(head, dark);
-        button.style.background = on ? headColor(head, dark) : "transparent";
+        button.style.borderColor = color(head);
+        button.style.background = on ? color(head) : "transparent";
       }
     }
 
@@ -263,7 +263,7 @@
     /** How exact the values are, where a reader could be misled. */
     function exactness() {
       if (block.error / largest() < 5e-4) return [];
-      return [`each ± ${block.kind === "probability" ? `${(100 * block.error).toFixed(1)} %` : block.error.toPrecision(1)}`];
+      return ["each ± " + (block.kind === "probability" ? `${(100 * block.error).toFixed(1)} %` : block.error.toPrecision(1))];
     }
 
     /** The mean of some rows or columns of a head. */
@@ -336,12 +336,12 @@
     // ---- Drawing ----
 
     /** Where things lie across the width. */
-    function measure(context, width, font) {
+    function measure(width) {
       const edge = whole > TALLEST ? MARGIN : 2;
-      context.font = `600 13px ${font}`;
+      pen.font = `600 13px ${theme.font}`;
       const widest = (tokens) => tokens.reduce((most, token) => {
         const text = label(token);
-        return text.length > 30 ? 200 : Math.max(most, context.measureText(text).width);
+        return text.length > 30 ? 200 : Math.max(most, pen.measureText(text).width);
       }, 30);
       const texts = [widest(names.query), widest(names.key)].map((text) => Math.min(text + 14, clamp(width * 0.17, 54, 190)));
       const count = heads.length;
@@ -360,33 +360,41 @@
 
     /** The middle of a token's row. */
     const y = (at) => HEADER + (at + 0.5) * row - top;
+    const color = (head) => headColor(head, theme.dark);
 
-    function paint(context, width, height, theme) {
+    function fill(paint, alpha, ...place) {
+      Object.assign(pen, { fillStyle: paint, globalAlpha: alpha });
+      pen.fillRect(...place);
+      pen.globalAlpha = 1;
+    }
+
+    function write(text, x, down, align, font, ink, room = Infinity) {
+      Object.assign(pen, { textAlign: align, font: `${font} ${theme.font}`, fillStyle: ink });
+      pen.fillText(fit(pen, text, room), x, down);
+    }
+
+    function paint(_, width, height, colors) {
       if (!picked || width < 60) return;
-      if (dark !== theme.dark) {
-        dark = theme.dark;
-        showHeads();
-      }
-      Object.assign(context, { direction: "ltr", textBaseline: "middle", globalAlpha: 1 });
-      if (!where || where.name !== `${width} ${heads}`) where = measure(context, width, theme.font);
+      const turned = theme.dark !== colors.dark;
+      theme = colors;
+      if (turned) showHeads();
+      Object.assign(pen, { direction: "ltr", textBaseline: "middle", globalAlpha: 1 });
+      if (!where || where.name !== `${width} ${heads}`) where = measure(width);
       top = scroller.scrollTop;
       const first = Math.floor(top / row);
       const last = Math.min(rowsOfAll(), Math.ceil((top + height - HEADER) / row));
-      context.save();
-      context.beginPath();
-      context.rect(0, HEADER, width, height - HEADER);
-      context.clip();
+      pen.save();
+      pen.beginPath();
+      pen.rect(0, HEADER, width, height - HEADER);
+      pen.clip();
       collect(first, last);
-      paintLines(context);
+      paintLines();
       for (const side of ["query", "key"]) {
-        paintTokens(context, side, first, Math.min(last, names[side].length), theme);
-        paintStrips(context, side, first, Math.min(last, names[side].length), theme);
+        paintTokens(side, first, Math.min(last, names[side].length));
+        paintStrips(side, first, Math.min(last, names[side].length));
       }
-      context.restore();
-      const heading = (text, x, align, room) => {
-        Object.assign(context, { font: `11px ${theme.font}`, fillStyle: theme.muted, textAlign: align });
-        context.fillText(fit(context, text, room), x, 8);
-      };
+      pen.restore();
+      const heading = (text, x, align, room) => write(text, x, 8, align, "11px", theme.muted, room);
       heading("queries attend …", where.query.text, "right", where.query.text);
       heading("… to keys", where.key.text, "left", where.key.wide);
       if (block.kind === "difference") heading("dashed: less", (where.from + where.to) / 2, "center", where.to - where.from);
@@ -395,23 +403,21 @@
       for (const side of ["query", "key"]) {
         const { cell, strip: start } = where[side];
         if (cell < 11 || !strips[side].values.length) continue;
-        Object.assign(context, { font: `600 9.5px ${theme.font}`, textAlign: "center" });
         heads.forEach((head, place) => {
-          context.fillStyle = headColor(head, dark);
-          context.fillText(head, start + (place + 0.5) * cell - 0.5, 24);
+          write(`${head}`, start + (place + 0.5) * cell - 0.5, 24, "center", "600 9.5px", color(head));
         });
       }
-      if (whole > TALLEST) for (const side of ["query", "key"]) paintOverview(context, side, height, theme);
+      if (whole > TALLEST) for (const side of ["query", "key"]) paintOverview(side, height);
     }
 
     /** Lines by head and level, the weak ones first, so that the strong ones lie on top. */
-    function paintLines(context) {
+    function paintLines() {
       const { from, to } = where;
       const [places, queries, keys, strengths] = lines.columns;
       const curve = (query, key) => {
         const bend = (to - from) * BEND;
-        context.moveTo(from, y(query));
-        context.bezierCurveTo(from + bend, y(query), to - bend, y(key), to, y(key));
+        pen.moveTo(from, y(query));
+        pen.bezierCurveTo(from + bend, y(query), to - bend, y(key), to, y(key));
       };
       const paths = new Map();
       for (let at = 0; at < lines.count; at++) {
@@ -427,31 +433,31 @@
       for (const name of [...paths.keys()].sort((a, b) => a - b)) {
         const level = ((name >> 17) + 0.5) / LEVELS;
         const thin = level < (picked.any ? 0.1 : 0.4);
-        context.strokeStyle = headColor(heads[name & 65535], dark);
-        context.globalAlpha = (over ? 0.5 : 1) * calm * level ** (picked.any ? 0.6 : 0.8);
-        context.lineWidth = thin ? hair : 0.9 + (picked.any ? 2.1 : 1.3) * level;
-        context.setLineDash((name >> 16) & 1 ? [6, 4] : []);
-        context.beginPath();
+        pen.strokeStyle = color(heads[name & 65535]);
+        pen.globalAlpha = (over ? 0.5 : 1) * calm * level ** (picked.any ? 0.6 : 0.8);
+        pen.lineWidth = thin ? hair : 0.9 + (picked.any ? 2.1 : 1.3) * level;
+        pen.setLineDash((name >> 16) & 1 ? [6, 4] : []);
+        pen.beginPath();
         for (const at of paths.get(name)) {
           curve(queries[at], keys[at]);
           // Hairlines are quickest in one path, wider lines one by one.
           if (thin) continue;
-          context.stroke();
-          context.beginPath();
+          pen.stroke();
+          pen.beginPath();
         }
-        context.stroke();
+        pen.stroke();
       }
-      context.setLineDash([]);
-      context.globalAlpha = 1;
+      pen.setLineDash([]);
+      pen.globalAlpha = 1;
       if (!over) return;
-      context.beginPath();
+      pen.beginPath();
       curve(over.query, over.key);
-      context.strokeStyle = headColor(over.head, dark);
-      context.lineWidth = 3.5;
-      context.stroke();
+      pen.strokeStyle = color(over.head);
+      pen.lineWidth = 3.5;
+      pen.stroke();
     }
 
-    function paintTokens(context, side, first, last, theme) {
+    function paintTokens(side, first, last) {
       const { text, left, wide, align } = where[side];
       const stay = new Set(pinned(side));
       const here = new Set([...picked[side], ...stay]);
@@ -461,70 +467,53 @@
       for (let at = first; at < last; at++) {
         const on = here.has(at);
         const pointed = under && (under.kind === "line" ? under[side] === at : under.side === side && under.at === at);
-        if (on || pointed || marked.has(at)) {
-          context.globalAlpha = on ? 0.2 : 0.1;
-          context.fillStyle = on || marked.has(at) ? theme.accent : theme.ink;
-          context.fillRect(left, y(at) - row / 2 + 1, wide, row - 2);
-          context.globalAlpha = 1;
-        }
-        if (stay.has(at)) context.fillRect(align === "left" ? left : left + wide - 3, y(at) - row / 2 + 1, 3, row - 2);
-        context.font = `${on ? "600 " : ""}13px ${theme.font}`;
-        context.textAlign = align;
-        context.fillStyle = hides(side, at) || (reached && !reached.has(at) && !on && !pointed) ? theme.muted : theme.ink;
-        context.fillText(fit(context, label(names[side][at]), wide - 12), text, y(at) + 0.5);
+        const down = y(at) - row / 2 + 1;
+        const shade = on || marked.has(at) ? theme.accent : theme.ink;
+        if (on || pointed || marked.has(at)) fill(shade, on ? 0.2 : 0.1, left, down, wide, row - 2);
+        if (stay.has(at)) fill(theme.accent, 1, align === "left" ? left : left + wide - 3, down, 3, row - 2);
+        const quiet = hides(side, at) || (reached && !reached.has(at) && !on && !pointed);
+        const ink = quiet ? theme.muted : theme.ink;
+        write(label(names[side][at]), text, y(at) + 0.5, align, `${on ? "600 " : ""}13px`, ink, wide - 12);
       }
     }
 
-    function paintStrips(context, side, first, last, theme) {
+    function paintStrips(side, first, last) {
       const { values, full } = strips[side];
       const { cell } = where[side];
       values.forEach((list, place) => {
         const x = where[side].strip + place * cell;
-        const color = headColor(heads[place], dark);
-        context.textAlign = "center";
         for (let at = first; at < last; at++) {
           const part = Math.abs(list[at]) / full;
           if (part < 0.002 || hides(side, at)) continue;
-          context.globalAlpha = Math.min(1, part ** 0.7);
-          context.fillStyle = color;
-          context.fillRect(x, y(at) - row / 2 + 1.5, cell - (cell > 5 ? 1.5 : 0), row - 3);
-          context.globalAlpha = 1;
-          context.fillStyle = theme.ink;
+          fill(color(heads[place]), Math.min(1, part ** 0.7), x, y(at) - row / 2 + 1.5, cell - (cell > 5 ? 1.5 : 0), row - 3);
           if (cell >= 42 && Math.abs(list[at]) >= least * largest()) {
-            context.font = `10.5px ${theme.font}`;
-            context.fillText(say(list[at], 2), x + cell / 2, y(at) + 0.5);
-          } else if (list[at] < 0) context.fillRect(x + 2, y(at) - 0.5, Math.min(6, cell - 4), 1);
+            write(say(list[at], 2), x + cell / 2, y(at) + 0.5, "center", "10.5px", theme.ink);
+          } else if (list[at] < 0) fill(theme.ink, 1, x + 2, y(at) - 0.5, Math.min(6, cell - 4), 1);
         }
         if (under && under.kind === "strip" && under.side === side && under.place === place) {
-          context.strokeStyle = theme.ink;
-          context.strokeRect(x - 0.5, y(under.at) - row / 2 + 1, cell - 0.5, row - 2);
+          pen.strokeStyle = theme.ink;
+          pen.strokeRect(x - 0.5, y(under.at) - row / 2 + 1, cell - 0.5, row - 2);
         }
       });
     }
 
     /** The whole text as a slim strip: where the weights of the chosen tokens lie, and which part is in sight. */
-    function paintOverview(context, side, height, theme) {
+    function paintOverview(side, height) {
       const x = where[side].overview;
       const { values, full } = strips[side];
       const scale = (height - HEADER - 4) / rowsOfAll();
-      const bar = (at, color, alpha, tall) => {
-        context.globalAlpha = alpha;
-        context.fillStyle = color;
-        context.fillRect(x, HEADER + at * scale, 12, tall);
-      };
+      const bar = (at, ink, alpha, tall) => fill(ink, alpha, x, HEADER + at * scale, 12, tall);
       bar(0, theme.ink, 0.1, names[side].length * scale);
       for (let at = 0; at < names[side].length && values.length; at++) {
         if (hides(side, at)) continue;
         const best = strongest(values, at);
         const part = Math.abs(values[best][at]) / full;
-        if (part > 0.004) bar(at, headColor(heads[best], dark), Math.min(1, part ** 0.6), Math.max(1.5, scale));
+        if (part > 0.004) bar(at, color(heads[best]), Math.min(1, part ** 0.6), Math.max(1.5, scale));
       }
       for (const it of [...found, ...pins]) if (it.side === side) bar(it.at, theme.accent, 1, 3);
       for (const at of picked[side]) bar(at, theme.accent, 1, 3);
-      context.globalAlpha = 1;
-      context.strokeStyle = theme.muted;
-      context.lineWidth = 1;
-      context.strokeRect(x - 1.5, HEADER + (top / row) * scale + 0.5, 15, ((height - HEADER) / row) * scale - 1);
+      Object.assign(pen, { strokeStyle: theme.muted, lineWidth: 1 });
+      pen.strokeRect(x - 1.5, HEADER + (top / row) * scale + 0.5, 15, ((height - HEADER) / row) * scale - 1);
     }
 
     // ---- Words ----
@@ -595,7 +584,7 @@
 
     function refresh() {
       want(wanted);
-      dark = attention.theme(root).dark;
+      theme = attention.theme(root);
       if (blockChooser) blockChooser.set(book.blocks.indexOf(block));
       layerChooser.set(block.layers.indexOf(layer), block.layers);
       specialButton.setAttribute("aria-pressed", String(specials));
@@ -683,17 +672,15 @@
       const aside = under.kind === "token" && under.side === "query";
       showTip(tip().join("\n"), aside ? view.rect(where.from, 0, 0, 0).x : event.clientX, event.clientY);
     });
-    canvas.addEventListener("pointerleave", () => {
+    /** The pointer or the focus has left. */
+    function leave(byKeys) {
       hideTip();
-      if (!under || under.keys) return;
+      if (!under || Boolean(under.keys) !== byKeys) return;
       under = null;
       redraw();
-    });
-    canvas.addEventListener("blur", () => {
-      if (!under || !under.keys) return;
-      under = null;
-      redraw();
-    });
+    }
+    canvas.addEventListener("pointerleave", () => leave(false));
+    canvas.addEventListener("blur", () => leave(true));
     canvas.addEventListener("click", (event) => {
       const at = look(...view.point(event));
       if (at && at.kind === "token") pin(at, event.ctrlKey || event.metaKey || event.shiftKey);
