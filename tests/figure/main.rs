@@ -2,6 +2,7 @@
 //! `writes_pages_for_the_browser` leaves in `target/figures`.
 
 mod families;
+mod rollout;
 mod sample;
 
 use std::fs;
