@@ -13,9 +13,9 @@ BertViz's pages are as its `html_action='return'` gives them, only that the CDN 
 
 Both sides' pages are opened in turn, each in a browser of its own with an empty profile, 1280 x 900; three times, or once where that
 lasts over 20 s; a number is the median. "Drawn" lasts from the start of the navigation to the second animation frame after the drawing is
-there (Flowlens: data-state="drawn"). A change of layer, a click on a thumbnail and a hover last from the event to the second animation
-frame after it, which takes 15 to 30 ms where nothing is to be done. Memory is the most that the page's renderer process had resident;
-two thirds of what it has with an empty page are shared libraries.
+there (Flowlens: data-state="drawn"). A second later the layer is changed, or a thumbnail clicked, and then a token hovered over; each
+lasts from the event to the second animation frame after it, which takes 15 to 30 ms where nothing is to be done. Memory is the most that
+the page's renderer process had resident; two thirds of what it has with an empty page are shared libraries.
 Where BertViz has drawn nothing after --seconds, or its renderer went over --gigabytes, longer texts are not tried; pages are still weighed.
 """
 import argparse
@@ -178,7 +178,8 @@ class Flowlens:
         return path
 
     def change_layer(self, tab):
-        return timed(tab, f"{self.root}.flowlens.select({{layer: 1}})")
+        self.layer = (tab.evaluate(f"{self.root}.flowlens.state().layer") + 1) % LAYERS
+        return timed(tab, f"{self.root}.flowlens.select({{layer: {self.layer}}})")
 
     def thumbnail(self, tab):
         return middle(tab, f"{self.root}.flowlens.bounds(0, 1)")
@@ -188,7 +189,7 @@ class Flowlens:
 
     def check(self, tab, view):
         state = tab.evaluate(f"{self.root}.flowlens.state()")
-        assert (state["layer"], state["head"]) == (0, 1) if view == "model" else state["layer"] == 1, state
+        assert (state["layer"], state["head"]) == (0, 1) if view == "model" else state["layer"] == self.layer, state
 
 
 class Empty:
@@ -256,6 +257,7 @@ def open_page(playwright, side, view, address, limits):
         watch.restart()
         if view == "empty":
             return found | {"most": renderer_memory("VmHWM")}
+        tab.wait_for_timeout(1000)
         if view == "model":
             found["change"] = timed_event(tab, "click", lambda: tab.mouse.click(*side.thumbnail(tab)))
         else:
