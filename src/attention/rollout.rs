@@ -18,6 +18,9 @@ impl Attention {
     /// Cₗ = ½ (½ Aₗ + ½ I) Cₗ₋₁ + ½ Xₗ E with the mean cross attention Xₗ (T,S) and the encoder's last rollout E (S,S);
     /// without `residual` Xₗ E. Its rows do not sum to 1: the rest is of the decoder's own tokens.
     ///
+    /// In a causal model the first position sees nothing but itself, and every other one passes some of its share on to
+    /// it: behind many layers all comes from there, whatever heads do, and the earlier layers tell more.
+    ///
     /// ```
     /// # fn main() -> flowlens::Result<()> {
     /// use flowlens::attention::Attention;

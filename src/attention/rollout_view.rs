@@ -24,6 +24,8 @@ impl Trace {
     /// let model = flowlens::Model::load("smollm2-135m")?;
     /// let trace = model.run("The capital of Japan is the city of")?;
     /// trace.rollout_view().token(7).build()?.save("rollout.html")?;
+    /// // The same by what heads move in place of where they look.
+    /// trace.attention()?.norm_weighted()?.rollout_view().token(7).build()?.save("by_norms.html")?;
     /// # Ok(()) }
     /// ```
     pub fn rollout_view(&self) -> RolloutView<'_> {

@@ -34,7 +34,7 @@ fn writes_views_of_every_family() {
         save(trace.head_view().build().unwrap(), "head");
         save(trace.model_view().build().unwrap(), "model");
         save(trace.neuron_view().build().unwrap(), "neuron");
-        save(trace.neuron_view().build().unwrap(), "neuron");
+        save(trace.rollout_view().build().unwrap(), "rollout");
         names.push(name);
     }
     fs::write(pages.join("names.json"), serde_json::to_string(&names).unwrap()).unwrap();
