@@ -789,7 +789,8 @@
       const missing = list && (list.length ? list.find((head) => !all.includes(head)) : "none");
       if (missing !== null && missing !== undefined) throw unknown("head", missing, owner(at), all);
       const alone = wish.token === null ? [] : [{ side: "query", at: wish.token }];
-      const tokens = wish.pinned ?? (wish.token === undefined ? null : alone);
+      const several = wish.pinned && (wish.pinned.length || wish.token == null);
+      const tokens = several ? wish.pinned : wish.token === undefined ? null : alone;
       const checked = tokens && tokens.map((it) => token(it.side, it.at, it.side === "key" ? next.S : next.T));
       enter(next);
       layer = at;
