@@ -1,6 +1,7 @@
 //! Figures: what they are made of. How they behave in a browser is tested in `tests/browser`, with the pages that
 //! `writes_pages_for_the_browser` leaves in `target/figures`.
 
+mod attention;
 mod families;
 mod rollout;
 mod sample;
