@@ -115,8 +115,9 @@ impl Neurons {
         Ok(neurons)
     }
 
-    /// The weights (T,S) of a head, by its place here, in float64 from nothing but these numbers.
-    pub(crate) fn pattern(&self, place: usize) -> Result<Tensor> {
+    /// What goes into the softmax of a head (T,S), by its place here, in float64 from nothing but these numbers, and
+    /// whether the query sees the key or not.
+    pub(crate) fn logits(&self, place: usize) -> Result<Tensor> {
         let double = |tensor: &Tensor, place: usize| -> Result<Tensor> {
             Ok(tensor.f_get(place as i64)?.f_to_kind(Kind::Double)?)
         };
@@ -128,9 +129,15 @@ impl Neurons {
         if let Some(cap) = self.soft_cap {
             scores = scores.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?;
         }
+        Ok(scores)
+    }
+
+    /// The weights (T,S) of a head, by its place here: the softmax of its logits.
+    pub(crate) fn pattern(&self, place: usize) -> Result<Tensor> {
         // A query that sees nothing has the same weight everywhere, as in the model: no score is infinite.
         let hidden = self.visible.hidden(crate::Device::Cpu)?;
-        Ok(scores.f_masked_fill(&hidden, f64::from(f32::MIN))?.f_softmax(-1, Kind::Double)?)
+        let logits = self.logits(place)?.f_masked_fill(&hidden, f64::from(f32::MIN))?;
+        Ok(logits.f_softmax(-1, Kind::Double)?)
     }
 
     /// How far the weights are at most from those of the run (heads,T,S).
