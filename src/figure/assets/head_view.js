@@ -398,7 +398,7 @@
       heading("queries attend …", where.query.text, "right", where.query.text);
       heading("… to keys", where.key.text, "left", where.key.wide);
       if (block.kind === "difference") heading("dashed: less", (where.from + where.to) / 2, "center", where.to - where.from);
-      const over = strips.key.idle ? "received on average" : "weight";
+      const over = strips.key.idle ? "mean received" : "weight";
       if (strips.key.values.length) heading(over, where.key.strip, "left", where.width - where.key.strip);
       for (const side of ["query", "key"]) {
         const { cell, strip: start } = where[side];
@@ -528,6 +528,7 @@
           : `${quote(names[side][chosen[0]])} (${side} ${chosen[0]}) ${verb}`;
         const list = best(side).map(({ at, value, head }) => `${quote(names[other(side)][at])} ${say(value)} (head ${head})`);
         text = `Layer ${layer}: ${who} ${list.join(", ") || "nothing"}.`;
+        if (!lines.count) text += ` No weight reaches ${leastShown.value}, so there are no lines.`;
       } else if (linesFound > lines.count) {
         text = `The ${lines.count.toLocaleString("en")} strongest lines of the queries in sight are drawn. ${HINT}`;
       }
