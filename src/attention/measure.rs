@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
+use std::thread;
 
 use serde_json::{Value, json};
-use tch::{Device, Kind as Number, Tensor};
 
-use super::{Attention, Block, Kind, Layer, Token};
+use super::{Attention, Block, Kind, Token};
 use crate::array::Numbers;
 use crate::{Error, Result};
 
@@ -293,49 +293,39 @@ impl Block {
         }
         let causal = self.is_causal()?;
         let places = |&measure: &Measure| Some((measure, self.places(measure, causal)?));
-        let (measures, places): (Vec<Measure>, Vec<Places>) = measures.iter().filter_map(places).unzip();
-        let (queries, keys) = (self.queries.len(), self.keys.len());
-        let asked: Vec<f32> = places.iter().flat_map(|places| &places.asked).copied().collect();
-        let asked = Tensor::f_from_slice(&asked)?.f_view([places.len() as i64, queries as i64])?.f_transpose(0, 1)?;
-        let found = places.iter().map(|places| Ok(Tensor::f_from_slice(&places.found)?)).collect::<Result<Vec<_>>>()?;
-        let far: Vec<f32> = (0..queries * keys).map(|place| (place / keys).abs_diff(place % keys) as f32).collect();
-        let far = Tensor::f_from_slice(&far)?;
-
-        let mut values: Vec<Vec<Vec<f32>>> = vec![Vec::new(); measures.len()];
-        for layer in &self.layers {
-            let sums = sum(&layer.weights)?;
-            let counts = sums.f_gt(0.0)?.f_to_kind(Number::Float)?.f_matmul(&asked)?.f_clamp_min(1.0)?;
-            let sums = sums.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
-            let normal = match self.kind {
-                Kind::Probability => layer.weights.shallow_clone(),
-                _ => layer.weights.f_div(&sums.f_unsqueeze(-1)?)?,
-            };
-            let normal = normal.f_view([layer.heads.len() as i64, -1])?;
-            for (place, (measure, values)) in measures.iter().zip(&mut values).enumerate() {
-                let total = match measure {
-                    Measure::Entropy => sum(&entropy(layer, &sums, causal)?)?,
-                    Measure::Distance => normal.f_mv(&far)?,
-                    _ => sum(&normal.f_index_select(1, &found[place])?)?,
-                };
-                let means = total.f_div(&counts.f_select(1, place as i64)?)?;
-                values.push(Numbers::of(&means)?.data().to_vec());
-            }
-        }
-        Ok(measures.into_iter().zip(values).collect())
+        let looked_for: Vec<(Measure, Places)> = measures.iter().filter_map(places).collect();
+        let numbers = self.layers.iter().map(|layer| Numbers::of(&layer.weights)).collect::<Result<Vec<Numbers>>>()?;
+        let layers: Vec<&[f32]> = numbers.iter().map(Numbers::data).collect();
+        let shape = (self.queries.len(), self.keys.len());
+        let (kind, looked_for) = (self.kind, &looked_for);
+        let of_layer = |layer: &&[f32]| -> Vec<Vec<f32>> {
+            let heads = layer.chunks(shape.0 * shape.1).map(|weights| Head::of(weights, shape, causal, kind));
+            heads.map(|head| looked_for.iter().map(|(measure, places)| head.mean(*measure, places)).collect()).collect()
+        };
+        // By layer, head and measure.
+        let workers = thread::available_parallelism().map_or(1, usize::from).min(layers.len()).max(1);
+        let values: Vec<Vec<Vec<f32>>> = thread::scope(|scope| {
+            let parts = layers.chunks(layers.len().div_ceil(workers).max(1));
+            let handles: Vec<_> =
+                parts.map(|part| scope.spawn(move || part.iter().map(of_layer).collect::<Vec<_>>())).collect();
+            handles.into_iter().flat_map(|handle| handle.join().unwrap_or_default()).collect()
+        });
+        let of_measure = |place: usize| -> Vec<Vec<f32>> {
+            values.iter().map(|layer| layer.iter().map(|head| head[place]).collect()).collect()
+        };
+        Ok(looked_for.iter().enumerate().map(|(place, (measure, _))| (*measure, of_measure(place))).collect())
     }
 
     /// Whether no query attends to what comes later.
     pub(crate) fn is_causal(&self) -> Result<bool> {
+        let (queries, keys) = (self.queries.len(), self.keys.len());
         if !self.to_itself {
             return Ok(false);
         }
-        let later = Tensor::f_ones([self.queries.len() as i64, self.keys.len() as i64], (Number::Float, Device::Cpu))?;
-        let later = later.f_triu(1)?.f_view([-1])?;
         for layer in &self.layers {
-            let heads = layer.weights.f_view([layer.heads.len() as i64, -1])?;
-            let heads = if self.kind == Kind::Difference { heads.f_abs()? } else { heads };
-            // Not > 0: a page must not lose what is not a number.
-            if heads.f_mv(&later)?.f_max()?.f_double_value(&[])? != 0.0 {
+            let numbers = Numbers::of(&layer.weights)?;
+            let later = |(place, row): (usize, &[f32])| row[place % queries + 1..].iter().any(|&weight| weight != 0.0);
+            if numbers.data().chunks(keys).enumerate().any(later) {
                 return Ok(false);
             }
         }
@@ -370,7 +360,7 @@ impl Block {
         for i in 0..queries {
             let before = places.found.len();
             let seen = if causal { i + 1 } else { keys };
-            places.found.extend((0..seen).filter(|&j| looked_for(i, j)).map(|j| (i * keys + j) as i64));
+            places.found.extend((0..seen).filter(|&j| looked_for(i, j)).map(|j| i * keys + j));
             let part = !measure.is_share() || places.found.len() > before;
             places.asked.push(f32::from(u8::from(part)));
         }
@@ -393,32 +383,63 @@ impl Block {
 /// Where the queries of a block find what a measure looks for.
 struct Places {
     /// Those places of (T,S), in order.
-    found: Vec<i64>,
+    found: Vec<usize>,
     /// (T): 1 for the queries that are part of the mean.
     asked: Vec<f32>,
 }
 
-/// Sums along the last axis.
-fn sum(tensor: &Tensor) -> Result<Tensor> {
-    Ok(tensor.f_sum_dim_intlist(-1i64, false, Number::Float)?)
+/// The weights of one head.
+struct Head<'a> {
+    /// (T,S).
+    weights: &'a [f32],
+    keys: usize,
+    causal: bool,
+    /// (T).
+    sums: Vec<f32>,
+    /// (T): what brings a row to sum 1.
+    scales: Vec<f32>,
 }
 
-/// The entropy (H,T) of each row in bits: log Σ w − (Σ w log w) / Σ w, so that rows need not sum to 1.
-fn entropy(layer: &Layer, sums: &Tensor, causal: bool) -> Result<Tensor> {
-    // A band of rows at a time stays in the processor's cache, and of a causal text only what is seen is read.
-    const BAND: i64 = 64;
-    let (_, queries, keys) = layer.weights.size3()?;
-    let band = |first: i64| -> Result<Tensor> {
-        let rows = BAND.min(queries - first);
-        let seen = if causal { first + rows } else { keys };
-        let weights = layer.weights.f_narrow(1, first, rows)?.f_narrow(2, 0, seen)?;
-        let mut logs = weights.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
-        sum(&logs.f_log2_()?.f_mul_(&weights)?)
-    };
-    let bands = (0..queries).step_by(BAND as usize).map(band).collect::<Result<Vec<Tensor>>>()?;
-    let weighted = Tensor::f_cat(&bands, 1)?.f_div(sums)?;
-    let seen = sums.f_gt(f64::from(f32::MIN_POSITIVE))?.f_to_kind(Number::Float)?;
-    Ok(sums.f_log2()?.f_sub(&weighted)?.f_clamp_min(0.0)?.f_mul(&seen)?)
+impl<'a> Head<'a> {
+    fn of(weights: &'a [f32], (queries, keys): (usize, usize), causal: bool, kind: Kind) -> Head<'a> {
+        let mut head = Head { weights, keys, causal, sums: Vec::new(), scales: Vec::new() };
+        head.sums = (0..queries).map(|query| head.row(query).iter().sum()).collect();
+        let scale = |&sum: &f32| if kind == Kind::Probability || sum == 0.0 { 1.0 } else { 1.0 / sum };
+        head.scales = head.sums.iter().map(scale).collect();
+        head
+    }
+
+    /// What a query sees.
+    fn row(&self, query: usize) -> &[f32] {
+        let start = query * self.keys;
+        &self.weights[start..start + if self.causal { query + 1 } else { self.keys }]
+    }
+
+    fn mean(&self, measure: Measure, places: &Places) -> f32 {
+        let seeing = |&query: &usize| self.sums[query] != 0.0;
+        let queries = (0..self.sums.len()).filter(seeing);
+        let count: f32 = queries.clone().map(|query| places.asked[query]).sum();
+        let total: f64 = match measure {
+            Measure::Entropy => queries.map(|query| f64::from(self.entropy(query))).sum(),
+            Measure::Distance => queries.map(|query| f64::from(self.scales[query] * self.distance(query))).sum(),
+            _ => {
+                let share = |&place: &usize| f64::from(self.weights[place] * self.scales[place / self.keys]);
+                places.found.iter().map(share).sum()
+            }
+        };
+        (total / f64::from(count.max(1.0))) as f32
+    }
+
+    /// log Σ w − (Σ w log w) / Σ w, in bits: rows need not sum to 1.
+    fn entropy(&self, query: usize) -> f32 {
+        let weighted = |&weight: &f32| if weight > 0.0 { weight * weight.log2() } else { 0.0 };
+        let sum = self.sums[query];
+        (sum.log2() - self.row(query).iter().map(weighted).sum::<f32>() / sum).max(0.0)
+    }
+
+    fn distance(&self, query: usize) -> f32 {
+        self.row(query).iter().enumerate().map(|(key, weight)| weight * query.abs_diff(key) as f32).sum()
+    }
 }
 
 /// What each head does, for pages: the measures of a block with their values, shares in percent.
