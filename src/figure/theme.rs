@@ -30,6 +30,12 @@ const CIVIDIS: [[u8; 3]; 18] = [
 
 /// The colour of a magnitude between 0 and 1, and whether it wants dark ink on it.
 pub(super) fn cividis(magnitude: f64) -> (String, bool) {
+    let [r, g, b] = cividis_bytes(magnitude);
+    (format!("#{r:02x}{g:02x}{b:02x}"), 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b) > 128.0)
+}
+
+/// The colour of a magnitude between 0 and 1 as red, green and blue.
+pub(super) fn cividis_bytes(magnitude: f64) -> [u8; 3] {
     let last = CIVIDIS.len() - 1;
     let place = magnitude.clamp(0.0, 1.0) * last as f64;
     let low = (place.floor() as usize).min(last - 1);
@@ -38,8 +44,7 @@ pub(super) fn cividis(magnitude: f64) -> (String, bool) {
         let (a, b) = (f64::from(CIVIDIS[low][channel]), f64::from(CIVIDIS[low + 1][channel]));
         (a + (b - a) * part).round() as u8
     };
-    let [r, g, b] = [mix(0), mix(1), mix(2)];
-    (format!("#{r:02x}{g:02x}{b:02x}"), 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b) > 128.0)
+    [mix(0), mix(1), mix(2)]
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod attention;
 mod families;
+mod model_pages;
 mod rollout;
 mod sample;
 

@@ -1,59 +1,234 @@
-//! The static picture of a model view: a coarse heat map for every head.
+//! The static picture of a model view: all heads as heat maps, which are one small image, with the numbers round it.
 
-use std::fmt::Write;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
-use super::{Opened, panel};
+use flate2::write::ZlibEncoder;
+use flate2::{Compression, Crc};
+
+use super::{Opened, pack, panel};
 use crate::Result;
 use crate::array::Numbers;
+use crate::attention::{Block, Kind};
+use crate::figure::base64::base64;
 use crate::figure::{Panel, theme};
 
-/// Squares that all heat maps together may have.
-const MOST_SQUARES: usize = 9_000;
-const LEFT: f64 = 34.0;
-const TOP: f64 = 30.0;
-const GAP: f64 = 4.0;
+/// Dots that the image may have, so that an output stays small.
+const MOST_DOTS: usize = 60_000;
+/// Colours besides what a query does not see: more would cost bytes and not be told apart.
+const COLORS: usize = 63;
+const LEFT: f64 = 40.0;
+const TOP: f64 = 24.0;
+const WIDTH: f64 = 940.0;
 
 pub(super) fn picture(opened: &Opened) -> Result<Panel> {
     let block = opened.block;
-    let (t, s) = (block.queries.len(), block.keys.len());
-    let across = block.layers.iter().map(|layer| layer.heads.len()).max().unwrap_or(1);
-    let heads: usize = block.layers.iter().map(|layer| layer.heads.len()).sum();
-    let size = ((940.0 - LEFT) / across as f64 - GAP).clamp(14.0, 56.0).floor();
-    let cells = ((MOST_SQUARES / heads.max(1)) as f64).sqrt().floor().clamp(1.0, 16.0) as usize;
-    let (rows, columns) = (cells.min(t), cells.min(s));
-    let mut body = String::from("<g font-size=\"10\" fill=\"var(--fl-muted)\">");
-    let _ = write!(body, "<text x=\"{LEFT}\" y=\"11\">heads</text><text x=\"0\" y=\"{}\">layers</text>", TOP - 6.0);
-    for (down, layer) in block.layers.iter().enumerate() {
-        let y = TOP + down as f64 * (size + GAP) + size / 2.0 + 3.0;
-        let _ = write!(body, "<text x=\"{}\" y=\"{y}\" text-anchor=\"end\">{}</text>", LEFT - 6.0, layer.number);
-    }
-    if let Some(layer) = block.layers.first() {
-        for (place, head) in layer.heads.iter().enumerate() {
-            let x = LEFT + place as f64 * (size + GAP) + size / 2.0;
-            let _ = write!(body, "<text x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{head}</text>", TOP - 6.0);
-        }
-    }
-    body.push_str("</g><g shape-rendering=\"crispEdges\">");
+    let heads: BTreeSet<usize> = block.layers.iter().flat_map(|layer| layer.heads.iter().copied()).collect();
+    let column_of = |head: usize| heads.range(..head).count();
+    let (down, across) = (block.layers.len(), heads.len());
+    let most = ((MOST_DOTS / (down * across).max(1)) as f64).sqrt().clamp(2.0, 48.0) as usize;
+    let (rows, columns) = (block.queries.len().min(most), block.keys.len().min(most));
+    let size = ((WIDTH - LEFT) / across as f64 - 4.0).clamp(14.0, 56.0).floor();
+    // A gap is of whole dots, as near to four pixels as they let it be.
+    let gap = |dots: usize| ((dots as f64 * 4.0 / size).round() as usize).max(1);
+    let (below, beside) = (rows + gap(rows), columns + gap(columns));
     let (wide, high) = (size / columns as f64, size / rows as f64);
-    for (down, layer) in block.layers.iter().enumerate() {
+    let place = |row: usize, column: usize| {
+        (LEFT + (column * beside) as f64 * wide, TOP + (row * below) as f64 * high)
+    };
+
+    let mut dots = vec![0u8; across * beside * down * below];
+    let causal = block.is_causal()?;
+    let scale = if block.kind == Kind::Probability { 1.0 } else { pack::largest(block)? };
+    for (row, layer) in block.layers.iter().enumerate() {
         let numbers = Numbers::of(&layer.weights)?;
-        for (place, weights) in numbers.data().chunks(t * s).enumerate() {
-            let (x, y) = (LEFT + place as f64 * (size + GAP), TOP + down as f64 * (size + GAP));
-            let ground = theme::cividis(0.0).0;
-            let _ = write!(body, "<path fill=\"{ground}\" d=\"M{x} {y}h{size}v{size}h-{size}z\"/>");
-            let mut most = vec![0f32; rows * columns];
-            for (place, weight) in weights.iter().enumerate() {
-                let cell = &mut most[place / s * rows / t * columns + place % s * columns / s];
-                *cell = cell.max(weight.abs());
-            }
-            for (place, weight) in most.iter().enumerate().filter(|(_, weight)| **weight > 0.004) {
-                let color = theme::cividis(f64::from(*weight).sqrt()).0;
-                let (x, y) = (x + (place % columns) as f64 * wide, y + (place / columns) as f64 * high);
-                let _ = write!(body, "<path fill=\"{color}\" d=\"M{x:.1} {y:.1}h{wide:.2}v{high:.2}h-{wide:.2}z\"/>");
+        let matrices = numbers.data().chunks(block.queries.len() * block.keys.len());
+        for (&head, weights) in layer.heads.iter().zip(matrices) {
+            let start = row * below * across * beside + column_of(head) * beside;
+            for (place, dot) in shrunk(block, weights, rows, columns, causal).into_iter().enumerate() {
+                let number = dot.map_or(0, |weight| color_number(weight / scale, block.kind));
+                dots[start + place / columns * across * beside + place % columns] = number;
             }
         }
+    }
+
+    let (width, height) = (across * beside, down * below);
+    let image = base64(&png(width, height, &dots, &palette(block.kind)));
+    let mut body = format!(
+        "<image x=\"{LEFT}\" y=\"{TOP}\" width=\"{:.2}\" height=\"{:.2}\" preserveAspectRatio=\"none\" \
+         style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{image}\"/>\
+         <g font-size=\"10\" fill=\"var(--fl-muted)\"><text x=\"{}\" y=\"{}\" text-anchor=\"end\">head</text>\
+         <text transform=\"translate(9 {TOP}) rotate(-90)\" text-anchor=\"end\">layer</text>",
+        width as f64 * wide,
+        height as f64 * high,
+        LEFT - 6.0,
+        TOP - 8.0
+    );
+    let mut lines = String::new();
+    for (row, layer) in block.layers.iter().enumerate() {
+        let (_, y) = place(row, 0);
+        let _ = write!(
+            body,
+            "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            LEFT - 6.0,
+            y + size / 2.0 + 3.5,
+            layer.number
+        );
+        for &head in layer.heads.iter().filter(|_| block.second.is_some()) {
+            let (x, y) = place(row, column_of(head));
+            let second = block.second.unwrap_or_default() as f64;
+            let (right, under) = (second / block.keys.len() as f64 * size, second / block.queries.len() as f64 * size);
+            let _ = write!(lines, "M{:.1} {y:.1}v{size}M{x:.1} {:.1}h{size}", x + right, y + under);
+        }
+    }
+    let step = (18.0 / (size + 4.0)).ceil() as usize;
+    for (column, head) in heads.iter().enumerate().step_by(step) {
+        let (x, _) = place(0, column);
+        let _ = write!(
+            body,
+            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{head}</text>",
+            x + size / 2.0,
+            TOP - 8.0
+        );
     }
     body.push_str("</g>");
-    let width = (LEFT + across as f64 * (size + GAP) + 8.0).max(300.0);
-    Ok(panel("Model view", width, TOP + block.layers.len() as f64 * (size + GAP), &body))
+    if !lines.is_empty() {
+        let _ = write!(body, "<path d=\"{lines}\" stroke=\"var(--fl-paper)\" stroke-opacity=\".6\" fill=\"none\"/>");
+    }
+    let open = block.layers.iter().enumerate().find(|(_, layer)| layer.number == opened.layer);
+    let open = open.zip(opened.head).and_then(|((row, layer), head)| {
+        layer.heads.contains(&head).then(|| place(row, column_of(head)))
+    });
+    if let Some((x, y)) = open {
+        let _ = write!(
+            body,
+            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{side}\" height=\"{side}\" rx=\"3\" fill=\"none\" \
+             stroke=\"var(--fl-ink)\" stroke-width=\"1.5\"/>",
+            x - 1.5,
+            y - 1.5,
+            side = size + 3.0
+        );
+    }
+    let (right, bottom) = place(down, across);
+    Ok(panel("Model view", (right + 4.0).max(300.0), bottom + 2.0, &body))
+}
+
+/// The weights of a head in rows x columns dots, each the largest of what it covers; none where no query sees a key.
+fn shrunk(block: &Block, weights: &[f32], rows: usize, columns: usize, causal: bool) -> Vec<Option<f32>> {
+    let (t, s) = (block.queries.len(), block.keys.len());
+    let mut most = vec![None; rows * columns];
+    for (i, row) in weights.chunks(s).enumerate() {
+        let seen = if causal { (i + 1).min(s) } else { s };
+        for (j, &weight) in row[..seen].iter().enumerate() {
+            let dot = &mut most[i * rows / t * columns + j * columns / s];
+            if dot.is_none_or(|other: f32| weight.abs() > other.abs()) {
+                *dot = Some(weight);
+            }
+        }
+    }
+    most
+}
+
+/// The number of a share's colour, by the square root: 0 stays for what is not seen.
+fn color_number(share: f32, kind: Kind) -> u8 {
+    let root = share.abs().sqrt().min(1.0).copysign(share);
+    let share = if kind == Kind::Difference { (root + 1.0) / 2.0 } else { root.max(0.0) };
+    1 + (share * (COLORS - 1) as f32).round() as u8
+}
+
+/// Red, green, blue and opacity by number. A difference of nothing shows the paper, light or dark.
+fn palette(kind: Kind) -> Vec<[u8; 4]> {
+    let mut colors = vec![[0; 4]];
+    for number in 0..COLORS {
+        let share = number as f64 / (COLORS - 1) as f64;
+        colors.push(if kind == Kind::Difference {
+            let [r, g, b] = if share < 0.5 { [0, 114, 178] } else { [213, 94, 0] };
+            [r, g, b, ((share - 0.5).abs() * 510.0).round() as u8]
+        } else {
+            let [r, g, b] = theme::cividis_bytes(share);
+            [r, g, b, 255]
+        });
+    }
+    colors
+}
+
+/// A PNG of numbered colours.
+fn png(width: usize, height: usize, dots: &[u8], palette: &[[u8; 4]]) -> Vec<u8> {
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    let mut part = |name: &[u8; 4], content: &[u8]| {
+        png.extend((content.len() as u32).to_be_bytes());
+        let mut crc = Crc::new();
+        crc.update(name);
+        crc.update(content);
+        png.extend(name);
+        png.extend(content);
+        png.extend(crc.sum().to_be_bytes());
+    };
+    let [width_bytes, height_bytes] = [width, height].map(|side| (side as u32).to_be_bytes());
+    // Eight bits a dot, colours by number, neither filters nor interlacing.
+    part(b"IHDR", &[&width_bytes[..], &height_bytes[..], &[8, 3, 0, 0, 0]].concat());
+    part(b"PLTE", &palette.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect::<Vec<u8>>());
+    part(b"tRNS", &palette.iter().map(|color| color[3]).collect::<Vec<u8>>());
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::best());
+    for line in dots.chunks(width) {
+        // Writing to memory does not fail.
+        let _ = packed.write_all(&[0]);
+        let _ = packed.write_all(line);
+    }
+    part(b"IDAT", &packed.finish().unwrap_or_default());
+    part(b"IEND", &[]);
+    png
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attention::Attention;
+
+    fn attention(layers: usize, heads: usize, tokens: usize) -> Attention {
+        let weights = |at: usize| {
+            let row = |place: usize| 1.0 + ((at * 7 + place * 2_654_435_761) >> 7) as f32 % 23.0;
+            let mut all: Vec<f32> = (0..heads * tokens * tokens).map(row).collect();
+            for row in all.chunks_mut(tokens) {
+                let sum: f32 = row.iter().sum();
+                row.iter_mut().for_each(|weight| *weight /= sum);
+            }
+            crate::Array::new(&[heads, tokens, tokens], all).unwrap()
+        };
+        let layers: Vec<_> = (0..layers).map(weights).collect();
+        Attention::new((0..tokens).map(|at| format!("w{at}")), layers).unwrap()
+    }
+
+    #[test]
+    fn is_small_however_much_there_is() {
+        for (layers, heads, tokens) in [(1, 1, 1), (6, 8, 12), (12, 12, 128), (40, 40, 16)] {
+            let attention = attention(layers, heads, tokens);
+            let svg = attention.model_view().build().unwrap().svg();
+            assert!(svg.len() < 80_000, "{layers} x {heads} heads of {tokens} tokens take {} bytes", svg.len());
+            assert!(svg.contains(&format!(">{}</text>", layers - 1)), "the last layer has its number");
+        }
+    }
+
+    #[test]
+    fn what_is_not_seen_is_clear_and_nothing_is_paper() {
+        let attention = attention(1, 1, 4);
+        let block = &attention.blocks()[0];
+        let dots = shrunk(block, &[1.0; 16], 4, 4, true);
+        assert_eq!(dots.iter().filter(|dot| dot.is_none()).count(), 6);
+        assert_eq!(shrunk(block, &[0.5; 16], 2, 2, true)[1], None);
+        assert_eq!(palette(Kind::Probability)[0][3], 0);
+        let middle = usize::from(color_number(0.0, Kind::Difference));
+        assert_eq!(palette(Kind::Difference)[middle][3], 0);
+        assert_eq!(color_number(1.0, Kind::Probability), COLORS as u8);
+        assert_eq!(color_number(-1.0, Kind::Difference), 1);
+    }
+
+    #[test]
+    fn png_is_what_decoders_read() {
+        let png = png(2, 1, &[0, 1], &[[0; 4], [255, 0, 0, 255]]);
+        assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
+        // The checksum of an empty IEND is known.
+        assert_eq!(&png[png.len() - 4..], [0xae, 0x42, 0x60, 0x82]);
+    }
 }

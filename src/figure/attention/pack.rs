@@ -174,7 +174,7 @@ fn deflated(bytes: &[u8]) -> String {
 }
 
 /// The largest size of a weight; 1 where all are 0.
-fn largest(block: &Block) -> Result<f32> {
+pub(super) fn largest(block: &Block) -> Result<f32> {
     let mut most = 0f64;
     for layer in &block.layers {
         most = most.max(layer.weights.f_abs()?.f_max()?.f_double_value(&[])?);
