@@ -131,11 +131,7 @@
       heads: (block, layer) => book.layer(block, layer).heads,
 
       matrix(block, layer, head) {
-        const entry = book.layer(block, layer);
-        const at = entry.heads.indexOf(head);
-        if (at < 0) throw unknown("head", head, `layer ${layer} of this view`, entry.heads);
-        const key = `ints ${entry.chunk}`;
-        const held = kept.get(key) || keepLayer(key, block.source, unpack(entry.chunk, bytesOf(block.source, entry)));
+        const [held, key, at] = unpacked(block, layer, head);
         const name = `${block.name} ${head}`;
         let matrix = held.matrices.get(name);
         if (!matrix) {
@@ -143,6 +139,15 @@
           held.matrices.set(name, matrix);
         }
         return matrix;
+      },
+
+      /** A head's integers as they came, which takes no room: row i of the block begins at `start(i)`. */
+      packed(block, layer, head) {
+        const { source, first: [top, left] } = block;
+        const [held, , at] = unpacked(block, layer, head);
+        const begin = at * entries(source) + left;
+        const before = (row) => (source.causal ? row * (row + 1) / 2 : row * sides(source)[1]);
+        return { ints: held.ints, start: (i) => begin + before(top + i) };
       },
 
       /** The shown weights of a head, row by row. */
@@ -153,11 +158,11 @@
         return all;
       },
 
-      /** Unpacks layers while nobody waits. */
-      prefetch: (block, layers) => aside(layers.map((number) => {
+      /** Unpacks layers while nobody waits; with `now`, even when others have to go for them. */
+      prefetch: (block, layers, now = false) => aside(layers.map((number) => {
         const entry = book.layer(block, number);
         const keep = (key, bytes) => keepLayer(key, block.source, bytes);
-        return { key: `ints ${entry.chunk}`, chunk: entry.chunk, size: bytesOf(block.source, entry), keep };
+        return { key: `ints ${entry.chunk}`, chunk: entry.chunk, size: bytesOf(block.source, entry), keep, now };
       })),
 
       /** The same for chunks of floats. */
@@ -180,6 +185,16 @@
       return packed[chunk].textContent.trim();
     }
 
+    /** The layer of a head, its name among what is kept, and the head's place in it. */
+    function unpacked(block, layer, head) {
+      const entry = book.layer(block, layer);
+      const at = entry.heads.indexOf(head);
+      if (at < 0) throw unknown("head", head, `layer ${layer} of this view`, entry.heads);
+      const key = `ints ${entry.chunk}`;
+      const held = kept.get(key) || keepLayer(key, block.source, unpack(entry.chunk, bytesOf(block.source, entry)));
+      return [held, key, at];
+    }
+
     function unpack(chunk, size) {
       const bytes = inflate(fromBase64(textOf(chunk)), size);
       if (size !== undefined && bytes.length !== size) {
@@ -190,11 +205,12 @@
 
     /** What goes wrong here is told when somebody asks for the chunk. */
     async function aside(wanted) {
-      for (const { key, chunk, size, keep } of wanted) {
+      for (const { key, chunk, size, keep, now } of wanted) {
         if (!globalThis.DecompressionStream || !packed[chunk]) return;
-        if (kept.has(key) || !kept.fits(size || 0)) continue;
+        const fits = (bytes) => !kept.has(key) && (now || kept.fits(bytes));
+        if (!fits(size || 0)) continue;
         const bytes = await inflateAside(textOf(chunk)).catch(() => null);
-        if (bytes && bytes.length === (size ?? bytes.length) && !kept.has(key) && kept.fits(bytes.length)) keep(key, bytes);
+        if (bytes && bytes.length === (size ?? bytes.length) && fits(bytes.length)) keep(key, bytes);
       }
     }
 

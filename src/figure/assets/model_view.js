@@ -11,7 +11,7 @@
   const CELL = 34; // largest cell of the large head
   const SLOPE = 0.8; // sine of the angle that the names of its columns have
   const NAME = 104; // room for the name of a token
-  const AT_ONCE = 2e6; // so many weights are unpacked without waiting
+  const AT_ONCE = 5e5; // so many weights are unpacked without waiting
   const HINT = "Click a head to see it large, again to close it. Keys: arrows walk, Enter opens, Escape closes.";
   const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
@@ -53,10 +53,10 @@
 
   /** The window [top, bottom) x [left, right) of a head in height x width dots, each the strongest of what it covers,
    *  as colours' numbers. */
-  function pooled(block, { ints, stride, r0, c0 }, [top, bottom, left, right], height, width) {
+  function pooled(block, { ints, start }, [top, bottom, left, right], height, width) {
     const colors = new Uint8Array(height * width);
     const step = steps(block);
-    const { causal, levels } = block.source;
+    const { first: [r0, c0], source: { causal, levels } } = block;
     const signed = block.kind === "difference";
     const stronger = (one, other) => (signed ? Math.abs(2 * one - levels) > Math.abs(2 * other - levels) : one > other);
     const count = right - left;
@@ -65,18 +65,18 @@
       let seen = 0; // columns that a row of the dot sees
       const end = top + Math.floor((y + 1) * (bottom - top) / height);
       for (let i = top + Math.floor(y * (bottom - top) / height); i < end; i++) {
-        const start = (r0 + i) * stride + c0 + left;
+        const begin = start(i) + left;
         const sees = causal ? clamp(r0 + i + 1 - c0 - left, 0, count) : count;
         const old = Math.min(seen, sees);
         if (signed) {
-          for (let j = 0; j < old; j++) if (stronger(ints[start + j], strip[j])) strip[j] = ints[start + j];
+          for (let j = 0; j < old; j++) if (stronger(ints[begin + j], strip[j])) strip[j] = ints[begin + j];
         } else {
           for (let j = 0; j < old; j++) {
-            const more = ints[start + j] - strip[j];
+            const more = ints[begin + j] - strip[j];
             strip[j] += more & ~(more >> 31); // without a branch: that is twice as fast
           }
         }
-        for (let j = old; j < sees; j++) strip[j] = ints[start + j];
+        for (let j = old; j < sees; j++) strip[j] = ints[begin + j];
         seen = Math.max(seen, sees);
       }
       for (let x = 0, j = 0; x < width && j < seen; x++) {
@@ -157,7 +157,7 @@
     /** Keeps what is seen of a head; its weights may go. */
     keep(book, cell) {
       const { block, dots } = this;
-      this.thumbs.set(cell, pooled(block, book.matrix(block, cell.layer, cell.head), [0, block.T, 0, block.S], ...dots));
+      this.thumbs.set(cell, pooled(block, book.packed(block, cell.layer, cell.head), [0, block.T, 0, block.S], ...dots));
     }
 
     draw(context, cells, measure, look) {
@@ -299,7 +299,8 @@
       const key = [...part, height, width, dark].join();
       if (this.maps.size > 3) this.maps.clear();
       if (!this.maps.has(key)) {
-        const numbers = pooled(this.block, this.matrix, part, height, width);
+        const { block, cell, view } = this;
+        const numbers = pooled(block, view.book.packed(block, cell.layer, cell.head), part, height, width);
         this.maps.set(key, picture(numbers, height, width, palette(this.block, dark)));
       }
       return this.maps.get(key);
@@ -569,8 +570,8 @@
       this.field.append(this.hover, this.frame);
       this.listen(this.canvas.canvas);
       this.setBlock(book.block(first.block ?? 0));
-      if (first.head != null) this.opened = this.grid.find(first.layer, first.head);
-      this.cursor = this.opened || this.grid.all[0];
+      const open = first.head == null ? null : this.grid.find(first.layer, first.head);
+      this.cursor = open || this.grid.all[0];
       status(root, HINT);
       this.api = attention.attach(root, {
         select: (wanted) => this.select(wanted),
@@ -579,10 +580,15 @@
         bounds: (layer, head) => this.bounds(layer, head),
         place: (token) => this.placeOf(token),
       });
-      this.update();
-      this.fill();
+      const draw = () => {
+        this.opened = open;
+        this.update();
+        this.fill();
+      };
+      if (open && this.many(this.grid.heads.length)) book.prefetch(this.block, [open.layer]).then(draw);
+      else draw();
       new ResizeObserver(() => {
-        if (root.isConnected && this.place.clientWidth !== this.width) this.update();
+        if (root.isConnected && this.width !== undefined && this.place.clientWidth !== this.width) this.update();
       }).observe(this.place);
     }
 
@@ -712,6 +718,12 @@
       this.root.querySelector(".fl-legend").replaceChildren(line(name, ...shares.map(key)), line(`${notes.join("; ")}.`));
     }
 
+    /** Whether so many heads are too many to be unpacked at once. */
+    many(heads) {
+      const { source } = this.block;
+      return heads * source.queries.length * (source.keys || source.queries).length > AT_ONCE;
+    }
+
     /** Draws what is in sight, then the rest in idle time. A few weights are there at once, many layer by layer. */
     async fill() {
       if (this.filling) return;
@@ -726,8 +738,8 @@
           if (!missing.length) break;
           if (!near.length) await new Promise((done) => (globalThis.requestIdleCallback || setTimeout)(done, { timeout: 300 }));
           const { layer } = near[0] || missing[0];
-          const many = missing.length * block.queries.length * block.keys.length > AT_ONCE;
-          if (many) await book.prefetch(block, [layer]);
+          const many = this.many(missing.length);
+          if (many) await book.prefetch(block, [layer], true);
           const some = many ? missing.filter((cell) => cell.layer === layer) : missing;
           some.forEach((cell) => grid.keep(book, cell));
           if (grid === this.grid && this.canvas.width) {
