@@ -203,7 +203,7 @@ class ModelView(BrowserTest):
         tab = self.open("model.html")
         tab.mouse.click(*self.middle(tab, 4, 2))
         search = tab.locator(".fl-large input[type=search]")
-        search.click()
+        tab.keyboard.press("/")
         tab.keyboard.type("the")
         self.assertIn("1 of 3", self.status(tab))
         self.assertIn("The", self.status(tab))

@@ -58,8 +58,18 @@ fn writes_pages_of_model_views() {
 
     let long = "x".repeat(10_000);
     let hostile = [
-        "</script>", "<img src=x onerror=alert(1)>", "\"quotes'", "\u{2028}", "\u{202e}right-to-left\u{202c}", &long,
-        "👩\u{200d}👩\u{200d}👧", HOSTILE, "\n", "", "\u{e2}", "العربية",
+        "</script>",
+        "<img src=x onerror=alert(1)>",
+        "\"quotes'",
+        "\u{2028}",
+        "\u{202e}right-to-left\u{202c}",
+        &long,
+        "👩\u{200d}👩\u{200d}👧",
+        HOSTILE,
+        "\n",
+        "",
+        "\u{e2}",
+        "العربية",
     ];
     ModelView::new(hostile, weights(2, 2, 12, 12, false)).unwrap().save(folder.join("model_hostile.html")).unwrap();
 }

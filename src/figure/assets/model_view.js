@@ -484,6 +484,7 @@
       if (step) this.reach([clamp((i ?? 0) + step[0], 0, T - 1), clamp((j ?? 0) + step[1], 0, S - 1)]);
       else if (event.key === "+" || event.key === "-") this.zoom(event.key === "+" ? 0.5 : 2, this.here);
       else if (event.key === "Enter" && i !== null) this.choose(i);
+      else if (event.key === "/") this.search.focus();
       else return;
       taken(event);
     }
@@ -665,7 +666,10 @@
         grid.lay(width, this.order, opened, box.offsetHeight);
       }
       this.field.style.width = `${grid.width}px`;
-      this.canvas.resize({ width: grid.width, height: grid.height });
+      // A head that opens beside the grid leaves it as it is.
+      const laid = JSON.stringify([grid.width, grid.height, grid.hole, this.order, this.block.name]);
+      if (laid !== this.laid) this.canvas.resize({ width: grid.width, height: grid.height });
+      this.laid = laid;
       let bottom = grid.height;
       if (opened) {
         // Beside the grid it stays in sight however far the page has been scrolled.
@@ -800,6 +804,7 @@
       const here = cells.includes(this.cursor) ? this.cursor : cells[0];
       const step = STEPS[event.key];
       if (event.key === "Escape" && this.opened) this.close();
+      else if (event.key === "/" && this.opened) this.large.search.focus();
       else if (event.key === "Enter" || event.key === " ") this.toggle(here);
       else if (step || event.key === "Home" || event.key === "End") {
         const line = cells.filter((cell) => (step && step[0] ? cell.c === here.c : cell.r === here.r));

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::legend::Keys;
 use super::{Figure, Panel, escape, theme};
-use crate::attention::{Attention, AttentionView, Block, HeadLines, Token, View, list, measures};
+use crate::attention::{Attention, AttentionView, Block, HeadLines, Kind, Token, View, list, measures};
 use crate::{Error, Result};
 use pack::{Chunks, Rounding};
 
@@ -115,7 +115,7 @@ fn draw<K: View>(mut attention: Attention, view: &AttentionView<'_, K>, name: &'
         title: title(&attention, lines),
         caption: caption(&opened, lines, error, &notes),
         panels: vec![panel],
-        legend: legend(lines),
+        legend: if lines { Vec::new() } else { legend(block)? },
         data,
         packed: chunks.0.into(),
         plotly: None,
@@ -240,13 +240,16 @@ fn caption(opened: &Opened, lines: bool, error: f32, notes: &[String]) -> String
     text.trim_end().to_owned()
 }
 
-fn legend(lines: bool) -> Vec<Keys> {
-    if lines {
-        return Vec::new();
-    }
-    let entries =
-        [0.0, 0.01, 0.1, 0.25, 0.5, 1.0].map(|weight: f64| (theme::cividis(weight.sqrt()).0, format!("{weight}")));
-    vec![Keys { title: "Weight".to_owned(), entries: entries.to_vec(), bands: false }]
+fn legend(block: &Block) -> Result<Vec<Keys>> {
+    let scale = if block.kind == Kind::Probability { 1.0 } else { f64::from(pack::largest(block)?) };
+    let (title, entries) = if block.kind == Kind::Difference {
+        let [less, more] = model_svg::LESS_AND_MORE.map(|[r, g, b]| format!("#{r:02x}{g:02x}{b:02x}"));
+        ("Difference", vec![(less, format!("-{scale:.2}")), (more, format!("+{scale:.2}"))])
+    } else {
+        let entry = |share: f64| (theme::cividis(share.sqrt()).0, format!("{}", (share * scale * 1e3).round() / 1e3));
+        ("Weight", [0.0, 0.01, 0.1, 0.25, 0.5, 1.0].map(entry).to_vec())
+    };
+    Ok(vec![Keys { title: title.to_owned(), entries, bands: false }])
 }
 
 /// A panel's frame around what is drawn in it.

@@ -18,6 +18,8 @@ use crate::figure::{Panel, theme};
 const MOST_DOTS: usize = 60_000;
 /// Colours besides what a query does not see: more would cost bytes and not be told apart.
 const COLORS: usize = 63;
+/// Colours of the two sides of a difference.
+pub(super) const LESS_AND_MORE: [[u8; 3]; 2] = [[0, 114, 178], [213, 94, 0]];
 const LEFT: f64 = 40.0;
 const TOP: f64 = 24.0;
 const WIDTH: f64 = 940.0;
@@ -34,9 +36,7 @@ pub(super) fn picture(opened: &Opened) -> Result<Panel> {
     let gap = |dots: usize| ((dots as f64 * 4.0 / size).round() as usize).max(1);
     let (below, beside) = (rows + gap(rows), columns + gap(columns));
     let (wide, high) = (size / columns as f64, size / rows as f64);
-    let place = |row: usize, column: usize| {
-        (LEFT + (column * beside) as f64 * wide, TOP + (row * below) as f64 * high)
-    };
+    let place = |row: usize, column: usize| (LEFT + (column * beside) as f64 * wide, TOP + (row * below) as f64 * high);
 
     let mut dots = vec![0u8; across * beside * down * below];
     let causal = block.is_causal()?;
@@ -85,21 +85,17 @@ pub(super) fn picture(opened: &Opened) -> Result<Panel> {
     let step = (18.0 / (size + 4.0)).ceil() as usize;
     for (column, head) in heads.iter().enumerate().step_by(step) {
         let (x, _) = place(0, column);
-        let _ = write!(
-            body,
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{head}</text>",
-            x + size / 2.0,
-            TOP - 8.0
-        );
+        let _ =
+            write!(body, "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{head}</text>", x + size / 2.0, TOP - 8.0);
     }
     body.push_str("</g>");
     if !lines.is_empty() {
         let _ = write!(body, "<path d=\"{lines}\" stroke=\"var(--fl-paper)\" stroke-opacity=\".6\" fill=\"none\"/>");
     }
     let open = block.layers.iter().enumerate().find(|(_, layer)| layer.number == opened.layer);
-    let open = open.zip(opened.head).and_then(|((row, layer), head)| {
-        layer.heads.contains(&head).then(|| place(row, column_of(head)))
-    });
+    let open = open
+        .zip(opened.head)
+        .and_then(|((row, layer), head)| layer.heads.contains(&head).then(|| place(row, column_of(head))));
     if let Some((x, y)) = open {
         let _ = write!(
             body,
@@ -143,7 +139,7 @@ fn palette(kind: Kind) -> Vec<[u8; 4]> {
     for number in 0..COLORS {
         let share = number as f64 / (COLORS - 1) as f64;
         colors.push(if kind == Kind::Difference {
-            let [r, g, b] = if share < 0.5 { [0, 114, 178] } else { [213, 94, 0] };
+            let [r, g, b] = LESS_AND_MORE[usize::from(share > 0.5)];
             [r, g, b, ((share - 0.5).abs() * 510.0).round() as u8]
         } else {
             let [r, g, b] = theme::cividis_bytes(share);
