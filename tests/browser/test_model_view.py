@@ -361,13 +361,13 @@ class ModelView(BrowserTest):
         tab.mouse.click(*self.middle(tab, 4, 2))
         picture = "[...document.querySelectorAll('canvas')].map(it => it.toDataURL()).join()"
         light = tab.evaluate(picture)
-        tab.emulate_media(color_scheme="dark")
-        tab.wait_for_timeout(300)
-        self.assertNotEqual(tab.evaluate(picture), light)
-        self.shot(tab, "model_dark")
-        tab.emulate_media(color_scheme="light")
-        tab.wait_for_timeout(300)
-        self.assertEqual(tab.evaluate(picture), light)
+        for scheme, same in [("dark", False), ("light", True)]:
+            tab.emulate_media(color_scheme=scheme)
+            end = time.monotonic() + 5
+            while (tab.evaluate(picture) == light) != same and time.monotonic() < end:
+                tab.wait_for_timeout(100)
+            self.assertEqual(tab.evaluate(picture) == light, same, scheme)
+            self.shot(tab, f"model_{scheme}")
 
     def test_two_views_on_a_page_do_not_meet(self):
         tab = self.open("model_two.html")

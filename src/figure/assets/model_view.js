@@ -171,7 +171,7 @@
         const [x, y, side] = [cell.x, cell.y, size].map(sharp);
         if (this.thumbs.has(cell)) {
           context.globalAlpha = cell.faint ? 0.14 : 1;
-          context.clearRect(x, y, side, side);
+          context.clearRect(x - 1, y - 1, side + 2, side + 2);
           context.imageSmoothingEnabled = Math.max(height, width) > side * ratio;
           context.drawImage(picture(this.thumbs.get(cell), height, width, colors, scratch), x, y, side, side);
           if (second) {
@@ -274,7 +274,6 @@
     fit(width) {
       const { T, S } = this.block;
       const { context } = this.canvas;
-      this.box.style.width = `${width}px`;
       context.font = `12px ${attention.theme(this.root).font}`;
       const widest = (side, count) => {
         let most = 0;
@@ -291,6 +290,7 @@
       let [x, y] = [Math.min(CELL, room / S), Math.min(CELL, Math.min(room, 600) / T)];
       [x, y] = [Math.min(x, Math.max(14, 2 * y)), Math.min(y, Math.max(14, 2 * x))];
       [this.wide, this.high] = [x * S, y * T];
+      this.box.style.width = `${Math.min(width, Math.max(460, this.left + this.wide + across * 0.6 + 34))}px`;
       this.canvas.resize({ height: this.top + this.high + 8 });
     }
 
@@ -828,8 +828,13 @@
       hideTip();
       this.opened = cell;
       this.update();
-      status(this.root, cell ? `${inWords(this.words(cell))}. Point at the map for tokens and weights.` : HINT);
+      this.tellOpened();
       this.api.changed();
+    }
+
+    tellOpened() {
+      const { root, opened } = this;
+      status(root, opened ? `${inWords(this.words(opened))}. Point at the map for tokens and weights.` : HINT);
     }
 
     /** Closes the large head; keys go on in the grid. */
@@ -881,6 +886,7 @@
       this.cursor = this.opened || this.cursor;
       this.update();
       this.large.canvas.redraw();
+      this.tellOpened();
       this.fill();
       this.api.changed();
     }

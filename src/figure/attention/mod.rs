@@ -227,6 +227,9 @@ fn caption(opened: &Opened, lines: bool, error: f32, notes: &[String]) -> String
     let mut text = String::from(if lines {
         "Lines go from each token (left) to the tokens that it attends to (right), one colour for each head, the \
          stronger the line the larger the weight. "
+    } else if opened.block.kind == Kind::Difference {
+        "Each square is a head: rows are the tokens that attend, columns the tokens attended to, strength of colour \
+         the square root of the difference. "
     } else {
         "Each square is a head: rows are the tokens that attend, columns the tokens attended to, brightness the square \
          root of the weight. "
