@@ -195,7 +195,8 @@
       const counted = pinned === null ? order.filter((j) => all.weight[j] > 1e-3) : [pinned];
       const dimensions = now.sorted ? strongest(q, counted.map((j) => [kAt(j), all.weight[j] || 1])) : upTo(it.width);
       const sample = order.filter((j) => j % Math.ceil(order.length / 64) === 0);
-      const scale = strong(sample.flatMap((j) => Array.from(kAt(j), (k, d) => k * q[d])));
+      // Products have longer tails than their factors.
+      const scale = 2 * strong(sample.flatMap((j) => Array.from(kAt(j), (k, d) => k * q[d])));
       return (chosen = { i, all, q, order, dimensions, scale });
     }
 
