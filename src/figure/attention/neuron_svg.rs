@@ -62,7 +62,8 @@ pub(super) fn picture(opened: &Opened, neurons: &Neurons) -> Result<Panel> {
     let mut bars = Bars::default();
     bars.add(query, strong(query), QUERY, asking);
     let strong_key = strong(keys);
-    let strong_product = strong(&products.concat());
+    // Products have longer tails than their factors.
+    let strong_product = 2.0 * strong(&products.concat());
     for (line, &key) in shown.iter().enumerate() {
         bars.add(of_key(key), strong_key, KEY, middle(line));
         bars.add(&products[line], strong_product, PRODUCT, middle(line));
