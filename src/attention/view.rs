@@ -7,6 +7,56 @@ use std::marker::PhantomData;
 use super::{Attention, Block, Layer, Matrices, list};
 use crate::{Error, Result, Trace};
 
+/// The setters that views of attention have in common.
+macro_rules! choices {
+    () => {
+        /// The layers to show, all that a page has room for unless told; in an encoder-decoder those of each stack that
+        /// has them.
+        pub fn layers(mut self, layers: impl IntoIterator<Item = usize>) -> Self {
+            self.options.layers = Some(layers.into_iter().collect());
+            self
+        }
+
+        /// The heads to show of each layer, all unless told.
+        pub fn heads(mut self, heads: impl IntoIterator<Item = usize>) -> Self {
+            self.options.heads = Some(heads.into_iter().collect());
+            self
+        }
+
+        /// Where the second text of a pair begins, for tokens that do not tell: the view then offers each text's
+        /// attention to itself and to the other.
+        pub fn second_text_at(mut self, position: usize) -> Self {
+            self.options.second = Some(position);
+            self
+        }
+
+        /// The block that is shown first, e.g. `cross`.
+        pub fn block(mut self, name: impl Into<String>) -> Self {
+            self.options.first.block = Some(name.into());
+            self
+        }
+
+        /// The layer that is shown first.
+        pub fn layer(mut self, layer: usize) -> Self {
+            self.options.first.layer = Some(layer);
+            self
+        }
+
+        /// The head that is shown first: alone in the head and neuron view, opened in the model view.
+        pub fn head(mut self, head: usize) -> Self {
+            self.options.first.head = Some(head);
+            self
+        }
+
+        /// The token that is chosen first, by its position among the queries.
+        pub fn token(mut self, position: usize) -> Self {
+            self.options.first.token = Some(position);
+            self
+        }
+    };
+}
+pub(super) use choices;
+
 /// A kind of view of attention weights.
 pub trait View {
     /// Its name in pages: `data-view`.
@@ -127,52 +177,11 @@ impl<'a, K: View> AttentionView<'a, K> {
         AttentionView { source: Source::Run(trace), options: Options::default(), kind: PhantomData }
     }
 
-    /// The layers to show, all unless told; in an encoder-decoder those of each stack that has them.
-    pub fn layers(mut self, layers: impl IntoIterator<Item = usize>) -> Self {
-        self.options.layers = Some(layers.into_iter().collect());
-        self
-    }
-
-    /// The heads to show of each layer, all unless told.
-    pub fn heads(mut self, heads: impl IntoIterator<Item = usize>) -> Self {
-        self.options.heads = Some(heads.into_iter().collect());
-        self
-    }
-
-    /// Where the second text of a pair begins, for tokens that do not tell: the view then offers each text's
-    /// attention to itself and to the other.
-    pub fn second_text_at(mut self, position: usize) -> Self {
-        self.options.second = Some(position);
-        self
-    }
-
-    /// The block that is shown first, e.g. `cross`.
-    pub fn block(mut self, name: impl Into<String>) -> Self {
-        self.options.first.block = Some(name.into());
-        self
-    }
-
-    /// The layer that is shown first.
-    pub fn layer(mut self, layer: usize) -> Self {
-        self.options.first.layer = Some(layer);
-        self
-    }
-
-    /// The head that is shown first: alone in the head view, opened in the model view.
-    pub fn head(mut self, head: usize) -> Self {
-        self.options.first.head = Some(head);
-        self
-    }
+    choices!();
 
     /// The heads whose lines are shown first, all unless told.
     pub fn heads_on(mut self, heads: impl IntoIterator<Item = usize>) -> Self {
         self.options.first.heads_on = Some(heads.into_iter().collect());
-        self
-    }
-
-    /// The token that is chosen first, by its position among the queries.
-    pub fn token(mut self, position: usize) -> Self {
-        self.options.first.token = Some(position);
         self
     }
 
@@ -238,9 +247,6 @@ impl Options {
             let layers = attention.blocks.iter().flat_map(|block| &block.layers);
             layers.flat_map(of).collect::<BTreeSet<_>>().into_iter().collect()
         };
-        if self.layers.as_ref().is_some_and(Vec::is_empty) || self.heads.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Error::Attention("the list of layers or heads is empty; leave it out for all".to_owned()));
-        }
         missing("layer", self.layers.as_deref().unwrap_or_default(), &numbers(all, |layer| vec![layer.number]))?;
         let first = &self.first;
         if let Some(name) = &first.block {
@@ -270,9 +276,6 @@ impl Layer {
             })
         };
         let places: Vec<usize> = wanted.iter().map(place).collect::<Result<_>>()?;
-        if places.is_empty() {
-            return Err(Error::Attention("the list of heads is empty; leave it out for all".to_owned()));
-        }
         let index: Vec<i64> = places.iter().map(|&place| place as i64).collect();
         let pick = |tensor: &tch::Tensor| -> Result<tch::Tensor> {
             Ok(tensor.f_index_select(0, &tch::Tensor::f_from_slice(&index)?)?)
