@@ -21,7 +21,8 @@ pub(super) fn html(rows: &[Keys]) -> String {
         let class = if row.bands { " class=\"fl-band\"" } else { "" };
         for (color, meaning) in &row.entries {
             let (color, meaning) = (escape::color(color), escape::html(meaning));
-            let _ = write!(html, "<span class=\"fl-key\"><i{class} style=\"background:{color}\"></i>{meaning}</span>");
+            // The blank parts the words where a host takes the styles away.
+            let _ = write!(html, " <span class=\"fl-key\"><i{class} style=\"background:{color}\"></i>{meaning}</span>");
         }
         html.push_str("</p>");
     }

@@ -396,7 +396,7 @@
       pen.restore();
       const heading = (text, x, align, room) => write(text, x, 8, align, "11px", theme.muted, room);
       heading("queries attend …", where.query.text, "right", where.query.text);
-      heading("… to keys", where.key.text, "left", where.key.wide);
+      heading("… to keys", where.key.text, "left", Math.max(where.key.wide, 60));
       if (block.kind === "difference") heading("dashed: less", (where.from + where.to) / 2, "center", where.to - where.from);
       const over = strips.key.idle ? "mean received" : "weight";
       if (strips.key.values.length) heading(over, where.key.strip, "left", where.width - where.key.strip);
@@ -530,7 +530,7 @@
         text = `Layer ${layer}: ${who} ${list.join(", ") || "nothing"}.`;
         if (!lines.count) text += ` No weight reaches ${leastShown.value}, so there are no lines.`;
       } else if (linesFound > lines.count) {
-        text = `The ${lines.count.toLocaleString("en")} strongest lines of the queries in sight are drawn. ${HINT}`;
+        text = `The ${lines.count} strongest lines of the queries in sight are drawn. ${HINT}`;
       }
       attention.status(root, text);
     }
