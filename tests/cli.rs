@@ -387,3 +387,43 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
+
+#[test]
+fn draws_views_of_a_run_and_of_weights_from_files() {
+    let folder = folder("views");
+    let page = folder.join("page.html").display().to_string();
+    let numbers = folder.join("numbers.json").display().to_string();
+    for view in ["head-view", "model-view", "neuron-view"] {
+        let run =
+            [view, "--model", &parity("llama_gqa"), "--ids", "5,6,7", "--layers", "0,2", "--layer", "2", "--head", "3"];
+        works(&[&run[..], &["--html", &page, "--json", &numbers]].concat());
+        assert!(
+            std::fs::read_to_string(&page).unwrap().contains(&format!("data-view=\"{}\"", &view[..view.len() - 5]))
+        );
+        let read = read_json(&numbers);
+        assert_eq!(read["first"]["layer"], 2, "{view}");
+        assert_eq!(read["blocks"][0]["layers"].as_array().unwrap().len(), 2, "{view}");
+    }
+    let weights = folder.join("weights.safetensors");
+    let even = Tensor::full([1, 2, 4, 4], 0.25, (flowlens::tch::Kind::Float, flowlens::tch::Device::Cpu));
+    Tensor::write_safetensors(&[("attentions.0", &even), ("attentions.1", &even)], &weights).unwrap();
+    let tokens = folder.join("tokens.json");
+    std::fs::write(&tokens, r#"["\ud83d", "</script><img src=x onerror=alert(1)>", "\u2028\u202e", ""]"#).unwrap();
+    let (weights, tokens) = (weights.display().to_string(), tokens.display().to_string());
+    works(&["model-view", "--attention", &weights, "--tokens", &tokens, "--html", &page, "--json", &numbers]);
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(!text.contains("<img src=x") && !text.contains('\u{202e}') && !text.contains('\u{2028}'));
+    let read = read_json(&numbers);
+    assert_eq!(read["blocks"][0]["queries"][0], "\\u{d83d}");
+    assert_eq!(read["blocks"][0]["queries"][3], "∅");
+
+    fails(&["head-view", "--html", &page], &["neither --model with --text nor --attention"]);
+    fails(&["head-view", "--attention", &weights, "--html", &page], &["--tokens"]);
+    fails(&["neuron-view", "--attention", &weights, "--tokens", &tokens], &["give --model, not --attention"]);
+    fails(&["head-view", "--attention", &tokens, "--tokens", &tokens], &["tokens.json"]);
+    fails(&["head-view", "--attention", &weights, "--tokens", &tokens, "--layers", "5"], &["layers 5 are not there"]);
+    fails(&["model-view", "--model", &parity("llama_gqa"), "--ids", "5", "--heads", "9"], &["has no head 9"]);
+    std::fs::write(folder.join("three.json"), r#"["a", "b", 3]"#).unwrap();
+    let three = folder.join("three.json").display().to_string();
+    fails(&["head-view", "--attention", &weights, "--tokens", &three], &["three.json", "list of strings"]);
+}
