@@ -178,7 +178,9 @@ class Flowlens:
         return path
 
     def change_layer(self, tab):
-        self.layer = (tab.evaluate(f"{self.root}.flowlens.state().layer") + 1) % LAYERS
+        # Of a very long text the page may hold one layer only; choosing it again draws it again.
+        state = tab.evaluate(f"{self.root}.flowlens.state()")
+        self.layer = next((layer for layer in state["layers"] if layer > state["layer"]), state["layer"])
         return timed(tab, f"{self.root}.flowlens.select({{layer: {self.layer}}})")
 
     def thumbnail(self, tab):
