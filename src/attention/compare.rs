@@ -1,6 +1,7 @@
 //! Two runs or two models beside each other, and their difference.
 
-use super::{Attention, Block, Kind, Layer, Token, list};
+use super::{Attention, Block, Kind, Layer, Token};
+use crate::text::{list, model_name};
 use crate::{Error, Result};
 
 impl Attention {
@@ -14,16 +15,16 @@ impl Attention {
     /// # Errors
     /// When libtorch fails.
     pub fn compare(a: &Attention, b: &Attention) -> Result<Attention> {
-        let (left, right) = match (label(&a.model), label(&b.model)) {
-            (left, right) if left == right || left.is_empty() || right.is_empty() => ("A".to_owned(), "B".to_owned()),
+        let (left, right) = match (model_name(&a.model), model_name(&b.model)) {
+            (left, right) if left == right || left.is_empty() || right.is_empty() => ("A", "B"),
             names => names,
         };
         let under = |name: &str, blocks: &[Block]| -> Vec<Block> {
             let named = |block: &Block| Block { name: format!("{name}: {}", block.name), ..block.clone() };
             blocks.iter().map(named).collect()
         };
-        let mut blocks = under(&left, &a.blocks);
-        blocks.extend(under(&right, &b.blocks));
+        let mut blocks = under(left, &a.blocks);
+        blocks.extend(under(right, &b.blocks));
         for block in &a.blocks {
             // Without a partner that fits, the two still stand beside each other.
             let fitting = b.blocks.iter().find(|other| other.name == block.name && fit(block, other).is_none());
@@ -51,19 +52,12 @@ impl Attention {
             None => difference(block, other),
         };
         let blocks = self.blocks.iter().zip(&other.blocks).map(subtract).collect::<Result<_>>()?;
-        let model = match (label(&self.model), label(&other.model)) {
+        let model = match (model_name(&self.model), model_name(&other.model)) {
             (left, right) if left == right => format!("{left}, difference").trim_start_matches(", ").to_owned(),
             (left, right) => format!("{left} − {right}"),
         };
         Attention::of_blocks(model, blocks)
     }
-}
-
-/// A model's name; of a file or folder the last part.
-fn label(model: &str) -> String {
-    let is_path = model.starts_with(['/', '.', '~']);
-    let last = model.trim_end_matches('/').rsplit('/').next().unwrap_or(model);
-    if is_path { last.to_owned() } else { model.to_owned() }
 }
 
 /// The first thing in which two blocks do not fit.

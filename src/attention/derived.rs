@@ -2,7 +2,8 @@
 
 use tch::{Device, Kind as Number, Tensor};
 
-use super::{Attention, Block, Kind, Layer, list};
+use super::{Attention, Block, Kind, Layer};
+use crate::text::list;
 use crate::{Error, Result};
 
 impl Attention {

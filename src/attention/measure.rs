@@ -7,8 +7,6 @@ use std::ops::Deref;
 use std::str::FromStr;
 use std::thread;
 
-use serde_json::{Value, json};
-
 use super::{Attention, Block, Kind, Token};
 use crate::array::Numbers;
 use crate::{Error, Result};
@@ -120,8 +118,8 @@ impl Measure {
         !matches!(self, Measure::Entropy | Measure::Distance)
     }
 
-    /// Its numbers as they are shown, in its unit.
-    fn scale(self) -> f32 {
+    /// What its numbers are multiplied by to be shown in its unit.
+    pub(crate) fn scale(self) -> f32 {
         if self.is_share() { 100.0 } else { 1.0 }
     }
 }
@@ -287,7 +285,7 @@ impl Block {
     }
 
     /// The values of those measures that fit, each by layer and head.
-    fn measured(&self, measures: &[Measure]) -> Result<Vec<(Measure, Vec<Vec<f32>>)>> {
+    pub(crate) fn measured(&self, measures: &[Measure]) -> Result<Vec<(Measure, Vec<Vec<f32>>)>> {
         if self.kind == Kind::Difference {
             return Ok(Vec::new());
         }
@@ -442,19 +440,6 @@ impl<'a> Head<'a> {
     }
 }
 
-/// What each head does, for pages: the measures of a block with their values, shares in percent.
-pub(crate) fn measures(block: &Block) -> Result<Value> {
-    let told = |(measure, values): (Measure, Vec<Vec<f32>>)| {
-        let rounded = |value: &f32| (f64::from(value * measure.scale()) * 1e3).round() / 1e3;
-        let values: Vec<Vec<f64>> = values.iter().map(|layer| layer.iter().map(rounded).collect()).collect();
-        json!({
-            "name": measure.name(), "title": measure.title(), "unit": measure.unit(), "about": measure.about(),
-            "values": values,
-        })
-    };
-    Ok(block.measured(&Measure::ALL)?.into_iter().map(told).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -535,7 +520,7 @@ mod tests {
         difference.blocks[0].kind = Kind::Difference;
         assert!(problem(&difference, Measure::Entropy).contains("holds differences"));
         assert!(difference.find(Measure::Entropy, 1).is_err());
-        assert_eq!(measures(&difference.blocks[0]).unwrap(), json!([]));
+        assert_eq!(difference.blocks[0].measured(&Measure::ALL).unwrap(), []);
     }
 
     #[test]
@@ -554,16 +539,6 @@ mod tests {
         );
         assert_eq!(attention.find(Measure::Previous, 99).unwrap().len(), 4);
         assert!(attention.find(Measure::Induction, 1).is_err());
-    }
-
-    #[test]
-    fn pages_get_every_measure_that_fits() {
-        let all = measures(&causal().blocks[0]).unwrap();
-        let names: Vec<&str> = all.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
-        assert_eq!(names, ["entropy", "distance", "previous", "itself", "first", "same-token", "induction"]);
-        assert_eq!(all[2]["unit"], "%");
-        assert_eq!(all[2]["values"], json!([[46.25]]));
-        assert_eq!(all[5]["values"].to_string(), "[[20.0]]");
     }
 
     #[test]

@@ -23,10 +23,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tch::Tensor;
 
+use crate::text::list;
 use crate::{Array, Error, Result};
 
 pub use given::Matrices;
-pub(crate) use measure::measures;
 pub use measure::{HeadScore, HeadScores, Measure};
 pub use neuron::NeuronView;
 pub(crate) use neuron::{Form, Neurons};
@@ -284,15 +284,5 @@ impl fmt::Display for Block {
 impl fmt::Debug for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-/// Numbers for a message: `0 to 11`, `3, 5, 7`.
-pub(crate) fn list(numbers: &[usize]) -> String {
-    match numbers {
-        [] => "none".to_owned(),
-        [one] => one.to_string(),
-        [first, .., last] if last - first + 1 == numbers.len() => format!("{first} to {last}"),
-        _ => numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
     }
 }

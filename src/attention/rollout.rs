@@ -3,8 +3,9 @@
 use tch::{Device, Kind as Number, Tensor};
 
 use super::derived::normalised;
-use super::{Attention, Block, Kind, Layer, list};
+use super::{Attention, Block, Kind, Layer};
 use crate::array::Numbers;
+use crate::text::list;
 use crate::{Error, Result};
 
 impl Attention {

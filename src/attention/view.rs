@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
-use super::{Attention, Block, Layer, Matrices, list};
+use super::{Attention, Block, Layer, Matrices};
+use crate::text::list;
 use crate::{Error, Result, Trace};
 
 /// The setters that views of attention have in common.

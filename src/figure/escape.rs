@@ -71,11 +71,9 @@ pub(super) fn clipped(text: &str, limit: usize) -> String {
     }
 }
 
-/// A model's name for titles: of a file or folder on this machine the last part only.
+/// A model's name for titles.
 pub(super) fn model_name(name: &str) -> String {
-    let is_path = name.starts_with(['/', '.', '~']) || name.contains('\\');
-    let last = name.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(name);
-    short(if is_path { last } else { name }, 60)
+    short(crate::text::model_name(name), 60)
 }
 
 /// A word for beside a node: without the blank it may begin with, at most `limit` characters.

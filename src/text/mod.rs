@@ -7,8 +7,8 @@ mod words;
 use crate::{Error, Result};
 
 pub(crate) use rebuilt::Vocabulary;
-pub(crate) use visible::byte_level;
 pub use visible::visible;
+pub(crate) use visible::{byte_level, list, model_name};
 pub(crate) use words::word_starts;
 
 /// A text, or a pair of texts, as a model reads it.

@@ -28,6 +28,23 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// Numbers for a message: `0 to 11`, `3, 5, 7`.
+pub(crate) fn list(numbers: &[usize]) -> String {
+    match numbers {
+        [] => "none".to_owned(),
+        [one] => one.to_string(),
+        [first, .., last] if last - first + 1 == numbers.len() => format!("{first} to {last}"),
+        _ => numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// A model's name for titles: of a file or folder on this machine the last part only.
+pub(crate) fn model_name(name: &str) -> &str {
+    let is_path = name.starts_with(['/', '.', '~']) || name.contains('\\');
+    let last = name.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(name);
+    if is_path { last } else { name }
+}
+
 /// Characters of no width, and those that turn the writing direction round.
 fn is_unseen(c: char) -> bool {
     matches!(c,

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use super::legend::Keys;
 use super::{Figure, Panel, escape, theme};
-use crate::attention::{Attention, AttentionView, Block, HeadLines, Kind, Token, View, list, measures};
+use crate::attention::{Attention, AttentionView, Block, HeadLines, Kind, Measure, Token, View};
+use crate::text::list;
 use crate::{Error, Result};
 use pack::{Chunks, Rounding};
 
@@ -98,7 +99,9 @@ fn draw<K: View>(mut attention: Attention, view: &AttentionView<'_, K>, name: &'
     for block in &attention.blocks {
         let rounding = Rounding::of(block, pool)?;
         error = error.max(rounding.error());
-        blocks.push(describe(block, &rounding, &mut chunks)?);
+        let mut described = describe(block, &rounding, &mut chunks)?;
+        described["measures"] = measures(block)?;
+        blocks.push(described);
     }
     let panel = if lines { head_svg::picture(&opened)? } else { model_svg::picture(&opened)? };
     let data = json!({
@@ -112,7 +115,7 @@ fn draw<K: View>(mut attention: Attention, view: &AttentionView<'_, K>, name: &'
     let json = without_packing(data.clone());
     Ok(Figure {
         view: name,
-        title: title(&attention, lines),
+        title: title(if lines { "Head view" } else { "Model view" }, &attention.model),
         caption: caption(&opened, lines, error, &notes),
         panels: vec![panel],
         legend: if lines { Vec::new() } else { legend(block)? },
@@ -150,8 +153,20 @@ fn describe(block: &Block, rounding: &Rounding, chunks: &mut Chunks) -> Result<V
     merge(&mut described, sides(block));
     merge(&mut described, rounding.describe());
     described["layers"] = Value::from(pack::layers(block, rounding, chunks)?);
-    described["measures"] = measures(block)?;
     Ok(described)
+}
+
+/// What the heads of a block do: its measures with their values, shares in percent.
+fn measures(block: &Block) -> Result<Value> {
+    let told = |(measure, values): (Measure, Vec<Vec<f32>>)| {
+        let rounded = |value: &f32| (f64::from(value * measure.scale()) * 1e3).round() / 1e3;
+        let values: Vec<Vec<f64>> = values.iter().map(|layer| layer.iter().map(rounded).collect()).collect();
+        json!({
+            "name": measure.name(), "title": measure.title(), "unit": measure.unit(), "about": measure.about(),
+            "values": values,
+        })
+    };
+    Ok(block.measured(&Measure::ALL)?.into_iter().map(told).collect())
 }
 
 /// The tokens of a block.
@@ -215,12 +230,9 @@ fn keep_what_fits(attention: &mut Attention, first: Option<usize>) -> Result<Opt
     )))
 }
 
-fn title(attention: &Attention, lines: bool) -> String {
-    let view = if lines { "Head view" } else { "Model view" };
-    match attention.model.as_str() {
-        "" => view.to_owned(),
-        model => format!("{view} of {}", escape::model_name(model)),
-    }
+/// `view` of the model, where it is known.
+fn title(view: &str, model: &str) -> String {
+    if model.is_empty() { view.to_owned() } else { format!("{view} of {}", escape::model_name(model)) }
 }
 
 fn caption(opened: &Opened, lines: bool, error: f32, notes: &[String]) -> String {
@@ -235,7 +247,7 @@ fn caption(opened: &Opened, lines: bool, error: f32, notes: &[String]) -> String
          root of the weight. "
     });
     text.push_str("Attention says where a head looks, not why the model answers as it does. ");
-    text.push_str(&format!("Weights are rounded by at most {error:.1e}. ", error = error));
+    text.push_str(&format!("Weights are rounded by at most {error:.1e}. "));
     if opened.block.second.is_some() {
         text.push_str("Attention between and within the two texts is a part of the whole: its rows do not sum to 1. ");
     }
@@ -262,4 +274,31 @@ fn panel(name: &str, width: f64, height: f64, body: &str) -> Panel {
          height=\"{height}\" role=\"img\" aria-label=\"{name}\">{body}</svg>"
     );
     Panel { name: name.to_owned(), svg, width, height }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn causal() -> Attention {
+        let weights = array![[
+            [1.0f32, 0.0, 0.0, 0.0, 0.0],
+            [0.5, 0.5, 0.0, 0.0, 0.0],
+            [0.2, 0.7, 0.1, 0.0, 0.0],
+            [0.1, 0.3, 0.4, 0.2, 0.0],
+            [0.3, 0.2, 0.1, 0.25, 0.15],
+        ]];
+        Attention::new(["<s>", "a", "b", "a", "b"], [weights]).unwrap()
+    }
+
+    #[test]
+    fn pages_get_every_measure_that_fits() {
+        let all = measures(&causal().blocks()[0]).unwrap();
+        let names: Vec<&str> = all.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["entropy", "distance", "previous", "itself", "first", "same-token", "induction"]);
+        assert_eq!(all[2]["unit"], "%");
+        assert_eq!(all[2]["values"], json!([[46.25]]));
+        assert_eq!(all[5]["values"].to_string(), "[[20.0]]");
+    }
 }

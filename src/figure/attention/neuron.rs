@@ -5,11 +5,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::pack::Chunks;
-use super::{Opened, escape, first_block, merge, neuron_svg, show, sides};
+use super::{Opened, escape, first_block, merge, neuron_svg, show, sides, title};
 use crate::array::Numbers;
-use crate::attention::{Attention, Form, Layer, NeuronView, Neurons, list};
+use crate::attention::{Attention, Form, Layer, NeuronView, Neurons};
 use crate::figure::Figure;
 use crate::model::architecture::Pairing;
+use crate::text::list;
 use crate::{DType, Error, Result};
 
 /// Megabytes of floats that a page takes by itself.
@@ -48,10 +49,7 @@ impl NeuronView<'_> {
         }
         Ok(Figure {
             view: "neuron",
-            title: match attention.model.as_str() {
-                "" => "Neuron view".to_owned(),
-                model => format!("Neuron view of {}", escape::model_name(model)),
-            },
+            title: title("Neuron view", &attention.model),
             caption: caption(self, &attention, &page),
             panels: vec![neuron_svg::picture(&opened, &page.opened)?],
             legend: Vec::new(),

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::pack::{self, Chunks, Rounding};
-use super::{MOST_WEIGHTS, escape, merge, rollout_svg, show, sides, weights, without_packing};
+use super::pack::{Chunks, Rounding};
+use super::{MOST_WEIGHTS, describe, escape, rollout_svg, show, title, weights, without_packing};
 use crate::attention::RolloutView;
 use crate::figure::Figure;
 use crate::{Error, Result};
@@ -35,11 +35,7 @@ impl RolloutView<'_> {
         for block in &means.blocks {
             let rounding = Rounding::fine(block)?;
             error = error.max(rounding.error());
-            let mut described = json!({ "name": block.name, "measures": [] });
-            merge(&mut described, sides(block));
-            merge(&mut described, rounding.describe());
-            described["layers"] = Value::from(pack::layers(block, &rounding, &mut chunks)?);
-            blocks.push(described);
+            blocks.push(describe(block, &rounding, &mut chunks)?);
         }
         let data = json!({
             "model": escape::model_name(&means.model),
@@ -53,10 +49,7 @@ impl RolloutView<'_> {
         json["shares"] = json!(shares[..shown]);
         Ok(Figure {
             view: "rollout",
-            title: match means.model.as_str() {
-                "" => "Attention rollout".to_owned(),
-                model => format!("Attention rollout of {}", escape::model_name(model)),
-            },
+            title: title("Attention rollout", &means.model),
             caption: self.caption(error),
             panels: vec![rollout_svg::picture(block, token, &shares[..shown])],
             legend: Vec::new(),

@@ -14,6 +14,7 @@ use super::plotly::{Domain, Links, Nodes, Outline, Sankey};
 use super::{Figure, Panel, escape};
 use crate::Result;
 use crate::flow::{FlowGraph, Graph, Meta, Method};
+use crate::text::list;
 use layout::{Layout, NODE_WIDTH};
 
 /// Letters of the prompt and of a token that title and caption show at most.
@@ -89,8 +90,7 @@ fn name(graph: &Graph) -> String {
     match graph.layers.as_slice() {
         [] => "the model".to_owned(),
         [layer] => format!("layer {layer}"),
-        [first, .., last] if last - first + 1 == graph.layers.len() => format!("layers {first} to {last}"),
-        layers => format!("layers {}", layers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+        layers => format!("layers {}", list(layers)),
     }
 }
 
