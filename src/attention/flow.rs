@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::thread;
 
+use rayon::prelude::*;
 use tch::Tensor;
 
 use super::rollout::{computed, nothing_to_itself, steps};
@@ -74,21 +74,11 @@ fn flow(block: &Block, queries: Range<usize>, residual: bool) -> Result<Block> {
     for step in steps.iter().rev() {
         pipes.extend(Numbers::of(step)?.data().iter().map(|&weight| capacity(weight)));
     }
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(queries.len());
-    let pipes = &pipes;
-    let rows: Vec<Vec<f32>> = thread::scope(|scope| {
-        let work = |worker: usize| {
-            let mine = queries.clone().skip(worker).step_by(workers);
-            scope.spawn(move || {
-                let mut network = Network::new(tokens, pipes);
-                let row = |query| (0..tokens).map(|key| weight(network.most(query, key))).collect::<Vec<f32>>();
-                mine.map(row).collect::<Vec<_>>()
-            })
-        };
-        let handles: Vec<_> = (0..workers).map(work).collect();
-        let mut done: Vec<_> = handles.into_iter().map(|it| it.join().unwrap_or_default().into_iter()).collect();
-        (0..queries.len()).filter_map(|place| done[place % workers].next()).collect()
-    });
+    let row = |network: &mut Network, query: usize| -> Vec<f32> {
+        (0..tokens).map(|key| weight(network.most(query, key))).collect()
+    };
+    let rows = queries.clone().into_par_iter().map_init(|| Network::new(tokens, &pipes), row);
+    let rows: Vec<Vec<f32>> = rows.collect();
     let weights = Tensor::f_from_slice(&rows.concat())?.f_view([1, queries.len() as i64, tokens as i64])?;
     Ok(Block {
         name: computed(&block.name, "flow"),

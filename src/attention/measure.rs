@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
-use std::thread;
+
+use rayon::prelude::*;
 
 use super::{Attention, Block, Kind, Token};
 use crate::array::Numbers;
@@ -301,13 +302,7 @@ impl Block {
             heads.map(|head| looked_for.iter().map(|(measure, places)| head.mean(*measure, places)).collect()).collect()
         };
         // By layer, head and measure.
-        let workers = thread::available_parallelism().map_or(1, usize::from).min(layers.len()).max(1);
-        let values: Vec<Vec<Vec<f32>>> = thread::scope(|scope| {
-            let parts = layers.chunks(layers.len().div_ceil(workers).max(1));
-            let handles: Vec<_> =
-                parts.map(|part| scope.spawn(move || part.iter().map(of_layer).collect::<Vec<_>>())).collect();
-            handles.into_iter().flat_map(|handle| handle.join().unwrap_or_default()).collect()
-        });
+        let values: Vec<Vec<Vec<f32>>> = layers.par_iter().map(of_layer).collect();
         let of_measure = |place: usize| -> Vec<Vec<f32>> {
             values.iter().map(|layer| layer.iter().map(|head| head[place]).collect()).collect()
         };

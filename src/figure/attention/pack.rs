@@ -1,16 +1,16 @@
 //! Numbers as a page carries them: integers of 8 or 16 bits, or float32, deflated, in base64.
 
 use std::io::Write;
-use std::thread;
 
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::base64::base64;
 use crate::Result;
 use crate::array::Numbers;
-use crate::attention::{Block, Kind, Layer};
+use crate::attention::{Block, Kind};
 
 /// Up to so many weights a page carries 16 bits of each: they cost next to nothing, and a reader sees exact numbers.
 const MOST_EXACT: usize = 120_000;
@@ -94,10 +94,10 @@ impl Rounding {
         (part.clamp(0.0, 1.0) * f32::from(self.levels)).round() as u16
     }
 
-    fn layer(&self, layer: &Layer, queries: usize, keys: usize) -> Result<String> {
-        let numbers = Numbers::of(&layer.weights)?;
-        let mut integers = Vec::with_capacity(numbers.data().len());
-        for head in numbers.data().chunks(queries * keys) {
+    /// The weights (heads,T,S) of a layer.
+    fn layer(&self, weights: &[f32], queries: usize, keys: usize) -> String {
+        let mut integers = Vec::with_capacity(weights.len());
+        for head in weights.chunks(queries * keys) {
             if self.pool > 1 {
                 self.pooled(head, keys, &mut integers);
                 continue;
@@ -111,7 +111,7 @@ impl Rounding {
             255 => integers.iter().map(|&it| it as u8).collect(),
             _ => integers.iter().map(|it| (it >> 8) as u8).chain(integers.iter().map(|&it| it as u8)).collect(),
         };
-        Ok(deflated(&bytes))
+        deflated(&bytes)
     }
 
     /// The largest weight of every square of `pool` x `pool`.
@@ -135,24 +135,11 @@ impl Rounding {
 
 /// The layers of a block, each a chunk; what the scripts must know of each.
 pub(super) fn layers(block: &Block, rounding: &Rounding, chunks: &mut Chunks) -> Result<Vec<Value>> {
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(block.layers.len().max(1));
+    let numbers = block.layers.iter().map(|layer| Numbers::of(&layer.weights)).collect::<Result<Vec<Numbers>>>()?;
+    let numbers: Vec<&[f32]> = numbers.iter().map(Numbers::data).collect();
     let (queries, keys) = (block.queries.len(), block.keys.len());
-    let packed: Vec<Result<String>> = thread::scope(|scope| {
-        let work = |worker: usize| {
-            // A layer's tensor stays where it is; only numbers cross over.
-            let mine: Vec<Layer> = block.layers.iter().skip(worker).step_by(workers).cloned().collect();
-            scope.spawn(move || mine.iter().map(|layer| rounding.layer(layer, queries, keys)).collect::<Vec<_>>())
-        };
-        let handles: Vec<_> = (0..workers).map(work).collect();
-        let mut done: Vec<_> = handles.into_iter().map(|it| it.join().unwrap_or_default().into_iter()).collect();
-        (0..block.layers.len())
-            .map(|place| {
-                done[place % workers]
-                    .next()
-                    .unwrap_or_else(|| Err(crate::Error::Figure("a layer could not be packed".to_owned())))
-            })
-            .collect()
-    });
+    let pack = |weights: &&[f32]| rounding.layer(weights, queries, keys);
+    let packed: Vec<String> = numbers.par_iter().map(pack).collect();
     block
         .layers
         .iter()
@@ -160,7 +147,7 @@ pub(super) fn layers(block: &Block, rounding: &Rounding, chunks: &mut Chunks) ->
         .map(|(layer, packed)| {
             let own = layer.key_heads.iter().zip(&layer.heads).all(|(key, head)| key == head);
             let key_heads = if own { Value::Null } else { json!(layer.key_heads) };
-            let chunk = chunks.add(packed?);
+            let chunk = chunks.add(packed);
             Ok(json!({ "layer": layer.number, "heads": layer.heads, "keyHeads": key_heads, "chunk": chunk }))
         })
         .collect()
