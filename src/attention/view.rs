@@ -131,7 +131,7 @@ pub(crate) struct First {
     pub token: Option<usize>,
 }
 
-impl AttentionView<'static, HeadLines> {
+impl<K: View> AttentionView<'static, K> {
     /// A view of attention from anywhere: tokens and layers of shape (H,T,T) or (1,H,T,T).
     ///
     /// # Errors
@@ -139,20 +139,7 @@ impl AttentionView<'static, HeadLines> {
     pub fn new(
         tokens: impl IntoIterator<Item = impl Into<String>>,
         attention: impl Into<Matrices>,
-    ) -> Result<HeadView<'static>> {
-        Ok(AttentionView::of(Attention::new(tokens, attention)?))
-    }
-}
-
-impl AttentionView<'static, HeadMaps> {
-    /// A view of attention from anywhere: tokens and layers of shape (H,T,T) or (1,H,T,T).
-    ///
-    /// # Errors
-    /// As [`Attention::new`].
-    pub fn new(
-        tokens: impl IntoIterator<Item = impl Into<String>>,
-        attention: impl Into<Matrices>,
-    ) -> Result<ModelView<'static>> {
+    ) -> Result<AttentionView<'static, K>> {
         Ok(AttentionView::of(Attention::new(tokens, attention)?))
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::base64::base64;
 use crate::Result;
 use crate::array::Numbers;
-use crate::attention::{Block, Kind};
+use crate::attention::{Block, Kind, Layer};
 
 /// Up to so many weights a page carries 16 bits of each: they cost next to nothing, and a reader sees exact numbers.
 const MOST_EXACT: usize = 120_000;
@@ -140,17 +140,12 @@ pub(super) fn layers(block: &Block, rounding: &Rounding, chunks: &mut Chunks) ->
     let (queries, keys) = (block.queries.len(), block.keys.len());
     let pack = |weights: &&[f32]| rounding.layer(weights, queries, keys);
     let packed: Vec<String> = numbers.par_iter().map(pack).collect();
-    block
-        .layers
-        .iter()
-        .zip(packed)
-        .map(|(layer, packed)| {
-            let own = layer.key_heads.iter().zip(&layer.heads).all(|(key, head)| key == head);
-            let key_heads = if own { Value::Null } else { json!(layer.key_heads) };
-            let chunk = chunks.add(packed);
-            Ok(json!({ "layer": layer.number, "heads": layer.heads, "keyHeads": key_heads, "chunk": chunk }))
-        })
-        .collect()
+    let describe = |(layer, packed): (&Layer, String)| {
+        let own = layer.key_heads == layer.heads;
+        let key_heads = if own { Value::Null } else { json!(layer.key_heads) };
+        json!({ "layer": layer.number, "heads": layer.heads, "keyHeads": key_heads, "chunk": chunks.add(packed) })
+    };
+    Ok(block.layers.iter().zip(packed).map(describe).collect())
 }
 
 fn deflated(bytes: &[u8]) -> String {
