@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Everything goes in that direction, and each module knows only what stands to its left: [`hub`] finds the files of a
-//! name, [`checkpoint`] gives their tensors, [`model`] turns them into something that computes, [`trace`] keeps and
+//! name, [`checkpoint`] gives their tensors, [`model`] turns them into something that computes, [`run`] keeps and
 //! changes, [`lens`], [`flow`] and [`attention`] analyse, figures draw.
 //!
 //! # From a prompt to a graph
@@ -91,15 +91,17 @@ mod rooms {
     pub mod model;
     pub(crate) mod notebook;
     pub mod prelude;
+    pub mod run;
+    pub mod site;
     pub mod text;
-    pub mod trace;
 
     pub use self::array::Array;
     pub use self::device::{DType, Device};
     pub use self::error::{Error, Result};
     pub use self::figure::{Figure, Gallery};
     pub use self::model::{Input, Model, Seq2Seq};
-    pub use self::trace::{Change, Estimate, Site, Trace};
+    pub use self::run::{Change, Estimate, Trace};
+    pub use self::site::Site;
 
     pub use ndarray;
     pub use tch;

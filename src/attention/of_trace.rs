@@ -5,8 +5,8 @@ use tch::{Kind as Number, Tensor};
 use super::{Attention, Block, HeadView, Kind, Layer, ModelView, Token};
 use crate::model::Model;
 use crate::model::architecture::{Attention as Plan, Stack};
+use crate::site::Part;
 use crate::text::word_starts;
-use crate::trace::Part;
 use crate::{Error, Result, Site, Trace};
 
 impl Trace {

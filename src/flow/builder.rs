@@ -8,7 +8,7 @@ use super::graph::{FlowGraph, Meta, Method, Target};
 use super::palette::{Palette, Scheme};
 use super::target::{self, TargetSpec};
 use super::visit;
-use crate::trace::Trace;
+use crate::run::Trace;
 use crate::{Array, Error, Result};
 
 /// Which heads of a layer are shown; the others are summed into one remainder.

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::{TargetScore, TokenScore};
-use crate::trace::Trace;
+use crate::run::Trace;
 use crate::{Error, Result, Site};
 
 /// The residual stream read as words, layer by layer and position by position (nostalgebraist 2020).

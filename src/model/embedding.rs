@@ -6,7 +6,7 @@ use super::architecture::{self, Place, PositionIndex, PositionTable, Segments};
 use super::layers::{Linear, Norm};
 use super::tokens::Tokens;
 use super::weights::Weights;
-use crate::trace::{Site, Watcher};
+use crate::site::{Site, Watcher};
 use crate::{Error, Result};
 
 /// The tables of a stack, and what is done with their rows.

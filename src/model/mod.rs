@@ -1,10 +1,9 @@
-//! The model: load it, run it, let it write.
+//! The model: what computes.
 
 pub mod architecture;
 mod config;
 mod embedding;
 pub(crate) mod families;
-mod generate;
 mod head;
 pub(crate) mod layers;
 mod masks;
@@ -22,7 +21,6 @@ use std::sync::Arc;
 
 pub use architecture::Architecture;
 pub use families::{Family, Kind, families};
-pub use generate::{Generate, Generation};
 pub use options::ModelOptions;
 pub use tokens::{Input, Seq2Seq};
 
@@ -34,8 +32,7 @@ pub(crate) use stack::Stack;
 pub(crate) use tokens::{Reader, Tokens};
 
 use crate::text::Tokenizer;
-use crate::trace::{Trace, Watch};
-use crate::{DType, Device, Error, Estimate, Result};
+use crate::{DType, Device, Error, Result};
 
 /// A transformer language model, loaded and ready to run.
 ///
@@ -79,32 +76,6 @@ impl Model {
     /// Options for loading: revision, device, number type, offline, cache folder.
     pub fn options(name: impl AsRef<str>) -> ModelOptions {
         ModelOptions::new(name.as_ref())
-    }
-
-    /// Runs an input and keeps every site but [`Site::HeadOutput`](crate::Site::HeadOutput).
-    ///
-    /// # Errors
-    /// When the input does not fit the model, or would keep more than 4 GB.
-    pub fn run(&self, input: impl Into<Input>) -> Result<Trace> {
-        self.watch(input).run()
-    }
-
-    /// Prepares a run: what to keep, what to change, how much memory it may take.
-    pub fn watch(&self, input: impl Into<Input>) -> Watch {
-        Watch::new(self.clone(), input.into())
-    }
-
-    /// Bytes that [`run`](Model::run) would keep, site by site.
-    ///
-    /// # Errors
-    /// When the input does not fit the model.
-    pub fn estimate(&self, input: impl Into<Input>) -> Result<Estimate> {
-        self.watch(input).estimate()
-    }
-
-    /// Lets the model go on with a text.
-    pub fn generate(&self, input: impl Into<Input>) -> Generate {
-        Generate::new(self.clone(), input.into())
     }
 
     /// The name it was loaded by.
@@ -165,7 +136,7 @@ impl Model {
     pub(crate) fn head(&self) -> Result<&Head> {
         self.loaded.network.head.as_ref().ok_or_else(|| {
             Error::Input(format!(
-                "the checkpoint of {} holds no language-model head, so its vectors cannot be read as words; load one                  that was saved with its head",
+                "the checkpoint of {} holds no language-model head, so its vectors cannot be read as words; load one that was saved with its head",
                 self.name()
             ))
         })
@@ -205,7 +176,7 @@ impl fmt::Display for Model {
         )?;
         match plan.main.context {
             Some(context) => writeln!(f, "  vocabulary {}, context {context} tokens", plan.vocab())?,
-            None => writeln!(f, "  vocabulary {}, context without end", plan.vocab())?,
+            None => writeln!(f, "  vocabulary {}, no limit of context", plan.vocab())?,
         }
         write!(f, "  {} on {}, weights {:.0} MB", self.dtype(), self.device(), self.weight_bytes() as f64 / 1e6)
     }

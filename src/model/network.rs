@@ -8,7 +8,7 @@ use super::stack::{Source, Stack};
 use super::tokens::Tokens;
 use super::weights::Weights;
 use crate::checkpoint::Checkpoint;
-use crate::trace::{Site, Watcher, Within};
+use crate::site::{Site, Watcher, Within};
 use crate::{DType, Device, Result};
 
 /// A model's weights, ready to run.
@@ -66,7 +66,7 @@ mod half_precision {
     use super::*;
     use crate::model::families;
     use crate::model::ties::settle;
-    use crate::trace::Unwatched;
+    use crate::site::Unwatched;
 
     /// The processor stands in for a card here: what is tested is that every type fits every other on the way, and
     /// that the answer is the float32 one as far as 8 bits of mantissa carry it.

@@ -3,7 +3,7 @@
 use super::architecture::{self, Order, Stack};
 use super::layers::Attention;
 use super::{Model, Tokens};
-use crate::trace::Part;
+use crate::site::Part;
 use crate::{Error, Result, Site};
 
 /// The parts of a block.

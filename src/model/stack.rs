@@ -10,7 +10,7 @@ use super::layers::{
 use super::masks::{self, Masks};
 use super::tokens::Tokens;
 use super::weights::Weights;
-use crate::trace::{Site, Watcher};
+use crate::site::{Site, Watcher};
 use crate::{DType, Device, Result};
 
 /// Tables, blocks and final norm.

@@ -9,7 +9,7 @@ use super::of_trace::{in_part, numbers, parts, plan};
 use super::{Attention, Block, Layer};
 use crate::model::Visible;
 use crate::model::architecture::{Attention as Plan, Pairing, PositionBias, Sees};
-use crate::trace::Part;
+use crate::site::Part;
 use crate::{Error, Result, Site, Trace};
 
 use bias::Bias;

@@ -6,7 +6,7 @@ use super::super::batch;
 use super::written::Written;
 use crate::model::Sublayer;
 use crate::model::layers::{self, Role};
-use crate::trace::Trace;
+use crate::run::Trace;
 use crate::{Error, Result, Site};
 
 /// What attention of one layer reads and writes at one position: its own, or the one to the encoder's output.

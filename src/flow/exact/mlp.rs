@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use super::super::batch;
 use super::written::Written;
 use crate::model::layers::{self, activate};
-use crate::trace::Trace;
+use crate::run::Trace;
 use crate::{Result, Site};
 
 /// What the MLP of one layer reads and writes at one position.

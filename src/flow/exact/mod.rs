@@ -27,7 +27,7 @@ use super::builder::Heads;
 use super::graph::{Graph, LinkKind, NodeKind, Target};
 use super::palette::Scheme;
 use crate::model::Model;
-use crate::trace::Trace;
+use crate::run::Trace;
 use crate::{DType, Error, Result, Site};
 use attribution::Attributions;
 use draft::{Added, Draft, NodeDraft, Writer};

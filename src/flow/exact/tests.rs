@@ -16,7 +16,7 @@ use super::mlp::Mlp;
 use super::{Amounts, Request};
 use crate::model::layers::Role;
 use crate::model::{Input, Model, Route, Seq2Seq, Sublayer};
-use crate::trace::Trace;
+use crate::run::Trace;
 use crate::{DType, Error, Site};
 
 const TOLERANCE: f64 = 1e-5;

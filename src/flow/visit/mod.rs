@@ -14,7 +14,7 @@ use super::config::Config;
 use super::graph::{Graph, LinkKind, NodeKind, Target};
 use super::python;
 use crate::lens::Lens;
-use crate::trace::Trace;
+use crate::run::Trace;
 use crate::{Error, Result};
 use draft::{Draft, Paint, Spot};
 use layer::Layer;

@@ -6,7 +6,7 @@ use super::{Angles, HeadNorm, Linear, Relative, Rotary, Seen};
 use crate::Result;
 use crate::model::architecture::{self, BiasesApart, FusedOrder};
 use crate::model::weights::Weights;
-use crate::trace::{Site, Watcher};
+use crate::site::{Site, Watcher};
 
 /// One layer's attention.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use crate::Result;
 use crate::model::Sublayer;
 use crate::model::architecture::{self, Order};
 use crate::model::weights::Weights;
-use crate::trace::{Site, Watcher, Within};
+use crate::site::{Site, Watcher, Within};
 
 /// A block and its weights.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use super::{Linear, Mlp, activate};
 use crate::Result;
 use crate::model::architecture;
 use crate::model::weights::Weights;
-use crate::trace::{Site, Watcher};
+use crate::site::{Site, Watcher};
 
 /// What the experts of a layer have beside their matrices.
 #[derive(Debug)]
@@ -178,7 +178,7 @@ fn gather(linear: &Linear, parts: &[Part], neurons: &Tensor, x: &Tensor) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::Unwatched;
+    use crate::site::Unwatched;
 
     /// Changes nothing, but may.
     struct Touching;

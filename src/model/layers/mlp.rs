@@ -6,7 +6,7 @@ use super::{Experts, Linear};
 use crate::Result;
 use crate::model::architecture::{self, Activation};
 use crate::model::weights::Weights;
-use crate::trace::{Site, Watcher};
+use crate::site::{Site, Watcher};
 
 /// Neurons between two matrices.
 #[derive(Debug)]

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::watcher::Recorder;
-use super::{Change, Estimate, Keep, Site, Trace, Unwatched};
+use super::recorder::Recorder;
+use super::{Change, Estimate, Keep, Trace};
 use crate::model::architecture::Sees;
 use crate::model::{Input, Model, Reader, Tokens};
-use crate::{Error, Result};
+use crate::site::Unwatched;
+use crate::{Error, Result, Site};
 
 /// Megabytes that a run may keep unless told otherwise.
 const MEMORY_LIMIT_MB: u64 = 4_000;

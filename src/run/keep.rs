@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::Site;
+use crate::Site;
 
 /// What to keep of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -2,8 +2,8 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Site, Trace};
-use crate::{Array, Error, Result};
+use super::Trace;
+use crate::{Array, Error, Result, Site};
 
 /// Something to change while a model runs: at one site, the whole tensor or a part of it.
 ///

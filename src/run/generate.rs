@@ -1,15 +1,15 @@
-//! Letting a model go on with a text, token by token.
+//! Continuing a text, token by token.
 
 use std::fmt;
 
 use tch::{Kind, Tensor};
 
-use super::architecture::Sees;
-use super::{Input, Model};
-use crate::trace::{Trace, Watch};
-use crate::{Change, Error, Result, Site};
+use super::{Change, Trace, Watch};
+use crate::model::architecture::Sees;
+use crate::model::{Input, Model};
+use crate::{Error, Result, Site};
 
-/// How to go on with a text; [`run`](Generate::run) does it. Made by [`Model::generate`].
+/// How to continue a text; [`run`](Generate::run) does it. Made by [`Model::generate`].
 ///
 /// Greedy unless a temperature is set. Every step runs the whole text again: exact, and slow for long texts.
 #[must_use = "nothing is written before run()"]
@@ -24,7 +24,7 @@ pub struct Generate {
     changes: Vec<Change>,
 }
 
-/// A text that a model went on with.
+/// What a model wrote.
 #[derive(Debug)]
 pub struct Generation {
     /// The new text, special tokens left out; empty when the checkpoint has no tokenizer.

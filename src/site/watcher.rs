@@ -1,10 +1,8 @@
 //! One mechanism for keeping and changing: the stack hands every tensor to a watcher.
 
-use std::collections::BTreeMap;
-
 use tch::Tensor;
 
-use super::{Change, Keep, Site};
+use super::Site;
 use crate::Result;
 
 /// Stands at every site of a run.
@@ -54,33 +52,5 @@ impl Watcher for Within<'_> {
 
     fn at(&mut self, site: Site, tensor: Tensor) -> Result<Tensor> {
         self.watcher.at((self.name)(site), tensor)
-    }
-}
-
-/// Keeps what was asked for, after changing what was asked for.
-pub(crate) struct Recorder<'a> {
-    pub keep: &'a Keep,
-    pub changes: &'a [Change],
-    pub kept: BTreeMap<Site, Tensor>,
-}
-
-impl Watcher for Recorder<'_> {
-    fn wants(&self, site: Site) -> bool {
-        self.keep.includes(site) || self.changes(site)
-    }
-
-    fn changes(&self, site: Site) -> bool {
-        self.changes.iter().any(|change| change.site() == site)
-    }
-
-    fn at(&mut self, site: Site, tensor: Tensor) -> Result<Tensor> {
-        let mut tensor = tensor;
-        for change in self.changes.iter().filter(|change| change.site() == site) {
-            tensor = change.apply(&tensor)?;
-        }
-        if self.keep.includes(site) {
-            self.kept.insert(site, tensor.shallow_clone());
-        }
-        Ok(tensor)
     }
 }

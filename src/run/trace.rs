@@ -1,29 +1,13 @@
-//! A watched run: the sites, what to keep of them, what to change.
-
-mod change;
-mod keep;
-mod save;
-mod site;
-mod transformers;
-mod watch;
-mod watcher;
+//! What a run left behind.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use tch::{Kind, Tensor};
 
-pub use change::Change;
-pub use keep::Estimate;
-pub use site::{Part, Site};
-pub use watch::Watch;
-
-pub(crate) use keep::Keep;
-pub(crate) use watcher::{Unwatched, Watcher, Within};
-
 use crate::model::architecture::Sees;
 use crate::model::{Model, Tokens};
-use crate::{Array, Error, Result};
+use crate::{Array, Error, Result, Site};
 
 /// A run that was watched: its tokens, what the model said next, and what was kept on the way.
 ///

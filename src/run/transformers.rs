@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::Trace;
 use super::save::write;
-use super::{Part, Trace};
+use crate::site::Part;
 use crate::{Array, Model, Result, Site};
 
 impl Trace {

@@ -1,7 +1,11 @@
-//! The names of what can be watched.
+//! The places of a computation that can be watched, and the watcher that the maths asks at each.
+
+mod watcher;
 
 use std::fmt;
 use std::str::FromStr;
+
+pub(crate) use watcher::{Unwatched, Watcher, Within};
 
 use crate::{Error, Result};
 
