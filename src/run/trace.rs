@@ -2,24 +2,37 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use tch::{Kind, Tensor};
 
+use super::Change;
 use crate::model::architecture::Sees;
 use crate::model::{Model, Tokens};
 use crate::{Array, Error, Result, Site};
 
-/// A run that was watched: its tokens, what the model said next, and what was kept on the way.
+/// A run that was watched: its tokens, what the model said next, what was kept on the way, and what was changed.
 ///
-/// Shows itself as the prompt's tokens and the best next tokens.
+/// Cheap to clone: clones share the tensors. Shows itself as the prompt's tokens and the best next tokens.
+#[derive(Clone)]
 pub struct Trace {
     model: Model,
-    tokens: Tokens,
-    kept: BTreeMap<Site, Tensor>,
+    record: Arc<Record>,
+}
+
+/// What a run left behind.
+pub(super) struct Record {
+    pub tokens: Tokens,
+    pub kept: BTreeMap<Site, Tensor>,
     /// Logits (T,V) when kept or when any position may be asked for, else those of the last position (1,V); none
     /// where the model has no head.
-    logits: Option<Tensor>,
+    pub logits: Option<Tensor>,
+    /// What was changed by hand, in the order in which it was.
+    pub changes: Vec<Change>,
 }
+
+// SAFETY: libtorch tensors may be read from several threads at once; the record of a run is never written to.
+unsafe impl Sync for Record {}
 
 /// A token that may come next.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,8 +48,8 @@ pub struct NextToken {
 }
 
 impl Trace {
-    pub(crate) fn new(model: Model, tokens: Tokens, kept: BTreeMap<Site, Tensor>, logits: Option<Tensor>) -> Trace {
-        Trace { model, tokens, kept, logits }
+    pub(super) fn new(model: Model, record: Record) -> Trace {
+        Trace { model, record: Arc::new(record) }
     }
 
     /// The model that ran.
@@ -46,12 +59,12 @@ impl Trace {
 
     /// The prompt as it was given; `None` when it was given as ids.
     pub fn prompt(&self) -> Option<&str> {
-        self.tokens.text.as_deref()
+        self.record.tokens.text.as_deref()
     }
 
     /// Token ids, one for each position; the decoder's in an encoder-decoder.
     pub fn ids(&self) -> Vec<u32> {
-        self.tokens.ids.iter().map(|&id| id as u32).collect()
+        self.record.tokens.ids.iter().map(|&id| id as u32).collect()
     }
 
     /// Each position's token as text, blanks included.
@@ -61,7 +74,7 @@ impl Trace {
 
     /// Token ids that the encoder of an encoder-decoder read; empty elsewhere.
     pub fn encoder_ids(&self) -> Vec<u32> {
-        self.tokens.source.iter().flat_map(|source| source.ids.iter().map(|&id| id as u32)).collect()
+        self.record.tokens.source.iter().flat_map(|source| source.ids.iter().map(|&id| id as u32)).collect()
     }
 
     /// Each token of [`encoder_ids`](Trace::encoder_ids) as text, blanks included.
@@ -71,26 +84,31 @@ impl Trace {
 
     /// The position at which the second text of a pair begins; `None` where there is no pair.
     pub fn second_text(&self) -> Option<usize> {
-        self.tokens.second
+        self.record.tokens.second
     }
 
     /// Number of positions.
     pub fn len(&self) -> usize {
-        self.tokens.len()
+        self.record.tokens.len()
     }
 
     /// Never true: a run has at least one token.
     pub fn is_empty(&self) -> bool {
-        self.tokens.len() == 0
+        self.record.tokens.len() == 0
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {
-        &self.tokens
+        &self.record.tokens
+    }
+
+    /// What was changed by hand in this run, in the order in which it was.
+    pub fn changes(&self) -> &[Change] {
+        &self.record.changes
     }
 
     /// The sites that were kept, in the order of the computation.
     pub fn sites(&self) -> Vec<Site> {
-        self.model.sites().into_iter().filter(|site| self.kept.contains_key(site)).collect()
+        self.model.sites().into_iter().filter(|site| self.record.kept.contains_key(site)).collect()
     }
 
     /// The numbers of a site, float32, on the CPU. [`Site::HeadOutput`] is computed here when only
@@ -104,7 +122,7 @@ impl Trace {
 
     /// The tensor of a site, in the type and on the device of the run.
     pub(crate) fn tensor(&self, site: Site) -> Result<Tensor> {
-        if let Some(tensor) = self.kept.get(&site) {
+        if let Some(tensor) = self.record.kept.get(&site) {
             return Ok(tensor.shallow_clone());
         }
         self.model.check_site(site)?;
@@ -114,7 +132,9 @@ impl Trace {
             Site::CrossHeadOutput(layer) => Some(Site::CrossHeadMix(layer)),
             _ => None,
         };
-        if let (Some(mix), Some(attention)) = (mix.and_then(|mix| self.kept.get(&mix)), self.model.attention(site)) {
+        if let (Some(mix), Some(attention)) =
+            (mix.and_then(|mix| self.record.kept.get(&mix)), self.model.attention(site))
+        {
             return attention.head_outputs(mix);
         }
         Err(Error::site(site, "was not kept in this run; add it to keep(..), or watch everything with run(..)"))
@@ -142,7 +162,7 @@ impl Trace {
     /// # Errors
     /// When there is no such position, its logits were not kept, or the model has no head.
     pub fn predictions(&self, position: usize, count: usize) -> Result<Vec<NextToken>> {
-        let Some(logits) = &self.logits else { return Err(self.no_head()) };
+        let Some(logits) = &self.record.logits else { return Err(self.no_head()) };
         if position >= self.len() {
             return Err(Error::Input(format!("position {position} is not among the {} of the run", self.len())));
         }
@@ -168,7 +188,7 @@ impl Trace {
 
     /// Float32 logits (V) after the last position.
     pub(crate) fn last_logits(&self) -> Result<Tensor> {
-        let Some(logits) = &self.logits else { return Err(self.no_head()) };
+        let Some(logits) = &self.record.logits else { return Err(self.no_head()) };
         let last = logits.size()[0] - 1;
         Ok(logits.f_select(0, last)?.f_to_kind(Kind::Float)?)
     }
@@ -179,7 +199,7 @@ impl Trace {
 
     /// Bytes that the kept tensors take.
     pub fn bytes(&self) -> u64 {
-        self.kept.values().map(|tensor| tensor.numel() as u64 * tensor.kind().elt_size_in_bytes() as u64).sum()
+        self.record.kept.values().map(|tensor| tensor.numel() as u64 * tensor.kind().elt_size_in_bytes() as u64).sum()
     }
 }
 
@@ -187,7 +207,7 @@ impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |text: &str| crate::text::visible(text);
         let line = |pieces: Vec<String>| pieces.iter().map(|piece| shown(piece)).collect::<Vec<_>>().join(" | ");
-        if self.tokens.source.is_some() {
+        if self.record.tokens.source.is_some() {
             writeln!(f, "{} source tokens: {}", self.encoder_ids().len(), line(self.encoder_pieces()))?;
         }
         writeln!(f, "{} tokens: {}", self.len(), line(self.pieces()))?;
@@ -196,7 +216,7 @@ impl fmt::Display for Trace {
                 next.iter().map(|token| format!("{} {:.1} %", shown(&token.token), 100.0 * token.prob)).collect();
             writeln!(f, "next: {}", next.join(", "))?;
         }
-        write!(f, "kept: {} sites, {:.1} MB", self.kept.len(), self.bytes() as f64 / 1e6)
+        write!(f, "kept: {} sites, {:.1} MB", self.record.kept.len(), self.bytes() as f64 / 1e6)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::recorder::Recorder;
+use super::trace::Record;
 use super::{Change, Estimate, Keep, Trace};
 use crate::model::architecture::Sees;
 use crate::model::{Input, Model, Reader, Tokens};
@@ -90,7 +91,7 @@ impl Watch {
             Some(logits) if !any_position => Some(logits.f_narrow(0, tokens.len() as i64 - 1, 1)?.f_detach_copy()?),
             logits => logits,
         };
-        Ok(Trace::new(self.model, tokens, kept, logits))
+        Ok(Trace::new(self.model, Record { tokens, kept, logits, changes: self.changes }))
     }
 
     fn read_tokens(&self) -> Result<Tokens> {
