@@ -24,7 +24,7 @@ pub use families::{Family, Kind, families};
 pub use options::ModelOptions;
 pub use tokens::{Input, Seq2Seq};
 
-pub(crate) use head::{Head, Transform};
+pub(crate) use head::Head;
 pub(crate) use masks::Visible;
 pub(crate) use network::Network;
 pub(crate) use sites::{Route, Sublayer};

@@ -9,6 +9,7 @@ use super::of_trace::{in_part, numbers, parts, plan};
 use super::{Attention, Block, Layer};
 use crate::model::Visible;
 use crate::model::architecture::{Attention as Plan, Pairing, PositionBias, Sees};
+use crate::model::layers::{masked_softmax, soft_capped};
 use crate::site::Part;
 use crate::{Error, Result, Site, Trace};
 
@@ -101,7 +102,7 @@ impl Neurons {
             key_heads,
             key_of,
             scale: attention.scale,
-            soft_cap: attention.soft_cap(),
+            soft_cap: attention.soft_cap,
             normed: attention.head_norms().is_some(),
             rotation: turned(plan, part).then(|| rotation(plan, block.keys.len())).flatten(),
             bias,
@@ -126,18 +127,14 @@ impl Neurons {
         if let Some(bias) = &self.bias {
             scores = scores.f_add(&bias.of_head(place)?)?;
         }
-        if let Some(cap) = self.soft_cap {
-            scores = scores.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?;
-        }
-        Ok(scores)
+        soft_capped(scores, self.soft_cap)
     }
 
     /// The weights (T,S) of a head, by its place here: the softmax of its logits.
     pub(crate) fn pattern(&self, place: usize) -> Result<Tensor> {
         // A query that sees nothing has the same weight everywhere, as in the model: no score is infinite.
         let hidden = self.visible.hidden(crate::Device::Cpu)?;
-        let logits = self.logits(place)?.f_masked_fill(&hidden, f64::from(f32::MIN))?;
-        Ok(logits.f_softmax(-1, Kind::Double)?)
+        masked_softmax(&self.logits(place)?, &hidden, Kind::Double)
     }
 
     /// How far the weights are at most from those of the run (heads,T,S).

@@ -152,35 +152,40 @@ impl Relative {
 
     /// What is added to the products of queries and keys (H,T,d), before they are scaled: (H,T,T).
     pub(crate) fn bias(&self, query: &Tensor, key: &Tensor, seen: Seen) -> Result<Tensor> {
-        let (heads, count, head_dim) = query.size3()?;
+        let (heads, head_dim) = (query.size()[query.dim() - 3], query.size()[query.dim() - 1]);
         let DistanceVectors { rows, index } = seen.distances;
         // (H,d,N)
         let by_head = |linear: &Linear| -> Result<Tensor> {
             Ok(linear.forward(rows)?.f_view([-1, heads, head_dim])?.f_permute([1, 2, 0])?)
         };
         let pick = |products: &Tensor, index: &Tensor| -> Result<Tensor> {
-            Ok(products.f_gather(2, &index.f_expand([heads, count, count], false)?, false)?)
+            let mut shape = products.size();
+            shape.truncate(products.dim() - 2);
+            shape.extend(index.size());
+            Ok(products.f_gather(-1, &index.f_expand(shape, false)?, false)?)
         };
-        let mut sum = Tensor::f_zeros([heads, count, count], (query.kind(), query.device()))?;
+        // (H,T,S), each with as many axes in front as the queries have.
+        let mut terms = Vec::new();
         if let Some(biases) = &self.biases {
-            sum = sum.f_add(&biases.content.f_matmul(&key.f_transpose(1, 2)?)?)?;
+            terms.push(biases.content.f_matmul(&key.f_transpose(-2, -1)?)?);
         }
         if let Some(linear) = &self.key {
             let query = match &self.biases {
                 Some(biases) => query.f_add(&biases.position)?,
                 None => query.shallow_clone(),
             };
-            sum = sum.f_add(&pick(&query.f_matmul(&by_head(linear)?)?, index)?)?;
+            terms.push(pick(&query.f_matmul(&by_head(linear)?)?, index)?);
         }
         if let Some(linear) = &self.query {
             let products = key.f_matmul(&by_head(linear)?)?;
-            sum = sum.f_add(&pick(&products, &index.f_tr()?)?.f_transpose(1, 2)?)?;
+            terms.push(pick(&products, &index.f_tr()?)?.f_transpose(-2, -1)?);
         }
         if let (Some(biases), Some(other)) = (&self.biases, seen.other_segment) {
             let products = query.f_add(&biases.segment)?.f_matmul(&biases.segments)?;
-            sum = sum.f_add(&pick(&products, other)?)?;
+            terms.push(pick(&products, other)?);
         }
-        Ok(sum)
+        let none = Tensor::f_zeros([heads, 1, 1], (query.kind(), query.device()))?;
+        terms.iter().try_fold(none, |sum, term| Ok(sum.f_add(term)?))
     }
 }
 
