@@ -9,6 +9,7 @@ pub(crate) mod layers;
 mod masks;
 mod network;
 mod options;
+mod routes;
 mod sites;
 mod stack;
 mod ties;
@@ -27,7 +28,7 @@ pub use tokens::{Input, Seq2Seq};
 pub(crate) use head::Head;
 pub(crate) use masks::Visible;
 pub(crate) use network::Network;
-pub(crate) use sites::{Route, Sublayer};
+pub(crate) use routes::{Route, Sublayer};
 pub(crate) use stack::Stack;
 pub(crate) use tokens::{Reader, Tokens};
 

@@ -84,6 +84,7 @@ impl Stack {
         let relatives = attentions().map(|attention| attention.relative.as_ref());
         let distances: Vec<_> = relatives.map(|relative| relative.map(|relative| &relative.distances)).collect();
         let neighbours = plan.embedding.neighbours.as_ref();
+        plan.blocks.iter().enumerate().try_for_each(|(layer, block)| block.check(layer))?;
         let blocks: Vec<_> = plan.blocks.iter().map(Some).collect();
         Ok(Stack {
             embedding: Embedding::load(&plan.embedding, tokens, plan.width, weights)?,
@@ -181,9 +182,9 @@ impl Stack {
         Ok(Some(other.f_to_kind(Kind::Int64)?))
     }
 
-    /// The blocks, layer by layer.
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = &Block> {
-        (0..self.windows.len()).map(|layer| self.block(layer))
+    /// Number of layers.
+    pub(crate) fn layers(&self) -> usize {
+        self.windows.len()
     }
 
     /// The block of a layer, which must be one of the stack's.
