@@ -3,6 +3,8 @@
 pub mod architecture;
 mod config;
 mod embedding;
+#[cfg(test)]
+mod engine_tests;
 pub(crate) mod families;
 mod head;
 pub(crate) mod layers;
@@ -27,7 +29,7 @@ pub use tokens::{Input, Seq2Seq};
 
 pub(crate) use head::Head;
 pub(crate) use masks::Visible;
-pub(crate) use network::Network;
+pub(crate) use network::{Network, Wanted};
 pub(crate) use routes::{Route, Sublayer};
 pub(crate) use stack::Stack;
 pub(crate) use tokens::{Reader, Tokens};

@@ -1,5 +1,6 @@
 //! What a run reads: the input as a person gives it, and as the stack takes it.
 
+use std::ops::Range;
 use std::path::Path;
 
 use super::architecture::{Architecture, Padding, Segments, Stack};
@@ -181,6 +182,8 @@ pub(crate) struct Tokens {
     pub languages: Option<Vec<i64>>,
     /// Where the second of a pair of texts begins.
     pub second: Option<usize>,
+    /// Where each of several texts begins that are run together and do not see each other; empty for a single one.
+    pub starts: Vec<usize>,
     /// What the encoder reads, where these are a decoder's.
     pub source: Option<Box<Tokens>>,
 }
@@ -207,14 +210,43 @@ impl Tokens {
         self.attention_mask.as_ref().is_some_and(|mask| mask[position] == 0)
     }
 
-    /// For each position the real tokens up to it, itself included.
-    pub(crate) fn real_so_far(&self) -> Vec<i64> {
+    /// Which of the texts that are run together a position belongs to.
+    pub(crate) fn text_index(&self, position: usize) -> usize {
+        self.starts.partition_point(|&start| start <= position).saturating_sub(1)
+    }
+
+    /// The positions of one of the texts.
+    pub(crate) fn text_range(&self, text: usize) -> Range<usize> {
+        let place = |index: usize| self.starts.get(index).copied();
+        place(text).unwrap_or(0)..place(text + 1).unwrap_or(self.len())
+    }
+
+    /// The positions of the text that a position belongs to.
+    pub(crate) fn text_of(&self, position: usize) -> Range<usize> {
+        self.text_range(self.text_index(position))
+    }
+
+    /// For each position its number in its own text, from 0.
+    pub(crate) fn places(&self) -> Vec<i64> {
+        (0..self.len()).map(|position| (position - self.text_of(position).start) as i64).collect()
+    }
+
+    /// For each position how many of `counted` stand in its text up to it, itself included.
+    pub(crate) fn count_so_far(&self, counted: impl Fn(usize) -> bool) -> Vec<i64> {
         let mut count = 0;
-        let mut next = |position| {
-            count += i64::from(!self.is_padding(position));
+        let next = |position: usize| {
+            if self.text_of(position).start == position {
+                count = 0;
+            }
+            count += i64::from(counted(position));
             count
         };
-        (0..self.len()).map(&mut next).collect()
+        (0..self.len()).map(next).collect()
+    }
+
+    /// For each position the real tokens of its text up to it, itself included.
+    pub(crate) fn real_so_far(&self) -> Vec<i64> {
+        self.count_so_far(|position| !self.is_padding(position))
     }
 
     /// Encodes and checks an input: afterwards every index fits its table.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 use super::Change;
-use crate::model::architecture::Sees;
 use crate::model::{Model, Tokens};
 use crate::{Array, Error, Result, Site};
 
@@ -145,11 +144,11 @@ impl Trace {
     /// # Errors
     /// When the model has no head, or reads both ways and so predicts no next token.
     pub fn next_tokens(&self, count: usize) -> Result<Vec<NextToken>> {
-        if self.model.architecture().main.sees == Sees::Both {
+        if self.model.architecture().reads_both_ways() {
             let family = self.model.architecture().family;
             return Err(Error::Input(format!(
-                "{family} reads both ways and predicts no next token; predictions(position, count), --position on \
-                 the command line, gives what it predicts at a position, e.g. at a masked one"
+                "{family} reads both ways and predicts no next token; predictions(position, count) \
+                 gives what it predicts at a position, e.g. at a masked one"
             )));
         }
         self.best(&self.last_logits()?, count)

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::recorder::Recorder;
 use super::trace::Record;
 use super::{Change, Estimate, Keep, Trace};
-use crate::model::architecture::Sees;
-use crate::model::{Input, Model, Reader, Tokens};
+use crate::model::{Input, Model, Reader, Tokens, Wanted};
 use crate::site::Unwatched;
 use crate::{Error, Result, Site};
 
@@ -74,24 +73,32 @@ impl Watch {
             self.model.check_site(change.site())?;
             change.check(&self.model.site_shape(change.site(), &tokens))?;
         }
-        let network = self.model.network();
-        let (kept, logits) = match &self.keep {
+        let _no_gradients = tch::no_grad_guard();
+        let (network, wanted) = (self.model.network(), self.wanted());
+        let mut kept = BTreeMap::new();
+        let logits = match &self.keep {
             Keep::Sites(sites) if sites.is_empty() && self.changes.is_empty() => {
-                (BTreeMap::new(), network.forward(&tokens, &mut Unwatched)?)
+                network.forward(&tokens, wanted, &mut Unwatched)?
             }
             keep => {
-                let mut recorder = Recorder { keep, changes: &self.changes, kept: BTreeMap::new() };
-                let logits = network.forward(&tokens, &mut recorder)?;
-                (recorder.kept, logits)
+                let (kind, device) = (network.dtype.torch(), network.device.torch());
+                let changes: Vec<Change> =
+                    self.changes.iter().map(|change| change.prepared(kind, device)).collect::<Result<_>>()?;
+                let mut recorder = Recorder { keep, changes: &changes, kept: BTreeMap::new() };
+                let logits = network.forward(&tokens, wanted, &mut recorder)?;
+                kept = recorder.kept;
+                logits
             }
         };
-        let any_position = self.model.architecture().main.sees == Sees::Both || kept.contains_key(&Site::Logits);
-        let logits = match logits {
-            // A view would hold on to the logits of all positions.
-            Some(logits) if !any_position => Some(logits.f_narrow(0, tokens.len() as i64 - 1, 1)?.f_detach_copy()?),
-            logits => logits,
-        };
         Ok(Trace::new(self.model, Record { tokens, kept, logits, changes: self.changes }))
+    }
+
+    /// The positions whose logits are computed: all where they are kept or changed, and where each position predicts
+    /// itself; else the last one.
+    fn wanted(&self) -> Wanted {
+        let changed = self.changes.iter().any(|change| change.site() == Site::Logits);
+        let all = changed || self.keep.includes(Site::Logits) || self.model.architecture().reads_both_ways();
+        if all { Wanted::All } else { Wanted::Last }
     }
 
     fn read_tokens(&self) -> Result<Tokens> {
@@ -105,7 +112,9 @@ impl Watch {
         }
         let size = self.model.dtype().bytes() as u64;
         let bytes = |site| self.model.site_shape(site, tokens).iter().map(|&n| n as u64).product::<u64>() * size;
-        let kept = self.model.sites().into_iter().filter(|&site| self.keep.includes(site));
+        // Logits of all positions stay in the trace whoever asked for them.
+        let stays = |site: Site| self.keep.includes(site) || (site == Site::Logits && self.wanted() == Wanted::All);
+        let kept = self.model.sites().into_iter().filter(|&site| stays(site));
         Ok(Estimate { sites: kept.map(|site| (site, bytes(site))).collect() })
     }
 }

@@ -198,12 +198,12 @@ fn visible(trace: &Trace, part: Part, plan: &Plan) -> Visible {
     let (tokens, architecture) = (trace.tokens(), trace.model().architecture());
     let source = tokens.source.as_deref().unwrap_or(tokens);
     match part {
-        Part::Main => Visible::in_text(tokens, architecture.main.sees, plan.window),
+        Part::Main => Visible::in_text(tokens, &(0..tokens.len()), architecture.main.sees, plan.window),
         Part::Encoder => {
             let sees = architecture.encoder.as_ref().map_or(Sees::Both, |encoder| encoder.sees);
-            Visible::in_text(source, sees, plan.window)
+            Visible::in_text(source, &(0..source.len()), sees, plan.window)
         }
-        Part::Cross => Visible::in_memory(tokens.len(), source),
+        Part::Cross => Visible::in_memory(tokens, &(0..tokens.len()), source),
     }
 }
 

@@ -1,7 +1,6 @@
 //! `flowlens trace`, `tokens`, `next`, `generate` and `info`
 
 use flowlens::checkpoint::Checkpoint;
-use flowlens::model::architecture::Sees;
 use flowlens::text::{Tokenizer, visible};
 use flowlens::{Error, Site, Trace, hub};
 use serde::Serialize;
@@ -108,7 +107,7 @@ pub fn next(args: NextArgs) -> Done {
 
 /// The first masked position of a model that reads both ways.
 fn masked_position(trace: &Trace) -> Option<usize> {
-    if trace.model().architecture().main.sees != Sees::Both {
+    if !trace.model().architecture().reads_both_ways() {
         return None;
     }
     let tokenizer = trace.model().tokenizer()?;

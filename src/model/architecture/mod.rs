@@ -38,6 +38,12 @@ impl Architecture {
         Architecture { family, prefix, encoder: None, main, head, start_token: None }
     }
 
+    /// Whether the main stack sees what comes after a position: it then predicts the position's own token (BERT), not
+    /// the next one.
+    pub fn reads_both_ways(&self) -> bool {
+        self.main.sees == Sees::Both
+    }
+
     /// Vocabulary size V of what the model writes.
     pub fn vocab(&self) -> usize {
         self.head.linear.outputs

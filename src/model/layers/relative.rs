@@ -1,6 +1,8 @@
 //! What the distance between query and key adds to the scores through matrices of each layer: XLNet's and DeBERTa's
 //! attention.
 
+use std::ops::Range;
+
 use tch::{Kind, Tensor};
 
 use super::{Linear, Norm};
@@ -21,7 +23,7 @@ pub(crate) enum Distances {
 pub(crate) struct DistanceVectors {
     /// (N,D).
     rows: Tensor,
-    /// (T,T): which row belongs to a query (first axis) and a key.
+    /// (T,S): which row belongs to a query (first axis) and a key.
     index: Tensor,
 }
 
@@ -42,10 +44,17 @@ impl Distances {
         })
     }
 
-    /// The vectors of a run of `count` positions, in the type and on the device given.
-    pub(crate) fn vectors(&self, count: i64, (kind, device): (Kind, tch::Device)) -> Result<DistanceVectors> {
-        let places = Tensor::f_arange(count, (Kind::Int64, device))?;
-        let distance = places.f_unsqueeze(1)?.f_sub(&places.f_unsqueeze(0)?)?;
+    /// The vectors of the distances from `queries` of a run of `count` positions to all, in the type and on the device
+    /// given.
+    pub(crate) fn vectors(
+        &self,
+        queries: &Range<usize>,
+        count: i64,
+        (kind, device): (Kind, tch::Device),
+    ) -> Result<DistanceVectors> {
+        let options = (Kind::Int64, device);
+        let places = Tensor::f_arange_start(queries.start as i64, queries.end as i64, options)?;
+        let distance = places.f_unsqueeze(1)?.f_sub(&Tensor::f_arange(count, options)?.f_unsqueeze(0)?)?;
         Ok(match self {
             Distances::Sinusoidal { width, clamp } => {
                 let mut all = Tensor::f_arange_start(1 - count, count, (Kind::Float, device))?;
@@ -121,7 +130,7 @@ struct QueryBiases {
 #[derive(Clone, Copy)]
 pub(crate) struct Seen<'a> {
     pub distances: &'a DistanceVectors,
-    /// (T,T): 1 where query and key stand in different segments.
+    /// (T,S): 1 where query and key stand in different segments.
     pub other_segment: Option<&'a Tensor>,
 }
 
@@ -150,7 +159,7 @@ impl Relative {
         Ok(Relative { key: linear(&plan.key)?, query: linear(&plan.query)?, biases })
     }
 
-    /// What is added to the products of queries and keys (H,T,d), before they are scaled: (H,T,T).
+    /// What is added to the products of queries and keys (H,T,d), before they are scaled: (H,T,S).
     pub(crate) fn bias(&self, query: &Tensor, key: &Tensor, seen: Seen) -> Result<Tensor> {
         let (heads, head_dim) = (query.size()[query.dim() - 3], query.size()[query.dim() - 1]);
         let DistanceVectors { rows, index } = seen.distances;
