@@ -31,8 +31,8 @@ const LARGEST_JSON: u64 = 64 << 20;
 
 /// The weights, the configuration and the tokenizer of a model, on disk.
 ///
-/// Tensors are named as in the files; those of a GGUF file get the names that the Hugging Face checkpoint of the same
-/// model has.
+/// Tensors are named as in the files. [`model::checkpoint`](crate::model::checkpoint) opens a GGUF file with the names
+/// and the configuration that the Hugging Face checkpoint of the same model has.
 pub struct Checkpoint {
     path: PathBuf,
     config: Map<String, Value>,
@@ -77,7 +77,7 @@ impl Checkpoint {
         let contents = gguf::contents(&file)?;
         Ok(Checkpoint {
             path: file.path.clone(),
-            config: contents.config,
+            config: Map::new(),
             files: vec![file],
             entries: contents.entries.into_iter().collect(),
             metadata: Some(contents.metadata),
@@ -114,6 +114,33 @@ impl Checkpoint {
             ));
         }
         Ok(checkpoint)
+    }
+
+    /// What a GGUF file says of its model; `None` of other files.
+    pub(crate) fn metadata(&self) -> Option<&Metadata> {
+        self.metadata.as_ref()
+    }
+
+    /// Says in the configuration what its file leaves unsaid.
+    pub(crate) fn unless_said(mut self, key: &str, value: &str) -> Checkpoint {
+        self.config.entry(key).or_insert_with(|| value.into());
+        self
+    }
+
+    /// The same with a configuration, and with its tensors under other names and in another layout; without those that
+    /// get no name.
+    pub(crate) fn renamed(
+        mut self,
+        config: Map<String, Value>,
+        name: impl Fn(&str) -> Result<Option<(String, Layout)>>,
+    ) -> Result<Checkpoint> {
+        let mut entries = BTreeMap::new();
+        for (old, entry) in std::mem::take(&mut self.entries) {
+            if let Some((new, layout)) = name(&old)? {
+                entries.insert(new, entry.in_layout(layout).map_err(|problem| Error::tensor(old, problem))?);
+            }
+        }
+        Ok(Checkpoint { config, entries, ..self })
     }
 
     /// Maps one weight file and takes those of its tensors that `wanted` names.

@@ -148,6 +148,14 @@ impl Entry {
         }
         Ok(Entry { file, bytes, shape, stored, layout })
     }
+
+    /// The same numbers in another layout: of a transposed one the axes change places.
+    pub fn in_layout(mut self, layout: Layout) -> Result<Entry, String> {
+        if layout == Layout::Transposed {
+            self.shape.reverse();
+        }
+        Entry::new(self.file, self.bytes, self.shape, self.stored, layout)
+    }
 }
 
 /// Reads one tensor: the mapped file itself where type, place and device allow it, a converted copy otherwise.

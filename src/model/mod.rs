@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use architecture::Architecture;
-pub use families::{Family, Kind, families};
+pub use families::{Family, Kind, families, open as checkpoint};
 pub use options::ModelOptions;
 pub use tokens::{Input, Seq2Seq};
 

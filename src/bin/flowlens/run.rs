@@ -1,6 +1,6 @@
 //! `flowlens trace`, `tokens`, `next`, `generate` and `info`
 
-use flowlens::checkpoint::Checkpoint;
+use flowlens::model::checkpoint;
 use flowlens::text::{Tokenizer, visible};
 use flowlens::{Error, Site, Trace, hub};
 use serde::Serialize;
@@ -40,7 +40,7 @@ struct Encoded<'a> {
 
 pub fn tokens(args: TokensArgs) -> Done {
     let path = hub::find(&args.model.model, &args.model.hub_options())?;
-    let tokenizer = Checkpoint::open(&path)?.tokenizer()?;
+    let tokenizer = checkpoint(&path)?.tokenizer()?;
     let tokenizer = tokenizer.ok_or_else(|| Error::Tokenizer(format!("{} has none", path.display())))?;
     let tokenizer = Tokenizer::new(tokenizer)?;
     let whole;

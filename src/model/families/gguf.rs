@@ -5,11 +5,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::checkpoint::{Item, Layout, Metadata};
-use crate::{Error, Result};
+use crate::checkpoint::{Checkpoint, Item, Layout, Metadata};
+use crate::{DType, Device, Error, Result};
 
 /// How one architecture is read.
-pub(crate) struct Family<'a> {
+struct Family<'a> {
     architecture: &'a str,
     metadata: &'a Metadata,
     heads: usize,
@@ -17,18 +17,40 @@ pub(crate) struct Family<'a> {
 }
 
 /// What is said about the tensors of the file, as far as the config depends on it.
-pub(crate) struct Found<'a> {
-    pub vocab: usize,
-    pub has: &'a dyn Fn(&str) -> bool,
+struct Found<'a> {
+    vocab: usize,
+    has: &'a dyn Fn(&str) -> bool,
     /// The numbers of `rope_freqs.weight`, if it is there.
-    pub rope_factors: Option<Vec<f32>>,
+    rope_factors: Option<Vec<f32>>,
+}
+
+/// A GGUF file with the configuration and the names of the Hugging Face checkpoint; any other checkpoint as it is.
+///
+/// # Errors
+/// When the architecture, a key or a tensor is not known.
+pub(super) fn settled(checkpoint: Checkpoint) -> Result<Checkpoint> {
+    let Some(metadata) = checkpoint.metadata().cloned() else { return Ok(checkpoint) };
+    let family = Family::new(&metadata)?;
+    let vocab = checkpoint.shape("token_embd.weight").and_then(|shape| shape.first().copied()).ok_or_else(|| {
+        let file = checkpoint.path().display();
+        Error::tensor("token_embd.weight", format!("not in {file}; the file is no language model"))
+    })?;
+    let rope_factors = match checkpoint.contains("rope_freqs.weight") {
+        false => None,
+        true => {
+            let factors = checkpoint.tensor("rope_freqs.weight", DType::F32, Device::Cpu)?;
+            Some(Vec::<f32>::try_from(factors.f_reshape([-1])?)?)
+        }
+    };
+    let config = family.config(&Found { vocab, has: &|name| checkpoint.contains(name), rope_factors })?;
+    checkpoint.renamed(config, |name| family.rename(name))
 }
 
 /// Keys that name or describe, under any architecture.
 const DESCRIBING: [&str; 3] = ["vocab_size", "tensor_data_layout", "name"];
 
 impl<'a> Family<'a> {
-    pub fn new(metadata: &'a Metadata) -> Result<Family<'a>> {
+    fn new(metadata: &'a Metadata) -> Result<Family<'a>> {
         let architecture = match metadata.get("general.architecture") {
             Some(Item::Text(name)) => name.as_str(),
             Some(other) => {
@@ -94,7 +116,7 @@ impl<'a> Family<'a> {
     }
 
     /// The same as `config.json` of the Hugging Face checkpoint.
-    pub fn config(&self, found: &Found) -> Result<Map<String, Value>> {
+    fn config(&self, found: &Found) -> Result<Map<String, Value>> {
         let mut config = match self.architecture {
             "gpt2" => self.gpt2_config(found)?,
             "gptneox" => self.gptneox_config(found)?,
@@ -370,7 +392,7 @@ impl<'a> Family<'a> {
 
     /// The Hugging Face name of a tensor and what undoes the converter's reordering; `None` for tables that
     /// the config stands for.
-    pub fn rename(&self, name: &str) -> Result<Option<(String, Layout)>> {
+    fn rename(&self, name: &str) -> Result<Option<(String, Layout)>> {
         let unknown = || {
             Error::tensor(
                 name,
