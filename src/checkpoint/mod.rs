@@ -12,7 +12,7 @@ mod safetensors;
 mod stored;
 mod vocabulary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -218,6 +218,29 @@ impl Checkpoint {
     pub fn tensor(&self, name: &str, dtype: DType, device: Device) -> Result<Tensor> {
         let entry = self.entries.get(name).ok_or_else(|| Error::tensor(name, self.missing(name)))?;
         stored::read(&self.files[entry.file], name, entry, dtype, device)
+    }
+
+    /// A list of whole numbers, of shape (T) or (1,T); `None` where there is no such tensor.
+    ///
+    /// # Errors
+    /// When the tensor has another shape, or holds no 32- or 64-bit integers.
+    pub(crate) fn integers(&self, name: &str) -> Result<Option<Vec<i64>>> {
+        let Some(entry) = self.entries.get(name) else { return Ok(None) };
+        if !matches!(entry.shape.as_slice(), [_] | [1, _]) {
+            return Err(Error::tensor(name, format!("has shape {:?}, expected (T) or (1,T)", entry.shape)));
+        }
+        let bytes = &self.files[entry.file].bytes()[entry.bytes.clone()];
+        stored::integers(bytes, entry.stored)
+            .map(Some)
+            .map_err(|found| Error::tensor(name, format!("holds {found}, expected 64- or 32-bit integers")))
+    }
+
+    /// What the file says of itself beside its tensors: the metadata of a safetensors file.
+    ///
+    /// # Errors
+    /// When the header cannot be read.
+    pub(crate) fn remarks(&self) -> Result<HashMap<String, String>> {
+        self.files.first().map_or_else(|| Ok(HashMap::new()), safetensors::remarks)
     }
 
     fn missing(&self, name: &str) -> String {

@@ -1,5 +1,7 @@
 //! Headers of safetensors files.
 
+use std::collections::HashMap;
+
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::mapped::Mapped;
@@ -22,6 +24,13 @@ pub(super) fn entries(file: &Mapped, index: usize) -> Result<Vec<(String, Entry)
         entries.push((name, entry));
     }
     Ok(entries)
+}
+
+/// What the header holds beside the tensors.
+pub(super) fn remarks(file: &Mapped) -> Result<HashMap<String, String>> {
+    let (_, metadata) = SafeTensors::read_metadata(file.bytes())
+        .map_err(|error| Error::file(&file.path, explain(error, file.bytes())))?;
+    Ok(metadata.metadata().clone().unwrap_or_default())
 }
 
 fn stored(dtype: Dtype) -> Stored {

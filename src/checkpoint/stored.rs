@@ -158,6 +158,17 @@ impl Entry {
     }
 }
 
+/// Whole numbers; of any other type its name.
+pub(super) fn integers(bytes: &[u8], stored: Stored) -> Result<Vec<i64>, Stored> {
+    match stored {
+        Stored::Other("int64") => Ok(bytes.as_chunks().0.iter().map(|&number| i64::from_le_bytes(number)).collect()),
+        Stored::Other("int32") => {
+            Ok(bytes.as_chunks().0.iter().map(|&number| i64::from(i32::from_le_bytes(number))).collect())
+        }
+        other => Err(other),
+    }
+}
+
 /// Reads one tensor: the mapped file itself where type, place and device allow it, a converted copy otherwise.
 pub(super) fn read(file: &Mapped, name: &str, entry: &Entry, dtype: DType, device: Device) -> Result<Tensor> {
     if let Stored::Other(found) = entry.stored {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tch::{Kind, Tensor};
 
-use super::{Model, Network, Reader, Tokens, Wanted};
+use super::{Model, Network, Tokens, Wanted};
 use crate::Result;
 use crate::model::Input;
 use crate::site::{Part, Site, Unwatched, Watcher};
@@ -19,10 +19,7 @@ fn fixtures() -> Vec<PathBuf> {
 fn read(folder: &Path) -> (Model, Tokens) {
     let model = Model::load(folder.to_str().unwrap()).unwrap();
     let input = Input::from_file(folder.join("expected.safetensors")).unwrap();
-    let tokens = {
-        let reader = Reader { tokenizer: None, stop_ids: &[] };
-        Tokens::read(input, &reader, model.architecture()).unwrap()
-    };
+    let tokens = model.read_tokens(input).unwrap();
     (model, tokens)
 }
 

@@ -7,6 +7,7 @@ mod embedding;
 mod engine_tests;
 pub(crate) mod families;
 mod head;
+mod input;
 pub(crate) mod layers;
 mod masks;
 mod network;
@@ -24,15 +25,16 @@ use std::sync::Arc;
 
 pub use architecture::Architecture;
 pub use families::{Family, Kind, families, open as checkpoint};
+pub use input::{Input, Seq2Seq};
 pub use options::ModelOptions;
-pub use tokens::{Input, Seq2Seq};
 
 pub(crate) use head::Head;
 pub(crate) use masks::Visible;
 pub(crate) use network::{Network, Wanted};
 pub(crate) use routes::{Route, Sublayer};
 pub(crate) use stack::Stack;
-pub(crate) use tokens::{Reader, Tokens};
+use tokens::Reader;
+pub(crate) use tokens::Tokens;
 
 use crate::text::Tokenizer;
 use crate::{DType, Device, Error, Result};
@@ -124,6 +126,12 @@ impl Model {
     /// The single token as text; `#id` when the checkpoint has no tokenizer.
     pub(crate) fn piece(&self, id: u32) -> String {
         self.tokenizer().map_or_else(|| format!("#{id}"), |tokenizer| tokenizer.piece(id))
+    }
+
+    /// Encodes and checks an input: afterwards every index fits its table.
+    pub(crate) fn read_tokens(&self, input: Input) -> Result<Tokens> {
+        let reader = Reader { tokenizer: self.tokenizer(), stop_ids: self.stop_ids() };
+        Tokens::read(input, &reader, self.architecture())
     }
 
     pub(crate) fn network(&self) -> &Network {

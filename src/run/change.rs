@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::Trace;
@@ -23,11 +24,46 @@ use crate::{Array, Error, Result, Site};
 /// ```
 #[derive(Debug)]
 pub struct Change {
-    site: Site,
-    head: Option<usize>,
-    positions: Option<Range<usize>>,
-    neuron: Option<usize>,
+    scope: Scope,
     edit: Edit,
+}
+
+/// What of a run a change reaches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Scope {
+    /// The site that is changed.
+    #[serde(with = "site_name")]
+    pub site: Site,
+    /// The one head that is changed; all when absent.
+    pub head: Option<usize>,
+    /// The positions that are changed; all when absent.
+    pub positions: Option<Range<usize>>,
+    /// The one neuron, or entry of the last axis, that is changed; all when absent.
+    pub neuron: Option<usize>,
+}
+
+impl Scope {
+    /// Whether it holds a position and, where one is named, a head.
+    pub(crate) fn reaches(&self, position: usize, head: Option<usize>) -> bool {
+        let there = self.positions.as_ref().is_none_or(|positions| positions.contains(&position));
+        there && head.is_none_or(|head| self.head.is_none_or(|changed| changed == head))
+    }
+}
+
+/// Sites go into files by their names.
+mod site_name {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::Site;
+
+    pub fn serialize<S: Serializer>(site: &Site, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(site)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Site, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
 }
 
 /// What is done.
@@ -52,13 +88,13 @@ impl Clone for Change {
             Edit::Add(values) => Edit::Add(values.shallow_clone()),
             Edit::Patch(source) => Edit::Patch(source.shallow_clone()),
         };
-        Change { positions: self.positions.clone(), edit, ..*self }
+        Change { scope: self.scope.clone(), edit }
     }
 }
 
 impl Change {
     fn new(site: Site, edit: Edit) -> Change {
-        Change { site, head: None, positions: None, neuron: None, edit }
+        Change { scope: Scope { site, head: None, positions: None, neuron: None }, edit }
     }
 
     /// Sets a site to 0.
@@ -98,8 +134,9 @@ impl Change {
     /// Changes one head only, of sites that have heads: queries, patterns, head mix and others; of keys and values a
     /// key head.
     #[must_use]
-    pub fn head(self, head: usize) -> Change {
-        Change { head: Some(head), ..self }
+    pub fn head(mut self, head: usize) -> Change {
+        self.scope.head = Some(head);
+        self
     }
 
     /// Changes one position only: in scores and patterns that of the query.
@@ -110,14 +147,16 @@ impl Change {
 
     /// Changes a range of positions only.
     #[must_use]
-    pub fn positions(self, positions: Range<usize>) -> Change {
-        Change { positions: Some(positions), ..self }
+    pub fn positions(mut self, positions: Range<usize>) -> Change {
+        self.scope.positions = Some(positions);
+        self
     }
 
     /// Changes one neuron only, or one entry of the last axis of any other site.
     #[must_use]
-    pub fn neuron(self, neuron: usize) -> Change {
-        Change { neuron: Some(neuron), ..self }
+    pub fn neuron(mut self, neuron: usize) -> Change {
+        self.scope.neuron = Some(neuron);
+        self
     }
 
     /// Lets a head write nothing: its [`Site::HeadMix`] becomes zero at all positions.
@@ -168,25 +207,26 @@ impl Change {
 
     /// The same change in the encoder of an encoder-decoder: `Change::zero_head(1, 0).in_encoder()`.
     #[must_use]
-    pub fn in_encoder(self) -> Change {
-        Change { site: self.site.in_encoder(), ..self }
+    pub fn in_encoder(mut self) -> Change {
+        self.scope.site = self.scope.site.in_encoder();
+        self
     }
 
     /// The same change in the decoder's attention to the encoder's output.
     #[must_use]
-    pub fn in_cross(self) -> Change {
-        Change { site: self.site.in_cross(), ..self }
+    pub fn in_cross(mut self) -> Change {
+        self.scope.site = self.scope.site.in_cross();
+        self
     }
 
     /// The site that is changed.
     pub fn site(&self) -> Site {
-        self.site
+        self.scope.site
     }
 
-    /// Whether it reaches a position and, where one is named, a head.
-    pub(crate) fn reaches(&self, position: usize, head: Option<usize>) -> bool {
-        let there = self.positions.as_ref().is_none_or(|positions| positions.contains(&position));
-        there && head.is_none_or(|head| self.head.is_none_or(|changed| changed == head))
+    /// What it reaches.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     fn checked_source(self) -> Result<Change> {
@@ -214,7 +254,7 @@ impl Change {
             return Ok(());
         }
         Err(Error::site(
-            self.site,
+            self.site(),
             format!("the values to put there have shape {found:?}, expected {wanted:?}; give as many as are changed"),
         ))
     }
@@ -222,13 +262,13 @@ impl Change {
     /// The ranges (axis from the end, first, count) of a site of this shape that are changed.
     fn part(&self, shape: &[i64]) -> Result<Vec<(i64, i64, i64)>> {
         let one = |index: usize| index..index.saturating_add(1);
-        if self.head.is_some() && shape.len() < 3 {
-            return Err(Error::site(self.site, "has no heads; leave head(..) out"));
+        if self.scope.head.is_some() && shape.len() < 3 {
+            return Err(Error::site(self.site(), "has no heads; leave head(..) out"));
         }
         let chosen = [
-            ("head", 3, self.head.map(one)),
-            ("position", 2, self.positions.clone()),
-            ("neuron", 1, self.neuron.map(one)),
+            ("head", 3, self.scope.head.map(one)),
+            ("position", 2, self.scope.positions.clone()),
+            ("neuron", 1, self.scope.neuron.map(one)),
         ];
         let mut part = Vec::new();
         for (what, axis, range) in chosen {
@@ -236,13 +276,13 @@ impl Change {
             let count = shape[shape.len() - axis];
             if range.is_empty() {
                 return Err(Error::site(
-                    self.site,
+                    self.site(),
                     format!("no {what} lies in {range:?}; give a first and a later end"),
                 ));
             }
             if range.end as i64 > count {
                 return Err(Error::site(
-                    self.site,
+                    self.site(),
                     format!("{what} {} does not exist; there are {count} (0 to {})", range.end - 1, count - 1),
                 ));
             }

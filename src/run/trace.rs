@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tch::{Kind, Tensor};
 
-use super::Change;
+use super::Scope;
 use crate::model::{Model, Tokens};
 use crate::{Array, Error, Result, Site};
 
@@ -27,7 +27,7 @@ pub(super) struct Record {
     /// where the model has no head.
     pub logits: Option<Tensor>,
     /// What was changed by hand, in the order in which it was.
-    pub changes: Vec<Change>,
+    pub changes: Vec<Scope>,
 }
 
 // SAFETY: libtorch tensors may be read from several threads at once; the record of a run is never written to.
@@ -96,12 +96,17 @@ impl Trace {
         self.record.tokens.len() == 0
     }
 
+    /// Logits (T,V), or those of the last position (1,V).
+    pub(super) fn logits(&self) -> Option<&Tensor> {
+        self.record.logits.as_ref()
+    }
+
     pub(crate) fn tokens(&self) -> &Tokens {
         &self.record.tokens
     }
 
     /// What was changed by hand in this run, in the order in which it was.
-    pub fn changes(&self) -> &[Change] {
+    pub fn changes(&self) -> &[Scope] {
         &self.record.changes
     }
 

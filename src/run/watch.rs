@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::recorder::Recorder;
 use super::trace::Record;
 use super::{Change, Estimate, Keep, Trace};
-use crate::model::{Input, Model, Reader, Tokens, Wanted};
+use crate::model::{Input, Model, Tokens, Wanted};
 use crate::site::Unwatched;
 use crate::{Error, Result, Site};
 
@@ -56,7 +56,7 @@ impl Watch {
     /// # Errors
     /// When the input cannot be read or a site does not exist in this model.
     pub fn estimate(&self) -> Result<Estimate> {
-        self.estimate_for(&self.read_tokens()?)
+        self.estimate_for(&self.model.read_tokens(self.input.clone())?)
     }
 
     /// Runs the model.
@@ -64,7 +64,7 @@ impl Watch {
     /// # Errors
     /// When the input, a site or a change does not fit the model, or more would be kept than the limit allows.
     pub fn run(self) -> Result<Trace> {
-        let tokens = self.read_tokens()?;
+        let tokens = self.model.read_tokens(self.input.clone())?;
         let estimate = self.estimate_for(&tokens)?;
         if estimate.bytes() > self.memory_limit_mb * 1_000_000 {
             return Err(too_much(&estimate, self.memory_limit_mb));
@@ -90,7 +90,8 @@ impl Watch {
                 logits
             }
         };
-        Ok(Trace::new(self.model, Record { tokens, kept, logits, changes: self.changes }))
+        let changes = self.changes.iter().map(|change| change.scope().clone()).collect();
+        Ok(Trace::new(self.model, Record { tokens, kept, logits, changes }))
     }
 
     /// The positions whose logits are computed: all where they are kept or changed, and where each position predicts
@@ -99,11 +100,6 @@ impl Watch {
         let changed = self.changes.iter().any(|change| change.site() == Site::Logits);
         let all = changed || self.keep.includes(Site::Logits) || self.model.architecture().reads_both_ways();
         if all { Wanted::All } else { Wanted::Last }
-    }
-
-    fn read_tokens(&self) -> Result<Tokens> {
-        let reader = Reader { tokenizer: self.model.tokenizer(), stop_ids: self.model.stop_ids() };
-        Tokens::read(self.input.clone(), &reader, self.model.architecture())
     }
 
     fn estimate_for(&self, tokens: &Tokens) -> Result<Estimate> {

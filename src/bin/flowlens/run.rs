@@ -88,6 +88,12 @@ pub fn next(args: NextArgs) -> Done {
     let trace = model.watch(input).keep(keep).run()?;
     let next = match args.position.or_else(|| masked_position(&trace)) {
         Some(position) => trace.predictions(position, args.top)?,
+        None if model.architecture().reads_both_ways() => {
+            let family = model.architecture().family;
+            let problem =
+                format!("{family} predicts no next token, and no position is masked; choose one with --position");
+            return Err(flowlens::Error::Input(problem).into());
+        }
         None => trace.next_tokens(args.top)?,
     };
     if args.json {
