@@ -31,7 +31,8 @@ pub use measure::{HeadScore, HeadScores, Measure};
 pub use neuron::NeuronView;
 pub(crate) use neuron::{Form, Neurons};
 pub use rollout_view::RolloutView;
-pub use view::{AttentionView, HeadLines, HeadMaps, HeadView, ModelView, View};
+pub(crate) use view::Options;
+pub use view::{HeadView, ModelView};
 
 /// Attention weights with the tokens that they belong to; in its blocks, an encoder-decoder's three or one.
 ///

@@ -39,12 +39,12 @@ impl Trace {
     /// trace.head_view().layer(20).heads_on([3, 4]).build()?.save("heads.html")?;
     /// # Ok(()) }
     /// ```
-    pub fn head_view(&self) -> HeadView<'_> {
+    pub fn head_view(&self) -> HeadView {
         HeadView::of_run(self)
     }
 
     /// The model view: every head of every layer at a glance.
-    pub fn model_view(&self) -> ModelView<'_> {
+    pub fn model_view(&self) -> ModelView {
         ModelView::of_run(self)
     }
 }

@@ -232,7 +232,7 @@ fn not_kept(sites: &[Site]) -> Error {
     ))
 }
 
-impl NeuronView<'_> {
+impl NeuronView {
     /// The run's attention with the layers and heads that were asked for; unless told which layers, those whose
     /// queries, keys and values were kept as well.
     pub(crate) fn chosen(&self) -> Result<Attention> {
@@ -240,8 +240,8 @@ impl NeuronView<'_> {
         if self.options.layers.is_none() {
             let mut lost = Vec::new();
             for block in &mut all.blocks {
-                let part = part(self.trace, block);
-                let lacks = |layer: &Layer| missing(self.trace, part, layer.number);
+                let part = part(&self.trace, block);
+                let lacks = |layer: &Layer| missing(&self.trace, part, layer.number);
                 lost.extend(block.layers.iter().map(lacks).find(|lost| !lost.is_empty()));
                 block.layers.retain(|layer| lacks(layer).is_empty());
             }

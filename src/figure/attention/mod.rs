@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::legend::Keys;
 use super::{Figure, Panel, escape, theme};
-use crate::attention::{Attention, AttentionView, Block, HeadLines, Kind, Measure, Token, View};
+use crate::attention::{Attention, Block, HeadView, Kind, Measure, ModelView, NeuronView, Options, RolloutView, Token};
 use crate::text::list;
 use crate::{Error, Result};
 use pack::{Chunks, Rounding};
@@ -24,30 +24,53 @@ const MOST_WEIGHTS: usize = 64_000_000;
 /// Letters of a token that a page carries at most.
 const TOKEN_LETTERS: usize = 400;
 
-impl<K: View> AttentionView<'_, K> {
+impl HeadView {
     /// Draws the view.
     ///
     /// # Errors
     /// When the run kept no patterns, a layer, head, token or block that was named is not there, or the text is too
     /// long for a page.
     pub fn build(&self) -> Result<Figure> {
-        draw(self.chosen()?, self, K::NAME)
-    }
-
-    /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture of the
-    /// view as it opens) or `.json` (tokens and what each head does, in numbers).
-    ///
-    /// # Errors
-    /// As [`build`](Self::build); for another ending, or when the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.build()?.save(path)
-    }
-
-    /// Shows the view in an evcxr notebook, or says why it cannot; the kernel calls this for a cell's last expression.
-    pub fn evcxr_display(&self) {
-        show(self.build());
+        draw(self.chosen()?, &self.options, "head")
     }
 }
+
+impl ModelView {
+    /// Draws the view.
+    ///
+    /// # Errors
+    /// When the run kept no patterns, a layer, head, token or block that was named is not there, or the text is too
+    /// long for a page.
+    pub fn build(&self) -> Result<Figure> {
+        draw(self.chosen()?, &self.options, "model")
+    }
+}
+
+/// What every view that can be drawn does with its figure.
+macro_rules! shows_its_figure {
+    ($View:ty) => {
+        impl $View {
+            /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture of the
+            /// view as it opens) or `.json` (tokens and what is shown of them, in numbers).
+            ///
+            /// # Errors
+            /// As [`build`](Self::build); for another ending, or when the file cannot be written.
+            pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+                self.build()?.save(path)
+            }
+
+            /// Shows the view in an evcxr notebook, or says why it cannot; the kernel calls this for a cell's last expression.
+            pub fn evcxr_display(&self) {
+                show(self.build());
+            }
+        }
+    };
+}
+
+shows_its_figure!(HeadView);
+shows_its_figure!(ModelView);
+shows_its_figure!(NeuronView);
+shows_its_figure!(RolloutView);
 
 /// Shows a figure, or says why there is none.
 pub(super) fn show(figure: Result<Figure>) {
@@ -68,9 +91,9 @@ struct Opened<'a> {
     token: Option<usize>,
 }
 
-fn draw<K: View>(mut attention: Attention, view: &AttentionView<'_, K>, name: &'static str) -> Result<Figure> {
-    let lines = name == HeadLines::NAME;
-    let first = &view.options.first;
+fn draw(mut attention: Attention, options: &Options, name: &'static str) -> Result<Figure> {
+    let lines = name == "head";
+    let first = &options.first;
     let mut notes = Vec::new();
     let pool = if lines {
         notes.extend(keep_what_fits(&mut attention, first.layer)?);

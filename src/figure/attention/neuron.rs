@@ -1,11 +1,9 @@
 //! The figure of a neuron view: queries and keys as floats, from which the script computes every weight.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use super::pack::Chunks;
-use super::{Opened, escape, first_block, merge, neuron_svg, show, sides, title};
+use super::{Opened, escape, first_block, merge, neuron_svg, sides, title};
 use crate::array::Numbers;
 use crate::attention::{Attention, Form, Layer, NeuronView, Neurons};
 use crate::figure::Figure;
@@ -20,7 +18,7 @@ const MOST_MB: usize = 200;
 /// From this error on the caption says where it comes from.
 const NOTABLE: f64 = 1e-4;
 
-impl NeuronView<'_> {
+impl NeuronView {
     /// Draws the view.
     ///
     /// # Errors
@@ -59,20 +57,6 @@ impl NeuronView<'_> {
             json,
         })
     }
-
-    /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture of the
-    /// view as it opens) or `.json` (tokens, what each layer computes, and the numbers of the row that is opened).
-    ///
-    /// # Errors
-    /// As [`build`](Self::build); for another ending, or when the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.build()?.save(path)
-    }
-
-    /// Shows the view in an evcxr notebook, or says why it cannot; the kernel calls this for a cell's last expression.
-    pub fn evcxr_display(&self) {
-        show(self.build());
-    }
 }
 
 /// What of a layer is not for a reader: where its numbers lie in a page.
@@ -80,7 +64,7 @@ const CHUNKS: [&str; 5] = ["query", "key", "bias", "valueNorms", "writtenNorms"]
 
 /// What is shown first, with every choice made: the first head, and the last token that is text, since in a causal
 /// model it sees all others.
-fn opened<'a>(view: &NeuronView<'_>, attention: &'a Attention) -> Result<Opened<'a>> {
+fn opened<'a>(view: &NeuronView, attention: &'a Attention) -> Result<Opened<'a>> {
     let first = &view.options.first;
     let block = match &first.block {
         Some(name) => attention.block(name)?,
@@ -121,14 +105,14 @@ struct Page {
 
 impl Page {
     /// The layers that were asked for; unless told, as many round the first one as fit.
-    fn of(view: &NeuronView<'_>, attention: &Attention, opened: &Opened) -> Result<Page> {
+    fn of(view: &NeuronView, attention: &Attention, opened: &Opened) -> Result<Page> {
         let mut chunks = Chunks::default();
         let mut layers = vec![Vec::new(); attention.blocks.len()];
         let (mut shown, mut error, mut bytes, mut cut) = (None, 0f64, 0, false);
         for (away, block_place, place) in outwards(attention, opened.layer) {
             let block = &attention.blocks[block_place];
             let layer = &block.layers[place];
-            let neurons = Neurons::of(view.trace, block, layer)?;
+            let neurons = Neurons::of(&view.trace, block, layer)?;
             bytes += neurons.bytes();
             if away > 0 && view.options.layers.is_none() && bytes > USUAL_MB * 1_000_000 {
                 cut = true;
@@ -227,7 +211,7 @@ fn row(opened: &Opened, neurons: &Neurons) -> Result<Value> {
     }))
 }
 
-fn caption(view: &NeuronView<'_>, attention: &Attention, page: &Page) -> String {
+fn caption(view: &NeuronView, attention: &Attention, page: &Page) -> String {
     let mut text = format!(
         "How the query of a token meets every key: products number by number, their sum, and what scale, positions and \
          mask make of it; the softmax of that is the weight. The page computes it from the run's own numbers and comes \
@@ -235,7 +219,7 @@ fn caption(view: &NeuronView<'_>, attention: &Attention, page: &Page) -> String 
         page.error
     );
     if page.error.is_nan() || page.error > NOTABLE {
-        text.push_str(match view.trace.model().dtype() {
+        text.push_str(match &view.trace.model().dtype() {
             DType::F32 => "That is more than rounding: attention was changed in this run. ",
             _ => "The run rounded every step to 16 bits. ",
         });

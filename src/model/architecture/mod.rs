@@ -17,6 +17,7 @@ pub use head::*;
 
 /// A whole model: one stack or two, and a head.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Architecture {
     /// The `model_type` of `config.json`, e.g. `llama`.
     pub family: &'static str,
@@ -52,6 +53,7 @@ impl Architecture {
 
 /// Embedding, blocks and final norm: what stands between token ids and the head.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Stack {
     /// Width D of the residual stream.
     pub width: usize,
@@ -71,6 +73,7 @@ pub struct Stack {
 
 /// Which positions a position may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Sees {
     /// Itself and those before it.
     Causal,
@@ -82,6 +85,7 @@ pub enum Sees {
 
 /// A norm over the last axis.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Norm {
     /// Name of gain and bias.
     pub name: String,
@@ -107,6 +111,7 @@ impl Norm {
 
 /// What a norm computes before gain and bias.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum NormKind {
     /// Mean removed, divided by the standard deviation.
     Layer {
@@ -122,6 +127,7 @@ pub enum NormKind {
 
 /// What normed numbers are multiplied by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Gain {
     /// The numbers in the file.
     Stored,
@@ -133,6 +139,7 @@ pub enum Gain {
 
 /// An affine map.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Linear {
     /// Name of weight and bias.
     pub name: String,
@@ -150,6 +157,7 @@ pub struct Linear {
 
 /// How a weight matrix lies in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Layout {
     /// Rows are outputs (PyTorch's `Linear`).
     OutIn,
