@@ -47,7 +47,7 @@ impl ModelView {
 }
 
 /// What every view that can be drawn does with its figure.
-macro_rules! shows_its_figure {
+macro_rules! saves_its_figure {
     ($View:ty) => {
         impl $View {
             /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture of the
@@ -58,27 +58,14 @@ macro_rules! shows_its_figure {
             pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
                 self.build()?.save(path)
             }
-
-            /// Shows the view in an evcxr notebook, or says why it cannot; the kernel calls this for a cell's last expression.
-            pub fn evcxr_display(&self) {
-                show(self.build());
-            }
         }
     };
 }
 
-shows_its_figure!(HeadView);
-shows_its_figure!(ModelView);
-shows_its_figure!(NeuronView);
-shows_its_figure!(RolloutView);
-
-/// Shows a figure, or says why there is none.
-pub(super) fn show(figure: Result<Figure>) {
-    match figure {
-        Ok(figure) => figure.evcxr_display(),
-        Err(error) => eprintln!("error: {error}"),
-    }
-}
+saves_its_figure!(HeadView);
+saves_its_figure!(ModelView);
+saves_its_figure!(NeuronView);
+saves_its_figure!(RolloutView);
 
 /// What is shown first, with every choice made.
 struct Opened<'a> {

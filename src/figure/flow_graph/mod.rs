@@ -68,11 +68,6 @@ impl FlowGraph {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.figure().save(path)
     }
-
-    /// Shows the graph in an evcxr notebook; the kernel calls this for a cell's last expression.
-    pub fn evcxr_display(&self) {
-        self.figure().evcxr_display();
-    }
 }
 
 impl fmt::Display for FlowGraph {
