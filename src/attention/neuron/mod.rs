@@ -7,11 +7,12 @@ use tch::{Kind, Tensor};
 
 use super::of_trace::{in_part, numbers, parts, plan};
 use super::{Attention, Block, Layer};
+use crate::array::Numbers;
 use crate::model::Visible;
 use crate::model::architecture::{Attention as Plan, Pairing, PositionBias, Sees};
 use crate::model::layers::{masked_softmax, soft_capped};
 use crate::site::Part;
-use crate::{Error, Result, Site, Trace};
+use crate::{DType, Error, Result, Site, Trace};
 
 use bias::Bias;
 
@@ -49,11 +50,37 @@ pub(crate) struct Neurons {
     pub error: f64,
 }
 
+/// The numbers of all heads of a layer, row by row.
+pub(crate) struct Floats {
+    pub query: Numbers,
+    pub key: Numbers,
+    pub bias: Option<(Form, Numbers)>,
+    pub value_lengths: Numbers,
+    pub written_lengths: Numbers,
+}
+
+/// The numbers of one query of a head.
+pub(crate) struct Row {
+    /// (d).
+    pub query: Vec<f32>,
+    /// (S·d), key by key.
+    pub keys: Vec<f32>,
+    /// What goes into the softmax (S).
+    pub logits: Vec<f32>,
+    /// (S).
+    pub weights: Vec<f32>,
+    /// (S).
+    pub value_lengths: Vec<f32>,
+    /// (S).
+    pub written_lengths: Vec<f32>,
+}
+
 /// A rotation by position: pair p of a vector at position i is turned by i · frequency p, and all of it multiplied by
 /// the magnitude.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rotation {
-    pub pairing: Pairing,
+    /// Whether a pair is two numbers half a head apart; else they are neighbours.
+    pub halves: bool,
     pub frequencies: Vec<f32>,
     pub magnitude: f64,
 }
@@ -148,6 +175,39 @@ impl Neurons {
         Ok(most)
     }
 
+    /// Width d of queries and keys.
+    pub(crate) fn width(&self) -> usize {
+        self.query.size().last().map_or(0, |&width| width as usize)
+    }
+
+    /// The numbers of all heads, for a page that computes with them.
+    pub(crate) fn floats(&self) -> Result<Floats> {
+        Ok(Floats {
+            query: Numbers::of(&self.query)?,
+            key: Numbers::of(&self.key)?,
+            bias: match &self.bias {
+                Some(bias) => Some((bias.form, Numbers::of(&bias.values)?)),
+                None => None,
+            },
+            value_lengths: Numbers::of(&self.value_lengths)?,
+            written_lengths: Numbers::of(&self.written_lengths)?,
+        })
+    }
+
+    /// What happens to one query of a head, by its place here.
+    pub(crate) fn row(&self, place: usize, query: usize) -> Result<Row> {
+        let data = |tensor: Tensor| -> Result<Vec<f32>> { Ok(Numbers::of(&tensor)?.data().to_vec()) };
+        let of_head = |tensor: &Tensor| tensor.f_get(place as i64);
+        Ok(Row {
+            query: data(of_head(&self.query)?.f_get(query as i64)?)?,
+            keys: data(self.key.f_get(self.key_of[place] as i64)?)?,
+            logits: data(self.logits(place)?.f_get(query as i64)?)?,
+            weights: data(self.pattern(place)?.f_get(query as i64)?)?,
+            value_lengths: data(of_head(&self.value_lengths)?)?,
+            written_lengths: data(of_head(&self.written_lengths)?)?,
+        })
+    }
+
     /// Bytes of all its tensors.
     pub(crate) fn bytes(&self) -> usize {
         let tensors = [&self.query, &self.key, &self.value_lengths, &self.written_lengths];
@@ -191,7 +251,7 @@ fn bias_name(plan: &Plan) -> &'static str {
 fn rotation(plan: &Plan, tokens: usize) -> Option<Rotation> {
     let rotary = plan.rotary.as_ref()?;
     let frequencies = rotary.frequencies(tokens).into_owned();
-    Some(Rotation { pairing: rotary.pairing, frequencies, magnitude: rotary.magnitude })
+    Some(Rotation { halves: rotary.pairing == Pairing::Halves, frequencies, magnitude: rotary.magnitude })
 }
 
 fn visible(trace: &Trace, part: Part, plan: &Plan) -> Visible {
@@ -233,6 +293,16 @@ fn not_kept(sites: &[Site]) -> Error {
 }
 
 impl NeuronView {
+    /// Whether the run rounded every step to 16 bits.
+    pub(crate) fn is_rounded(&self) -> bool {
+        self.trace.model().dtype() != DType::F32
+    }
+
+    /// What the run did in the heads of a layer of [`chosen`](Self::chosen).
+    pub(crate) fn neurons(&self, block: &Block, layer: &Layer) -> Result<Neurons> {
+        Neurons::of(&self.trace, block, layer)
+    }
+
     /// The run's attention with the layers and heads that were asked for; unless told which layers, those whose
     /// queries, keys and values were kept as well.
     pub(crate) fn chosen(&self) -> Result<Attention> {

@@ -9,7 +9,7 @@ use crate::{Model, Site, Trace};
 #[derive(Debug, Clone)]
 #[must_use = "call build() to get the figure"]
 pub struct NeuronView {
-    pub(crate) trace: Trace,
+    pub(super) trace: Trace,
     pub(crate) options: Options,
 }
 

@@ -7,9 +7,8 @@ use super::{Opened, escape, first_block, merge, neuron_svg, sides, title};
 use crate::array::Numbers;
 use crate::attention::{Attention, Form, Layer, NeuronView, Neurons};
 use crate::figure::Figure;
-use crate::model::architecture::Pairing;
 use crate::text::list;
-use crate::{DType, Error, Result};
+use crate::{Error, Result};
 
 /// Megabytes of floats that a page takes by itself.
 const USUAL_MB: usize = 8;
@@ -112,7 +111,7 @@ impl Page {
         for (away, block_place, place) in outwards(attention, opened.layer) {
             let block = &attention.blocks[block_place];
             let layer = &block.layers[place];
-            let neurons = Neurons::of(&view.trace, block, layer)?;
+            let neurons = view.neurons(block, layer)?;
             bytes += neurons.bytes();
             if away > 0 && view.options.layers.is_none() && bytes > USUAL_MB * 1_000_000 {
                 cut = true;
@@ -160,38 +159,33 @@ fn outwards(attention: &Attention, first: usize) -> Vec<(usize, usize, usize)> {
 
 /// A layer for the script.
 fn describe(layer: &Layer, neurons: &Neurons, chunks: &mut Chunks) -> Result<Value> {
-    let mut floats = |tensor: &tch::Tensor| -> Result<usize> { Ok(chunks.floats(Numbers::of(tensor)?.data())) };
-    let bias = match &neurons.bias {
-        Some(bias) => {
-            let kind = match bias.form {
-                Form::Distance => "distance",
-                Form::Place => "place",
-                Form::Full => "full",
-            };
-            json!({ "kind": kind, "chunk": floats(&bias.values)? })
-        }
-        None => Value::Null,
-    };
-    let rotary = neurons.rotation.as_ref().map(|rotation| {
-        let pairing = match rotation.pairing {
-            Pairing::Halves => "halves",
-            Pairing::Neighbours => "neighbours",
+    let numbers = neurons.floats()?;
+    let mut floats = |numbers: &Numbers| chunks.floats(numbers.data());
+    let bias = numbers.bias.as_ref().map(|(form, values)| {
+        let kind = match form {
+            Form::Distance => "distance",
+            Form::Place => "place",
+            Form::Full => "full",
         };
+        json!({ "kind": kind, "chunk": floats(values) })
+    });
+    let rotary = neurons.rotation.as_ref().map(|rotation| {
+        let pairing = if rotation.halves { "halves" } else { "neighbours" };
         json!({ "pairing": pairing, "frequencies": rotation.frequencies, "magnitude": rotation.magnitude })
     });
     let visible = &neurons.visible;
     let padded = visible.padded.iter().enumerate().filter(|(_, padded)| **padded);
     Ok(json!({
         "layer": layer.number, "heads": layer.heads, "keyOf": neurons.key_of, "keyHeads": neurons.key_heads,
-        "width": neurons.query.size().last(), "scale": neurons.scale, "cap": neurons.soft_cap,
-        "query": floats(&neurons.query)?, "key": floats(&neurons.key)?,
+        "width": neurons.width(), "scale": neurons.scale, "cap": neurons.soft_cap,
+        "query": floats(&numbers.query), "key": floats(&numbers.key),
         "rotary": rotary, "normed": neurons.normed, "bias": bias, "biasName": neurons.bias_name,
         "mask": {
             "from": visible.ranges.iter().map(|range| range.start).collect::<Vec<_>>(),
             "to": visible.ranges.iter().map(|range| range.end).collect::<Vec<_>>(),
             "padded": padded.map(|(key, _)| key).collect::<Vec<_>>(),
         },
-        "valueNorms": floats(&neurons.value_lengths)?, "writtenNorms": floats(&neurons.written_lengths)?,
+        "valueNorms": floats(&numbers.value_lengths), "writtenNorms": floats(&numbers.written_lengths),
         "error": neurons.error,
     }))
 }
@@ -200,14 +194,11 @@ fn describe(layer: &Layer, neurons: &Neurons, chunks: &mut Chunks) -> Result<Val
 fn row(opened: &Opened, neurons: &Neurons) -> Result<Value> {
     let (Some(head), Some(token)) = (opened.head, opened.token) else { return Ok(Value::Null) };
     let place = opened.block.layer(opened.layer)?.heads.iter().position(|&number| number == head).unwrap_or_default();
-    let numbers = |tensor: tch::Tensor| -> Result<Vec<f32>> { Ok(Numbers::of(&tensor)?.data().to_vec()) };
-    let of_head = |tensor: &tch::Tensor, place: usize| tensor.f_get(place as i64);
+    let row = neurons.row(place, token)?;
     Ok(json!({
         "block": opened.block.name, "layer": opened.layer, "head": head, "token": token,
-        "query": numbers(of_head(&neurons.query, place)?.f_get(token as i64)?)?,
-        "weights": numbers(neurons.pattern(place)?.f_get(token as i64)?)?,
-        "valueNorms": numbers(of_head(&neurons.value_lengths, place)?)?,
-        "writtenNorms": numbers(of_head(&neurons.written_lengths, place)?)?,
+        "query": row.query, "weights": row.weights,
+        "valueNorms": row.value_lengths, "writtenNorms": row.written_lengths,
     }))
 }
 
@@ -219,9 +210,9 @@ fn caption(view: &NeuronView, attention: &Attention, page: &Page) -> String {
         page.error
     );
     if page.error.is_nan() || page.error > NOTABLE {
-        text.push_str(match &view.trace.model().dtype() {
-            DType::F32 => "That is more than rounding: attention was changed in this run. ",
-            _ => "The run rounded every step to 16 bits. ",
+        text.push_str(match view.is_rounded() {
+            false => "That is more than rounding: attention was changed in this run. ",
+            true => "The run rounded every step to 16 bits. ",
         });
     }
     text.push_str("Attention says where a head looks, not why the model answers as it does. ");
