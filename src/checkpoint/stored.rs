@@ -3,10 +3,12 @@
 use std::fmt;
 use std::ops::Range;
 
+use rayon::prelude::*;
 use tch::{Kind, Tensor};
 
 use super::gguf::{Quant, unpack_bf16, unpack_f16, unpack_f32};
 use super::mapped::Mapped;
+use crate::error::caught;
 use crate::{DType, Device, Error, Result};
 
 /// How the numbers of a tensor are stored.
@@ -208,8 +210,8 @@ fn view(bytes: &[u8], entry: &Entry, kind: Kind) -> Result<Tensor> {
     Ok(unsafe { Tensor::f_from_blob(bytes.as_ptr(), &shape, &strides, kind, tch::Device::Cpu)? })
 }
 
-/// Fewer numbers than this are not worth a second thread.
-const WORTH_A_THREAD: usize = 1 << 17;
+/// Numbers that one core takes at a time, about: fewer are not worth handing over.
+const SHARE: usize = 1 << 17;
 
 /// Unpacks blocks straight into the memory of a new float32 tensor, rows in the order of the Hugging Face checkpoint.
 fn unpack(bytes: &[u8], entry: &Entry) -> Result<Tensor> {
@@ -226,36 +228,39 @@ fn unpack(bytes: &[u8], entry: &Entry) -> Result<Tensor> {
 
     let rows = shape.first().map_or(1, |&n| n as usize);
     let (row_numbers, row_bytes) = (total / rows, bytes.len() / rows);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(total / WORTH_A_THREAD + 1);
-    let share = rows.div_ceil(threads);
-    let work = |first: usize, part: &mut [f32]| {
-        for (offset, to) in part.chunks_exact_mut(row_numbers).enumerate() {
-            let row = entry.layout.source_row(first + offset, rows);
-            let from = &bytes[row * row_bytes..(row + 1) * row_bytes];
-            match entry.stored {
-                Stored::Quantised(quant) => quant.unpack(from, to),
-                Stored::F16 => unpack_f16(from, to),
-                Stored::BF16 => unpack_bf16(from, to),
-                _ => unpack_f32(from, to),
-            }
+    let share = (SHARE / row_numbers.max(1)).max(1);
+    let unpack_row = |row: usize, to: &mut [f32]| {
+        let row = entry.layout.source_row(row, rows);
+        let from = &bytes[row * row_bytes..(row + 1) * row_bytes];
+        match entry.stored {
+            Stored::Quantised(quant) => quant.unpack(from, to),
+            Stored::F16 => unpack_f16(from, to),
+            Stored::BF16 => unpack_bf16(from, to),
+            _ => unpack_f32(from, to),
         }
     };
-    std::thread::scope(|scope| {
-        let mut parts = numbers.chunks_mut(share * row_numbers).enumerate();
-        let own = parts.next();
-        for (index, part) in parts {
-            scope.spawn(move || work(index * share, part));
-        }
-        if let Some((_, part)) = own {
-            work(0, part);
-        }
-    });
+    caught("unpacking a tensor", || {
+        numbers.par_chunks_mut(share * row_numbers).enumerate().for_each(|(part, numbers)| {
+            let rows = numbers.chunks_exact_mut(row_numbers).enumerate();
+            rows.for_each(|(row, to)| unpack_row(part * share + row, to));
+        });
+    })?;
     if transposed { Ok(tensor.f_transpose(0, 1)?.f_contiguous()?) } else { Ok(tensor) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_while_unpacking_is_an_error() {
+        // More heads than rows, which `Entry::new` never lets through.
+        let entry = Entry { file: 0, bytes: 0..8, shape: vec![2, 2], stored: Stored::F16, layout: Layout::Rows };
+        let long = Entry { shape: vec![1 << 10, 1 << 8], layout: Layout::RotaryPairs { heads: 2000 }, ..entry.clone() };
+        assert!(unpack(&[0; 8], &entry).is_ok());
+        let error = unpack(&vec![0; 1 << 19], &long).unwrap_err().to_string();
+        assert!(error.contains("unpacking a tensor failed on one of the cores") && error.contains("report"), "{error}");
+    }
 
     #[test]
     fn rows_come_back_to_their_heads() {

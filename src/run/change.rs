@@ -112,6 +112,15 @@ impl Change {
         self.site
     }
 
+    /// Whether it reaches a position and, where one is named, a head.
+    pub(crate) fn reaches(&self, position: usize, head: Option<usize>) -> bool {
+        match self.part {
+            Part::All | Part::Neuron(_) => true,
+            Part::Position(changed) => changed == position,
+            Part::Head(changed) => head.is_none_or(|head| head == changed),
+        }
+    }
+
     fn taken_from(mut self, from: &Trace) -> Result<Change> {
         let source = from.tensor(self.site)?;
         self.check_part(&source.size())?;
