@@ -95,12 +95,41 @@ pub enum Error {
     /// A flow graph or its configuration cannot be built.
     #[error("flow graph: {0}")]
     FlowGraph(String),
+    /// What enters a node of a flow graph does not add up to it, and nothing was changed there by hand: a fault of
+    /// Flowlens.
+    #[error(
+        "flow graph: what enters {node} at position {position} does not add up to it: {off:.3e} of their lengths is \
+         missing, and rounding may take {tolerance:.0e}. Nothing was changed there in this run, so this is a fault of \
+         Flowlens: please report it with this line and the model's name at {}",
+        env!("CARGO_PKG_REPOSITORY")
+    )]
+    Sum {
+        /// The node's id, which names layer and part, e.g. `blocks.3.attn_out`.
+        node: String,
+        /// The position that the graph is about.
+        position: usize,
+        /// Length of what is missing, as a part of the lengths of the sum and its terms.
+        off: f64,
+        /// The part that rounding may take.
+        tolerance: f64,
+    },
     /// Attention weights do not fit their tokens or are none, or a block, layer or head of them does not exist.
     #[error("attention: {0}")]
     Attention(String),
     /// A figure cannot be drawn or saved.
     #[error("figure: {0}")]
     Figure(String),
+    /// Work that is shared between cores failed; a fault of Flowlens.
+    #[error(
+        "{work} failed on one of the cores: {panic}. This is a fault of Flowlens: please report it with this line at {}",
+        env!("CARGO_PKG_REPOSITORY")
+    )]
+    Worker {
+        /// What was being done.
+        work: String,
+        /// What the core said.
+        panic: String,
+    },
     /// libtorch refused an operation; a fault of Flowlens unless memory ran out.
     #[error("libtorch: {0}")]
     Torch(String),
@@ -137,4 +166,13 @@ impl From<tch::TchError> for Error {
         let text = error.to_string();
         Error::Torch(text.lines().next().unwrap_or_default().to_owned())
     }
+}
+
+/// Runs work that is shared between cores; a panic in any of them comes back as an error, so that no part of the work
+/// goes missing and no cell of a notebook is lost.
+pub(crate) fn caught<T>(what: &str, work: impl FnOnce() -> T) -> Result<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        Error::Worker { work: what.to_owned(), panic: text.unwrap_or("it gave no reason").to_owned() }
+    })
 }

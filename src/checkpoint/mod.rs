@@ -22,8 +22,8 @@ use crate::{DType, Device, Error, Result};
 pub use gguf::Quant;
 pub(crate) use gguf::{Item, Metadata};
 use mapped::Mapped;
+pub(crate) use stored::Arrangement;
 use stored::Entry;
-pub(crate) use stored::Layout;
 pub use stored::Stored;
 
 /// A config or an index larger than this is no config.
@@ -127,17 +127,17 @@ impl Checkpoint {
         self
     }
 
-    /// The same with a configuration, and with its tensors under other names and in another layout; without those that
+    /// The same with a configuration, and with its tensors under other names and in another arrangement; without those that
     /// get no name.
     pub(crate) fn renamed(
         mut self,
         config: Map<String, Value>,
-        name: impl Fn(&str) -> Result<Option<(String, Layout)>>,
+        name: impl Fn(&str) -> Result<Option<(String, Arrangement)>>,
     ) -> Result<Checkpoint> {
         let mut entries = BTreeMap::new();
         for (old, entry) in std::mem::take(&mut self.entries) {
-            if let Some((new, layout)) = name(&old)? {
-                entries.insert(new, entry.in_layout(layout).map_err(|problem| Error::tensor(old, problem))?);
+            if let Some((new, arrangement)) = name(&old)? {
+                entries.insert(new, entry.arranged(arrangement).map_err(|problem| Error::tensor(old, problem))?);
             }
         }
         Ok(Checkpoint { config, entries, ..self })

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::mapped::Mapped;
-use super::stored::{Entry, Layout, Stored};
+use super::stored::{Arrangement, Entry, Stored};
 use crate::{Error, Result};
 
 /// What a safetensors file holds. The whole header is checked: every tensor lies inside the file, and its size is that
@@ -19,7 +19,7 @@ pub(super) fn entries(file: &Mapped, index: usize) -> Result<Vec<(String, Entry)
     for name in metadata.offset_keys() {
         let Some(info) = metadata.info(&name) else { continue };
         let range = start + info.data_offsets.0..start + info.data_offsets.1;
-        let entry = Entry::new(index, range, info.shape.clone(), stored(info.dtype), Layout::Rows)
+        let entry = Entry::new(index, range, info.shape.clone(), stored(info.dtype), Arrangement::Rows)
             .map_err(|problem| Error::file(&file.path, format!("tensor {name}: {problem}")))?;
         entries.push((name, entry));
     }

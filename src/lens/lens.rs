@@ -243,7 +243,7 @@ impl Lens {
         let best_prob = Array::from_tensor(&probs.f_amax([-1i64].as_slice(), false)?)?;
         let (logits, probs) = (Numbers::of(&logits)?, Numbers::of(&probs)?);
         let (logits, width) = (logits.data(), self.vocabulary());
-        let found = scan_rows(logits, width, self.top, self.bottom, &targets);
+        let found = scan_rows(logits, width, self.top, self.bottom, &targets)?;
         let mut readings = Vec::with_capacity(found.len());
         for (row, found) in found.into_iter().enumerate() {
             let place = row * width..(row + 1) * width;

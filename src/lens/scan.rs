@@ -1,5 +1,10 @@
 //! One row of logits, scanned: the best and worst entries and the ranks of given ones.
 
+use rayon::prelude::*;
+
+use crate::Result;
+use crate::error::caught;
+
 /// What a row of logits says.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Scanned {
@@ -52,24 +57,19 @@ fn best(row: &[f32], count: usize, before: impl Fn(f32, f32) -> bool) -> Vec<usi
     kept
 }
 
-/// Scans all rows of a (rows, width) block, each for its own targets, on as many threads as the machine has.
+/// Scans all rows of a (rows, width) block, each for its own targets, on all cores.
+///
+/// # Errors
+/// When a row makes the scan panic; no row is ever left out, since that would shift the readings of those behind it.
 pub(super) fn scan_rows<'a>(
     block: &[f32],
     width: usize,
     top: usize,
     bottom: usize,
     targets: &(impl Fn(usize) -> &'a [u32] + Sync),
-) -> Vec<Scanned> {
-    let rows: Vec<(usize, &[f32])> = block.chunks_exact(width.max(1)).enumerate().collect();
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(rows.len()).max(1);
-    let share = rows.len().div_ceil(threads).max(1);
-    let scan_part = |part: &[(usize, &[f32])]| -> Vec<Scanned> {
-        part.iter().map(|(index, row)| scan(row, top, bottom, targets(*index))).collect()
-    };
-    std::thread::scope(|scope| {
-        let parts: Vec<_> = rows.chunks(share).map(|part| scope.spawn(|| scan_part(part))).collect();
-        parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
-    })
+) -> Result<Vec<Scanned>> {
+    let scan_row = |(index, row): (usize, &[f32])| scan(row, top, bottom, targets(index));
+    caught("reading vectors as words", || block.par_chunks_exact(width.max(1)).enumerate().map(scan_row).collect())
 }
 
 #[cfg(test)]
@@ -105,10 +105,19 @@ mod tests {
     #[test]
     fn threads_keep_the_order_of_the_rows() {
         let block: Vec<f32> = (0..70).map(|i| ((i * 37) % 70) as f32).collect();
-        let found = scan_rows(&block, 7, 1, 1, &|_| [0u32].as_slice());
+        let found = scan_rows(&block, 7, 1, 1, &|_| [0u32].as_slice()).unwrap();
         assert_eq!(found.len(), 10);
         for (row, found) in block.chunks(7).zip(&found) {
             assert_eq!(*found, scan(row, 1, 1, &[0]));
         }
+    }
+
+    #[test]
+    fn a_panic_in_one_row_is_an_error_and_not_a_missing_row() {
+        let block = [1f32; 70];
+        let lost = |row: usize| if row == 3 { [9u32].as_slice() } else { [0u32].as_slice() };
+        let error = scan_rows(&block, 7, 1, 1, &lost).unwrap_err().to_string();
+        assert!(error.contains("reading vectors as words") && error.contains("index out of bounds"), "{error}");
+        assert!(error.contains("report"), "{error}");
     }
 }

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use architecture::Architecture;
-pub use families::{Family, Kind, families, open as checkpoint};
+pub use families::{Family, FamilyKind, families, open as checkpoint};
 pub use input::{Input, Seq2Seq};
 pub use options::ModelOptions;
 

@@ -4,7 +4,7 @@ mod header;
 mod quant;
 
 use super::mapped::Mapped;
-use super::stored::{Entry, Layout};
+use super::stored::{Arrangement, Entry};
 use crate::text::Vocabulary;
 use crate::{Error, Result};
 pub(crate) use header::{Item, Metadata};
@@ -29,7 +29,7 @@ pub(super) fn contents(file: &Mapped) -> Result<Contents> {
         ));
     }
     let entry = |tensor: &header::Declared| {
-        Entry::new(0, tensor.bytes.clone(), tensor.shape.clone(), tensor.stored, Layout::Rows)
+        Entry::new(0, tensor.bytes.clone(), tensor.shape.clone(), tensor.stored, Arrangement::Rows)
             .map_err(|problem| Error::tensor(&tensor.name, problem))
     };
     let entries = declared.iter().map(|tensor| Ok((tensor.name.clone(), entry(tensor)?))).collect::<Result<_>>()?;

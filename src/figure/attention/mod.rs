@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 
 use super::legend::Keys;
 use super::{Figure, Panel, escape, theme};
-use crate::attention::{Attention, Block, HeadView, Kind, Measure, ModelView, NeuronView, Options, RolloutView, Token};
+use crate::attention::{
+    Attention, Block, HeadView, Measure, ModelView, NeuronView, Options, Quantity, RolloutView, Token,
+};
 use crate::text::list;
 use crate::{Error, Result};
 use pack::{Chunks, Rounding};
@@ -249,7 +251,7 @@ fn caption(opened: &Opened, lines: bool, error: f32, notes: &[String]) -> String
     let mut text = String::from(if lines {
         "Lines go from each token (left) to the tokens that it attends to (right), one colour for each head, the \
          stronger the line the larger the weight. "
-    } else if opened.block.kind == Kind::Difference {
+    } else if opened.block.kind == Quantity::Difference {
         "Each square is a head: rows are the tokens that attend, columns the tokens attended to, strength of colour \
          the square root of the difference. "
     } else {
@@ -266,8 +268,8 @@ fn caption(opened: &Opened, lines: bool, error: f32, notes: &[String]) -> String
 }
 
 fn legend(block: &Block) -> Result<Vec<Keys>> {
-    let scale = if block.kind == Kind::Probability { 1.0 } else { f64::from(pack::largest(block)?) };
-    let (title, entries) = if block.kind == Kind::Difference {
+    let scale = if block.kind == Quantity::Probability { 1.0 } else { f64::from(pack::largest(block)?) };
+    let (title, entries) = if block.kind == Quantity::Difference {
         let [less, more] = model_svg::LESS_AND_MORE.map(|[r, g, b]| format!("#{r:02x}{g:02x}{b:02x}"));
         ("Difference", vec![(less, format!("-{scale:.2}")), (more, format!("+{scale:.2}"))])
     } else {

@@ -82,6 +82,7 @@ pub(super) fn draw(
         }
         column = start;
         stream = scene.site(draft, route.sum, NodeKind::Resid, column)?;
+        draft.nodes[stream.0].changed |= scene.changed_between(&draft.nodes[base.0], route.carries);
         residual(draft, (base.0, stream.0), base.1);
         for (node, length) in written.drain(..) {
             draft.add((node, stream.0), LinkKind::Add, length);
@@ -207,6 +208,7 @@ fn draw_head(scene: &mut Scene, draft: &mut Draft, drawn: &Drawn, head: usize, l
     let &Drawn { layer, reads, writes, column, ref attention, .. } = drawn;
     let [query_kind, key_kind, value_kind, head_kind] = drawn.kinds;
     let cross = key_kind == NodeKind::CrossKey;
+    let mix = if cross { Site::CrossHeadMix(layer) } else { Site::HeadMix(layer) };
     let seen = attention.memories(head)?;
     let shown = &seen[..scene.request.amounts.values_per_head.min(seen.len())];
     let positions: Vec<usize> = shown.iter().map(|memory| memory.position).collect();
@@ -229,6 +231,7 @@ fn draw_head(scene: &mut Scene, draft: &mut Draft, drawn: &Drawn, head: usize, l
         mark: format!("{}{head} ", drawn.letter),
         facts: attention.has_norm().then(|| WRITTEN_NORM.to_owned()).into_iter().collect(),
         added: Added::once(writes.0),
+        changed: scene.changed(mix, Some(head)),
         ..bare(id("output"), head_kind, layer, column + 5, vector)
     }));
 

@@ -4,8 +4,8 @@
 //!   query's matrix carries it back, and a rotation is undone for the query's position.
 //! * A memory's value, a head, a neuron stand as they are added: through the output matrix, with score or activation.
 //!   A neuron's row is turned by the sign of its activation, so that its words are what it promotes.
-//! * Where only some terms of a sum are shown, one more node holds the others; where a run was changed by hand, one
-//!   more holds the change.
+//! * Where only some terms of a sum are shown, one more node holds the others; where a run was changed by hand between
+//!   the terms and their sum, one more holds the change. Any other sum that does not add up is an error of ours.
 //! * What a node puts onto a target's logit is linear: the scale of the final norm, and of norms that the stream passes
 //!   on its way there, is held at its actual value.
 //! * A norm of what a sublayer writes (Gemma 2) acts on each part alike, its scale held fixed, so that parts add up.
@@ -35,6 +35,10 @@ use draft::{Added, Draft, NodeDraft, Writer};
 /// What the width of links means.
 pub(super) const WIDTHS: &str = "length of the vector that is added there; links that read (norms, queries, \
                                  keys) are as wide as what they lead to";
+
+/// What rounding may leave of a sum, as a part of the lengths of the sum and its terms; in half precision, more.
+const ROUNDING: f64 = 2e-5;
+const HALF_ROUNDING: f64 = 0.02;
 
 /// How much of a block is shown.
 #[derive(Debug, Clone, Copy)]
@@ -92,9 +96,9 @@ pub(super) fn build(request: &Request, extent: &Extent) -> Result<(Vec<Graph>, V
         }
     }
     let model = request.trace.model();
-    let tolerance = if model.dtype() == DType::F32 { 1e-4 } else { 0.05 };
+    let tolerance = if model.dtype() == DType::F32 { ROUNDING } else { HALF_ROUNDING };
     for (_, draft) in &mut drafts {
-        draft.close_sums(&mut scene.batch, tolerance)?;
+        draft.close_sums(&mut scene.batch, request.position, tolerance)?;
     }
     let kinds = drafts.iter().flat_map(|(_, draft)| draft.kinds()).collect();
     let writer = Writer::new(&scene)?;
@@ -159,9 +163,32 @@ impl<'a> Scene<'a> {
         let length = batch::norms(&vector.f_unsqueeze(0)?)?[0];
         let node = NodeDraft {
             added: if kind == NodeKind::Normed { None } else { Added::once(site) },
+            site: Some(site),
+            changed: self.changed(site, None) || self.changed_heads(site),
             ..bare(format!("blocks.{layer}.{name}"), kind, layer, column, self.batch.push(&vector)?)
         };
         Ok((draft.node(NodeDraft { name: format!("layer {layer}: {words}"), ..node }), length))
+    }
+
+    /// Whether a site was changed by hand at the graph's position, of one head where one is named.
+    fn changed(&self, site: Site, head: Option<usize>) -> bool {
+        let mut changes = self.request.trace.changes().iter();
+        changes.any(|change| change.site == site && change.reaches(self.request.position, head))
+    }
+
+    /// Whether what heads write was changed by hand: the heads are drawn from what they mix, so that their sum is not
+    /// what attention writes then.
+    fn changed_heads(&self, site: Site) -> bool {
+        match site {
+            Site::AttnOut(layer) => self.changed(Site::HeadOutput(layer), None),
+            Site::CrossOut(layer) => self.changed(Site::CrossHeadOutput(layer), None),
+            _ => false,
+        }
+    }
+
+    /// Whether the stream was changed by hand between a node of it and the site where it is added to.
+    fn changed_between(&self, node: &NodeDraft, carries: Site) -> bool {
+        node.site != Some(carries) && self.changed(carries, None)
     }
 
     /// The direction that raises the first target's logit above the average one, for terms of a site.
@@ -197,6 +224,8 @@ fn bare(id: String, kind: NodeKind, layer: usize, column: usize, vector: usize) 
         label: None,
         facts: Vec::new(),
         added: None,
+        site: None,
+        changed: false,
     }
 }
 

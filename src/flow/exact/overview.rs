@@ -15,11 +15,13 @@ pub(super) fn draft(scene: &mut Scene) -> Result<Draft> {
         let routes = scene.request.trace.model().routes(layer);
         // Sums that nothing but the next sublayer reads are left out: what is added waits for the next one.
         let mut written: Vec<Stream> = Vec::new();
+        let mut changed = false;
         for (place, route) in routes.iter().enumerate() {
             if route.carries != route.enters {
                 column += 1;
                 stream = through_norm(scene, &mut draft, stream, route.carries, column)?;
             }
+            changed |= scene.changed_between(&draft.nodes[stream.0], route.carries);
             let (kind, mark, who) = match route.sublayer {
                 Sublayer::Attention => (NodeKind::AttnOut, "attn", "attention"),
                 Sublayer::Cross => (NodeKind::CrossOut, "cross", "cross attention"),
@@ -38,6 +40,7 @@ pub(super) fn draft(scene: &mut Scene) -> Result<Draft> {
             column += 2;
             let before = stream;
             stream = scene.site(&mut draft, route.sum, NodeKind::Resid, column)?;
+            draft.nodes[stream.0].changed |= std::mem::take(&mut changed);
             residual(&mut draft, (before.0, stream.0), before.1);
             for (node, length) in written.drain(..) {
                 draft.add((node, stream.0), LinkKind::Add, length);

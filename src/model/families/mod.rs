@@ -68,7 +68,7 @@ pub struct Family {
     /// What older files call it.
     pub other_names: &'static [&'static str],
     /// What it reads and writes.
-    pub kind: Kind,
+    pub kind: FamilyKind,
     /// Well-known models of the family.
     pub known_for: &'static str,
     /// The class of tokenizers in files older than the key `tokenizer_class`.
@@ -80,7 +80,7 @@ type Read = fn(&Config) -> Result<Architecture>;
 
 /// What models of a family read and write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FamilyKind {
     /// Goes on with a text.
     Decoder,
     /// Reads a text both ways, and where the checkpoint has a head for it predicts masked tokens.
@@ -89,27 +89,27 @@ pub enum Kind {
     EncoderDecoder,
 }
 
-impl std::fmt::Display for Kind {
+impl std::fmt::Display for FamilyKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Kind::Decoder => "decoder",
-            Kind::Encoder => "encoder",
-            Kind::EncoderDecoder => "encoder-decoder",
+            FamilyKind::Decoder => "decoder",
+            FamilyKind::Encoder => "encoder",
+            FamilyKind::EncoderDecoder => "encoder-decoder",
         })
     }
 }
 
 impl Family {
     const fn decoder(name: &'static str, known_for: &'static str, read: Read) -> Family {
-        Family { name, other_names: &[], kind: Kind::Decoder, known_for, tokenizer_class: None, read }
+        Family { name, other_names: &[], kind: FamilyKind::Decoder, known_for, tokenizer_class: None, read }
     }
 
     const fn encoder(name: &'static str, known_for: &'static str, read: Read) -> Family {
-        Family { kind: Kind::Encoder, ..Family::decoder(name, known_for, read) }
+        Family { kind: FamilyKind::Encoder, ..Family::decoder(name, known_for, read) }
     }
 
     const fn encoder_decoder(name: &'static str, known_for: &'static str, read: Read) -> Family {
-        Family { kind: Kind::EncoderDecoder, ..Family::decoder(name, known_for, read) }
+        Family { kind: FamilyKind::EncoderDecoder, ..Family::decoder(name, known_for, read) }
     }
 }
 

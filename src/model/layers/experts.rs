@@ -27,7 +27,7 @@ pub(crate) struct Experts {
 }
 
 /// Neurons that the same tokens use.
-struct Part {
+struct Used {
     first: i64,
     width: i64,
     /// All when absent.
@@ -118,17 +118,17 @@ impl Experts {
     }
 
     /// The neurons of every expert that some token uses, and those that all tokens use.
-    fn parts(&self, weights: &Tensor, total: i64) -> Result<Vec<Part>> {
+    fn parts(&self, weights: &Tensor, total: i64) -> Result<Vec<Used>> {
         let mut parts = Vec::new();
         for expert in 0..self.count {
             let tokens = weights.f_select(-1, expert)?.f_flatten(0, -1)?.f_nonzero()?.f_view(-1)?;
             if tokens.size()[0] > 0 {
-                parts.push(Part { first: expert * self.width, width: self.width, tokens: Some(tokens) });
+                parts.push(Used { first: expert * self.width, width: self.width, tokens: Some(tokens) });
             }
         }
         let first = self.count * self.width;
         if total > first {
-            parts.push(Part { first, width: total - first, tokens: None });
+            parts.push(Used { first, width: total - first, tokens: None });
         }
         Ok(parts)
     }
@@ -145,12 +145,12 @@ impl Experts {
 
 /// `linear` (I,D) of the rows `x` (T,D), where tokens use its parts; 0 elsewhere. Nothing is written in place: a
 /// gradient may be asked for.
-fn spread(linear: &Linear, parts: &[Part], x: &Tensor) -> Result<Tensor> {
+fn spread(linear: &Linear, parts: &[Used], x: &Tensor) -> Result<Tensor> {
     let rows = x.f_flatten(0, -2)?;
     let count = rows.size()[0];
     let none = |width: i64| rows.f_new_zeros([count, width], (x.kind(), x.device()));
     let (mut columns, mut end) = (Vec::with_capacity(2 * parts.len() + 1), 0);
-    for Part { first, width, tokens } in parts {
+    for Used { first, width, tokens } in parts {
         if *first > end {
             columns.push(none(first - end)?);
         }
@@ -175,10 +175,10 @@ fn spread(linear: &Linear, parts: &[Part], x: &Tensor) -> Result<Tensor> {
 }
 
 /// `linear` (D,I) of the neurons (T,I), where tokens use its parts; as large as `x` (T,D).
-fn gather(linear: &Linear, parts: &[Part], neurons: &Tensor, x: &Tensor) -> Result<Tensor> {
+fn gather(linear: &Linear, parts: &[Used], neurons: &Tensor, x: &Tensor) -> Result<Tensor> {
     let neurons = neurons.f_flatten(0, -2)?;
     let mut out = x.f_flatten(0, -2)?.f_zeros_like()?;
-    for Part { first, width, tokens } in parts {
+    for Used { first, width, tokens } in parts {
         let columns = linear.weight.f_narrow(1, *first, *width)?;
         let own = neurons.f_narrow(-1, *first, *width)?;
         out = match tokens {
