@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use flowlens::model::families;
-use flowlens::trace::Part;
+use flowlens::site::Part;
 use flowlens::{Array, Input, Model, Site};
 use safetensors::{Dtype, SafeTensors};
 
