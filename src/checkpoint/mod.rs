@@ -5,6 +5,7 @@
 //! offsets and counts are bounded before memory is taken, and no pickle is ever executed.
 
 mod bin;
+mod bytes;
 mod gguf;
 mod mapped;
 mod pickle;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::quant::Quant;
+use crate::checkpoint::bytes::Bytes;
 use crate::checkpoint::stored::Stored;
 
 /// One metadata value. Integers of all widths are one kind, as are floats.
@@ -34,8 +35,8 @@ pub(super) struct Declared {
 /// Reads the head of a file. Every count and length is checked against the bytes that are left before memory is taken
 /// for it; every tensor is checked to lie inside the file.
 pub(super) fn read(bytes: &[u8]) -> Result<(Metadata, Vec<Declared>), String> {
-    let mut reader = Reader { bytes, at: 0 };
-    if reader.take(4)? != b"GGUF" {
+    let mut reader = Reader(Bytes::new(bytes));
+    if reader.0.take(4)? != b"GGUF" {
         return Err("it does not start with \"GGUF\"".to_owned());
     }
     let version = reader.u32()?;
@@ -75,7 +76,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Metadata, Vec<Declared>), String> {
         shape.reverse();
         heads.push((name, shape, reader.u32()?, reader.u64()?));
     }
-    let data = reader.at.next_multiple_of(alignment);
+    let data = reader.0.at.next_multiple_of(alignment);
     let declared = heads
         .into_iter()
         .map(|(name, shape, kind, offset)| {
@@ -144,57 +145,39 @@ fn stored(kind: u32) -> Result<Stored, String> {
     })
 }
 
-/// A place in the bytes that never runs past their end.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
+/// The parts of a header.
+struct Reader<'a>(Bytes<'a>);
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
-        let end = self.at.checked_add(length).filter(|&end| end <= self.bytes.len());
-        let end =
-            end.ok_or_else(|| format!("it ends inside its header (at byte {} of {})", self.at, self.bytes.len()))?;
-        let taken = &self.bytes[self.at..end];
-        self.at = end;
-        Ok(taken)
-    }
-
-    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        let mut fixed = [0; N];
-        fixed.copy_from_slice(self.take(N)?);
-        Ok(fixed)
-    }
-
+impl Reader<'_> {
     fn u32(&mut self) -> Result<u32, String> {
-        self.fixed().map(u32::from_le_bytes)
+        self.0.fixed().map(u32::from_le_bytes)
     }
 
     fn u64(&mut self) -> Result<u64, String> {
-        self.fixed().map(u64::from_le_bytes)
+        self.0.fixed().map(u64::from_le_bytes)
     }
 
     /// A number of things of at least `each` bytes, refused when the rest of the file cannot hold them.
     fn count(&mut self, what: &str, each: usize) -> Result<usize, String> {
         let count = self.u64()?;
-        let room = (self.bytes.len() - self.at) / each;
+        let room = (self.0.bytes.len() - self.0.at) / each;
         usize::try_from(count)
             .ok()
             .filter(|&count| count <= room)
-            .ok_or_else(|| format!("it claims {count} {what}, more than its {} bytes can hold", self.bytes.len()))
+            .ok_or_else(|| format!("it claims {count} {what}, more than its {} bytes can hold", self.0.bytes.len()))
     }
 
     fn text(&mut self) -> Result<String, String> {
         let length = self.count("characters", 1)?;
-        let bytes = self.take(length)?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| format!("the text before byte {} is not UTF-8", self.at))
+        let bytes = self.0.take(length)?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| format!("the text before byte {} is not UTF-8", self.0.at))
     }
 
     fn item(&mut self, kind: u32) -> Result<Item, String> {
         Ok(match kind {
             0..=5 | 10 | 11 => Item::Integer(self.integer(kind)?),
             6 | 12 => Item::Float(self.float(kind)?),
-            7 => Item::Bool(self.fixed::<1>()? != [0]),
+            7 => Item::Bool(self.0.fixed::<1>()? != [0]),
             8 => Item::Text(self.text()?),
             9 => {
                 let kind = self.u32()?;
@@ -211,7 +194,7 @@ impl<'a> Reader<'a> {
                     8 => Item::Texts((0..count).map(|_| self.text()).collect::<Result<_, _>>()?),
                     6 | 12 => Item::Floats((0..count).map(|_| self.float(kind)).collect::<Result<_, _>>()?),
                     7 => {
-                        self.take(count)?;
+                        self.0.take(count)?;
                         Item::Other
                     }
                     _ => Item::Integers((0..count).map(|_| self.integer(kind)).collect::<Result<_, _>>()?),
@@ -223,14 +206,14 @@ impl<'a> Reader<'a> {
 
     fn integer(&mut self, kind: u32) -> Result<i64, String> {
         Ok(match kind {
-            0 => self.fixed::<1>()?[0].into(),
-            1 => i8::from_le_bytes(self.fixed()?).into(),
-            2 => u16::from_le_bytes(self.fixed()?).into(),
-            3 => i16::from_le_bytes(self.fixed()?).into(),
+            0 => self.0.fixed::<1>()?[0].into(),
+            1 => i8::from_le_bytes(self.0.fixed()?).into(),
+            2 => u16::from_le_bytes(self.0.fixed()?).into(),
+            3 => i16::from_le_bytes(self.0.fixed()?).into(),
             4 => self.u32()?.into(),
-            5 => i32::from_le_bytes(self.fixed()?).into(),
+            5 => i32::from_le_bytes(self.0.fixed()?).into(),
             10 => i64::try_from(self.u64()?).map_err(|_| "the number is absurdly large".to_owned())?,
-            _ => i64::from_le_bytes(self.fixed()?),
+            _ => i64::from_le_bytes(self.0.fixed()?),
         })
     }
 
@@ -238,9 +221,9 @@ impl<'a> Reader<'a> {
     /// `config.json` had it that the file was made from.
     fn float(&mut self, kind: u32) -> Result<f64, String> {
         if kind == 12 {
-            return self.fixed().map(f64::from_le_bytes);
+            return self.0.fixed().map(f64::from_le_bytes);
         }
-        let single = self.fixed().map(f32::from_le_bytes)?;
+        let single = self.0.fixed().map(f32::from_le_bytes)?;
         Ok(single.to_string().parse().unwrap_or(f64::from(single)))
     }
 }
