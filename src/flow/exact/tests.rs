@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 
 use tch::{Kind, Tensor};
 
+use super::super::amounts::{Amounts, Heads};
 use super::super::batch::numbers;
-use super::super::builder::Heads;
-use super::super::config::Config;
 use super::super::graph::{FlowGraph, Method, NodeKind, Target};
-use super::super::palette::{Palette, Scheme};
+use super::Request;
 use super::attention::Attention;
 use super::attribution::Attributions;
 use super::mlp::Mlp;
-use super::{Amounts, Request};
 use crate::model::layers::Role;
 use crate::model::{Input, Model, Route, Seq2Seq, Sublayer};
 use crate::run::Trace;
@@ -138,7 +136,7 @@ fn keys_give_attention(place: &Place) -> f64 {
         let seen: Vec<usize> = attention.memories(head).unwrap().iter().map(|memory| memory.position).collect();
         let keys = attention.keys(head, &seen).unwrap();
         let dots = numbers(&keys.directions.mv(&input)).unwrap();
-        let found: Vec<f64> = dots.iter().enumerate().map(|(index, &dot)| keys.score(index, dot)).collect();
+        let found: Vec<f64> = dots.iter().enumerate().map(|(index, &dot)| keys.score(index, dot, 0.).score()).collect();
         let row = numbers(&in_run.get(head as i64).get(place.position as i64)).unwrap();
         let wanted: Vec<f64> = seen.iter().map(|&key| row[key]).collect();
         let largest = wanted.iter().fold(1., |most: f64, score| most.max(score.abs()));
@@ -174,7 +172,7 @@ fn query_gives_scores(place: &Place) -> f64 {
             let keys = attention.keys(head, &[key]).unwrap();
             // What the query adds beside its product with the input is in the product with the key as well.
             let found = direction.dot(&input(key)).double_value(&[]);
-            (keys.score(0, found - keys.offsets[0]) - score(key)).abs() / score(key).abs().max(1.)
+            (keys.score(0, found - keys.offsets[0], 0.).score() - score(key)).abs() / score(key).abs().max(1.)
         } else if plan.rotary.is_none() && plan.head_norms.is_none() && plan.soft_cap.is_none() {
             // What the key's bias adds is the same for all keys.
             let other = if cross { place.trace.encoder_ids().len() - 1 } else { 0 };
@@ -272,10 +270,9 @@ fn stream_adds_up(place: &Place) -> f64 {
 fn attributions_pass_norms(place: &Place) -> f64 {
     let Route { sublayer, enters, carries, sum, leaves, .. } = place.route;
     let norms = place.trace.model().stack().block(place.layer).norms(sublayer).unwrap();
-    let scheme = Scheme::new(Palette::Standard, &Config::default()).unwrap();
     let targets = [3, 5].map(|id| Target { id, text: String::new() });
     let amounts = Amounts { heads: Heads::All, values_per_head: 1, top_neurons: 1, bottom_neurons: 1 };
-    let request = Request { trace: place.trace, position: place.position, targets: &targets, amounts, scheme: &scheme };
+    let request = Request { trace: place.trace, position: place.position, targets: &targets, amounts };
     let attributions = Attributions::new(&request).unwrap();
     let mut worst: f64 = 0.;
     for (norm, before, behind) in [(&norms.first, enters, carries), (&norms.after, sum, leaves)] {
