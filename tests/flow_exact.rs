@@ -438,6 +438,60 @@ fn the_listed_sites_are_enough_for_both_methods() {
 }
 
 #[test]
+fn a_builder_outlives_its_run_and_says_what_it_is_made_from() {
+    for family in ["gpt2", "gptj", "bart", "gemma2"] {
+        // No borrow: the run itself is gone when the builder is asked.
+        let builder = trace(family).flow_graph().target(3);
+        let model = model(&format!("parity/{family}"));
+        let input = || match model.encoder_layers() {
+            0 => flowlens::Input::from([5i64, 17, 3]),
+            _ => Seq2Seq { source: [9i64, 8], target: [2i64, 5, 17] }.into(),
+        };
+        for wanted in [builder.clone(), builder.clone().layers([0, 1]).chain(true)] {
+            wanted.build().unwrap();
+            let poor = model.watch(input()).keep(wanted.sites()).run().unwrap();
+            let again = poor.flow_graph().target(3);
+            let same = if wanted.sites() == builder.sites() { again } else { again.layers([0, 1]).chain(true) };
+            let (graph, mut sites) = (same.build().unwrap(), poor.sites());
+            assert!(graph.nodes().all(|node| node.part_of.is_none() || node.contributions.len() == 1), "{family}");
+            sites.sort_unstable();
+            assert_eq!(sites, wanted.sites(), "{family}: nothing else is kept");
+        }
+    }
+}
+
+#[test]
+fn colours_of_a_published_file_take_effect_in_the_exact_graph_too() {
+    let trace = trace("gpt2");
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("flow_graph_configs");
+    let file = configs.join("flow_graph_config_basic_color_palette2.json");
+    let graph = trace.flow_graph().layers([1]).config(file).build().unwrap();
+    let all = looks(&graph, "links");
+    let of = |kind: LinkKind| graph.links().zip(&all).filter(move |(link, _)| link.kind == kind);
+    // Past attention blue, past the MLP light blue; attention from purple over grey to yellow.
+    let past: Vec<&str> = of(LinkKind::Residual).map(|(_, look)| look.color.as_str()).collect();
+    assert_eq!(past, ["rgba(0, 0, 255, 0.45)", "rgba(173, 216, 230, 0.45)"]);
+    let scores: std::collections::BTreeSet<&str> = of(LinkKind::Score).map(|(_, look)| look.color.as_str()).collect();
+    assert!(scores.len() > 3, "{scores:?}");
+    let refused = |text: &str| {
+        let path = std::env::temp_dir().join(format!("flowlens_refused_{}.json", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        let error = trace.flow_graph().layers([1]).config(&path).build().unwrap_err().to_string();
+        std::fs::remove_file(path).unwrap();
+        error
+    };
+    for (text, key) in [
+        (r#"{"font_size": 9}"#, "font_size"),
+        (r#"{"backgroud_color": "white"}"#, "backgroud_color"),
+        (r#"{"factor_head_norm": 2}"#, "factor_head_norm"),
+        (r#"{"include_mlp_bias": false}"#, "include_mlp_bias"),
+    ] {
+        let error = refused(text);
+        assert!(error.contains(key) && error.contains("leave it out"), "{error}");
+    }
+}
+
+#[test]
 fn what_was_changed_by_hand_is_a_term_of_its_own() {
     let model = model("parity/gpt2");
     let ids = [5i64, 17, 200, 3];

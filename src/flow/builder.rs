@@ -13,7 +13,8 @@ use super::visit::{self, Config};
 use crate::run::Trace;
 use crate::{Array, Error, Result, Site};
 
-/// Options of a flow graph; made by [`Trace::flow_graph`].
+/// Options of a flow graph; made by [`Trace::flow_graph`]. Shows itself in a notebook; [`build`](Self::build) gives the
+/// plain data.
 #[derive(Debug, Clone)]
 #[must_use = "call build() to get the graph"]
 pub struct FlowGraphBuilder {

@@ -13,11 +13,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::attention::show;
 use super::legend::Keys;
 use super::plotly::{Domain, Links, Nodes, Outline, Sankey};
 use super::{Figure, Panel, escape};
 use crate::Result;
-use crate::flow::{FlowGraph, Graph, Method};
+use crate::flow::{FlowGraph, FlowGraphBuilder, Graph, Method};
 use crate::text::list;
 use layout::{Layout, NODE_WIDTH};
 use look::Looks;
@@ -84,6 +85,29 @@ impl FlowGraph {
     /// Shows the graph in an evcxr notebook; the kernel calls this for a cell's last expression.
     pub fn evcxr_display(&self) {
         self.figure().evcxr_display();
+    }
+}
+
+impl FlowGraphBuilder {
+    /// Draws the graph.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn figure(&self) -> Result<Figure> {
+        Ok(self.build()?.figure())
+    }
+
+    /// Saves the graph as [`FlowGraph::save`] does.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), or when the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.figure()?.save(path)
+    }
+
+    /// Shows the graph in an evcxr notebook, or says why it cannot; the kernel calls this for a cell's last expression.
+    pub fn evcxr_display(&self) {
+        show(self.figure());
     }
 }
 

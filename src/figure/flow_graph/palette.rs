@@ -22,6 +22,8 @@ pub(super) struct Scheme {
     links: Vec<(LinkKind, String)>,
     /// The stream past an MLP.
     past_mlp: String,
+    /// How much a link covers of what lies below it.
+    alpha: f64,
     /// Links of keys and values by their attention, where that was asked for.
     attention: Option<ColorMap>,
     /// What is added by its entropy, where that was asked for.
@@ -41,8 +43,7 @@ impl Scheme {
             Palette::ColorBlind => (["#0072b2", "#9a9fa6", "#d55e00"], "#8a8f98", 0.45),
         };
         let scale = |stops: &Option<Vec<String>>| stops.as_ref().and_then(|stops| ColorMap::new(stops).ok());
-        // Links cross: what lies below must stay visible.
-        let sheer = |color: Color| Color { alpha: if color.alpha == 1. { alpha } else { color.alpha }, ..color }.css();
+        let sheer = |color: Color| sheer(color, alpha);
         let asked =
             |kind: LinkKind| style.links.iter().find(|(known, _)| *known == kind).map(|(_, color)| color.as_str());
         let own = |kind: LinkKind, standard: &'static str| {
@@ -65,6 +66,7 @@ impl Scheme {
             rank: scale(&style.ranks).or_else(|| ColorMap::new(&stops).ok()).unwrap_or_default(),
             past_mlp: past_mlp.unwrap_or_else(|| links[0].1.clone()),
             links,
+            alpha,
             attention: scale(&style.attention),
             entropy: scale(&style.entropy),
             plain: style.node.clone().unwrap_or_else(|| plain.to_owned()),
@@ -90,12 +92,12 @@ impl Scheme {
 
     /// The colour of a key's or value's link, where it was asked for by attention.
     pub fn attention(&self, attention: f64) -> Option<String> {
-        self.attention.as_ref().map(|scale| scale.at(attention).css())
+        self.attention.as_ref().map(|scale| sheer(scale.at(attention), self.alpha))
     }
 
     /// The colour of what is added, where it was asked for by the entropy of its words, in bits.
     pub fn entropy(&self, bits: f64) -> Option<String> {
-        self.entropy.as_ref().map(|scale| scale.at(bits / 30.).css())
+        self.entropy.as_ref().map(|scale| sheer(scale.at(bits / 30.), self.alpha))
     }
 
     /// The node colours with their meaning, best rank first.
@@ -115,14 +117,11 @@ impl Scheme {
     pub fn link_legend(&self, occurs: impl Fn(LinkKind) -> bool) -> Vec<(String, String)> {
         let mut legend = Vec::new();
         for (kind, meaning) in MEANINGS.iter().filter(|(kind, _)| occurs(*kind)) {
-            match (kind, &self.attention, &self.entropy) {
-                (LinkKind::Score, Some(scale), _) => {
-                    legend.extend([0., 0.5, 1.].map(|score| (scale.at(score).css(), format!("attention {score}"))));
-                }
-                (LinkKind::Add, _, Some(scale)) => {
-                    let bits = |bits: f64| (scale.at(bits / 30.).css(), format!("added, of entropy {bits} bits"));
-                    legend.extend([0., 15.].map(bits));
-                }
+            let scores = [0., 0.5, 1.].map(|score| Some((self.attention(score)?, format!("attention {score}"))));
+            let bits = [0., 15.].map(|bits| Some((self.entropy(bits)?, format!("added, of entropy {bits} bits"))));
+            match kind {
+                LinkKind::Score if self.attention.is_some() => legend.extend(scores.into_iter().flatten()),
+                LinkKind::Add if self.entropy.is_some() => legend.extend(bits.into_iter().flatten()),
                 _ => legend.push((self.link(*kind), (*meaning).to_owned())),
             }
             if *kind == LinkKind::Residual && self.past_mlp != self.link(*kind) {
@@ -131,6 +130,11 @@ impl Scheme {
         }
         legend
     }
+}
+
+/// A link's colour: links cross, and what lies below must stay visible.
+fn sheer(color: Color, alpha: f64) -> String {
+    Color { alpha: if color.alpha == 1. { alpha } else { color.alpha }, ..color }.css()
 }
 
 /// 0 for rank 1, 0.5 for the middle, 1 for the last rank.
@@ -175,7 +179,7 @@ mod tests {
         });
         assert_eq!(own.rank(1, 100), "rgba(128, 0, 128, 1.0)");
         assert_eq!(own.link(LinkKind::Promote), "rgba(0, 128, 0, 0.45)");
-        assert_eq!(own.attention(1.).unwrap(), "rgba(255, 255, 255, 1.0)");
+        assert_eq!(own.attention(1.).unwrap(), "rgba(255, 255, 255, 0.45)");
         assert_eq!(own.past_mlp(), "rgba(0, 0, 255, 0.3)");
         assert_eq!(own.link_legend(|_| true).len(), 11);
     }
