@@ -92,6 +92,7 @@ mod rooms {
     pub mod model;
     pub(crate) mod notebook;
     pub mod prelude;
+    pub mod progress;
     pub mod run;
     pub mod site;
     pub mod text;

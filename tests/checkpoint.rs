@@ -241,17 +241,17 @@ fn builds_gpt2s_tokenizer_from_its_two_files() {
         .collect();
     write(folder.join("vocab.json"), serde_json::to_vec(&vocab).unwrap());
     write(folder.join("merges.txt"), format!("#version: 0.2\n{}\n", merges.join("\n")));
-    let built = Checkpoint::open(&folder).unwrap().tokenizer().unwrap().unwrap();
-    let expected = Checkpoint::open(&fixture("parity/gpt2")).unwrap().tokenizer().unwrap().unwrap();
+    let built = flowlens::model::checkpoint(&folder).unwrap().tokenizer().unwrap().unwrap();
+    let expected = flowlens::model::checkpoint(&fixture("parity/gpt2")).unwrap().tokenizer().unwrap().unwrap();
     for text in ["the cat  sat on 1999 mats", "naïve\n\n日本 <|endoftext|> it's", " "] {
         let ids = |tokenizer: &tokenizers::Tokenizer| tokenizer.encode(text, false).unwrap().get_ids().to_vec();
         assert_eq!(ids(&built), ids(&expected), "{text:?}");
     }
     write(folder.join("tokenizer_config.json"), r#"{"tokenizer_class": "Qwen2Tokenizer"}"#);
-    assert!(Checkpoint::open(&folder).unwrap().tokenizer().unwrap().is_none());
+    assert!(flowlens::model::checkpoint(&folder).unwrap().tokenizer().unwrap().is_none());
     std::fs::remove_file(folder.join("tokenizer_config.json")).unwrap();
     vocab.insert("gap".to_owned(), 100_000.into());
     write(folder.join("vocab.json"), serde_json::to_vec(&vocab).unwrap());
-    let text = Checkpoint::open(&folder).unwrap().tokenizer().unwrap_err().to_string();
+    let text = flowlens::model::checkpoint(&folder).unwrap().tokenizer().unwrap_err().to_string();
     assert!(text.contains("vocab.json") && text.contains("gap"), "{text}");
 }

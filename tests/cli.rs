@@ -205,7 +205,11 @@ fn reads_a_source_and_what_the_decoder_has_written() {
         tensors(&out).into_keys().filter(|name| !name.ends_with("ids") && !name.ends_with("mask")).collect();
     assert_eq!(
         names,
-        ["decoder.blocks.0.cross_attn.scores".to_owned()].into_iter().chain(patterns).collect::<Vec<_>>()
+        ["decoder.blocks.0.cross_attn.scores".to_owned()]
+            .into_iter()
+            .chain(patterns)
+            .chain(["last_logits".to_owned()])
+            .collect::<Vec<_>>()
     );
     let next = |more: &[&str]| -> Value {
         let args = [&["next", "--model", &model, "--text", "the cat", "--top", "1", "--json"][..], more].concat();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use flowlens::checkpoint::{Checkpoint, Quant, Stored};
+use flowlens::model::checkpoint as open;
 use flowlens::tch::Tensor;
 use flowlens::text::Tokenizer;
 use flowlens::{DType, Device, Model, Site, hub};
@@ -33,7 +34,7 @@ fn same_tensors(checkpoint: &Checkpoint, name: &str) {
 
 #[test]
 fn every_format_of_numbers_is_that_of_the_gguf_package() {
-    let checkpoint = Checkpoint::open(&fixture("quants.gguf")).unwrap();
+    let checkpoint = open(&fixture("quants.gguf")).unwrap();
     same_tensors(&checkpoint, "quants");
     let stored = |layer: usize| checkpoint.dtype(&format!("model.layers.{layer}.mlp.up_proj.weight")).unwrap();
     assert_eq!((stored(0), stored(2), stored(10)), (Stored::F32, Stored::BF16, Stored::Quantised(Quant::Q6_K)));
@@ -43,7 +44,7 @@ fn every_format_of_numbers_is_that_of_the_gguf_package() {
 #[test]
 fn families_get_their_own_names_and_order() {
     let config = |name: &str| {
-        let checkpoint = Checkpoint::open(&fixture(&format!("{name}.gguf"))).unwrap();
+        let checkpoint = open(&fixture(&format!("{name}.gguf"))).unwrap();
         same_tensors(&checkpoint, name);
         Value::Object(checkpoint.config().clone())
     };
@@ -77,7 +78,7 @@ fn every_family_runs_from_its_gguf_file() {
         let model = Model::load(fixture(&format!("{name}.gguf")).display().to_string()).unwrap();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("from-gguf").join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        let config = Value::Object(Checkpoint::open(model.path()).unwrap().config().clone());
+        let config = Value::Object(open(model.path()).unwrap().config().clone());
         std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
         std::fs::copy(fixture(&format!("{name}.safetensors")), folder.join("model.safetensors")).unwrap();
         let twin = Model::load(folder.display().to_string()).unwrap();
@@ -91,7 +92,7 @@ fn every_family_runs_from_its_gguf_file() {
 #[test]
 fn tokenizers_are_rebuilt_exactly() {
     for (pre, rows) in read_json(fixture("tokenizers.json")).as_object().unwrap() {
-        let checkpoint = Checkpoint::open(&fixture(&format!("tokenizer-{pre}.gguf"))).unwrap();
+        let checkpoint = open(&fixture(&format!("tokenizer-{pre}.gguf"))).unwrap();
         let tokenizer = Tokenizer::new(checkpoint.tokenizer().unwrap().unwrap()).unwrap();
         for row in rows.as_array().unwrap() {
             let text = row["text"].as_str().unwrap();
@@ -150,7 +151,7 @@ fn hostile_and_broken_files_are_refused() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile.gguf");
     let refused = |bytes: &[u8], parts: &[&str]| {
         std::fs::write(&path, bytes).unwrap();
-        let text = Checkpoint::open(&path).expect_err("should be refused").to_string();
+        let text = open(&path).expect_err("should be refused").to_string();
         for part in parts {
             assert!(text.contains(part), "{part:?} is not in {text:?}");
         }
@@ -158,7 +159,7 @@ fn hostile_and_broken_files_are_refused() {
     let embedding: (&str, &[u64], u32, u64) = ("token_embd.weight", &[8, 2], 0, 0);
     let whole = gguf(&small_llama(), &[embedding], 64);
     std::fs::write(&path, &whole).unwrap();
-    assert_eq!(Checkpoint::open(&path).unwrap().shape("model.embed_tokens.weight"), Some([2, 8].as_slice()));
+    assert_eq!(open(&path).unwrap().shape("model.embed_tokens.weight"), Some([2, 8].as_slice()));
 
     for length in 1..whole.len() {
         refused(&whole[..length], &["not a whole GGUF file", "download it again"]);
@@ -236,7 +237,7 @@ fn reference(name: &str) -> Value {
 #[test]
 fn smollm2_tokenises_as_the_reference() {
     let Some(path) = smollm2() else { return };
-    let checkpoint = Checkpoint::open(&path).unwrap();
+    let checkpoint = open(&path).unwrap();
     let tokenizer = Tokenizer::new(checkpoint.tokenizer().unwrap().unwrap()).unwrap();
     for row in reference("tokens.json").as_array().unwrap() {
         let text = row["text"].as_str().unwrap();
@@ -280,7 +281,7 @@ fn a_changed_byte_never_panics() {
             let mut changed = whole.clone();
             changed[place] ^= 0x5a;
             std::fs::write(&path, changed).unwrap();
-            if let Ok(checkpoint) = Checkpoint::open(&path) {
+            if let Ok(checkpoint) = open(&path) {
                 for name in checkpoint.names() {
                     let _ = checkpoint.tensor(name, DType::F32, Device::Cpu);
                 }

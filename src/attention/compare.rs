@@ -1,6 +1,6 @@
 //! Two runs or two models beside each other, and their difference.
 
-use super::{Attention, Block, Kind, Layer, Token};
+use super::{Attention, Block, Layer, Quantity, Token};
 use crate::text::{list, model_name};
 use crate::{Error, Result};
 
@@ -35,7 +35,7 @@ impl Attention {
         Attention::of_blocks(format!("{left} and {right}"), blocks)
     }
 
-    /// This less the other, weight by weight: [`Kind::Difference`]. Where the texts of two tokens differ, the token
+    /// This less the other, weight by weight: [`Quantity::Difference`]. Where the texts of two tokens differ, the token
     /// shows both, as in `France/Japan`.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ fn difference(a: &Block, b: &Block) -> Result<Block> {
         Ok(Layer { weights, written: None, ..left.clone() })
     };
     Ok(Block {
-        kind: Kind::Difference,
+        kind: Quantity::Difference,
         queries: both(&a.queries, &b.queries),
         keys: both(&a.keys, &b.keys),
         second: a.second.filter(|_| a.second == b.second),
@@ -124,7 +124,7 @@ mod tests {
         let difference = a.minus(&b).unwrap();
         assert_eq!(difference.weights("all", 0, 0).unwrap().data(), [0.0, 0.0, -0.5, 0.5]);
         let block = &difference.blocks()[0];
-        assert_eq!((block.kind(), block.keys()[1].shown.as_str()), (Kind::Difference, "␣France/Japan"));
+        assert_eq!((block.kind(), block.keys()[1].shown.as_str()), (Quantity::Difference, "␣France/Japan"));
         assert_eq!(difference.model, "gpt2, difference");
     }
 
@@ -148,7 +148,7 @@ mod tests {
         let both = Attention::compare(&a, &b).unwrap();
         assert_eq!(both.names(), ["one: all", "two/b: all", "one − two/b: all"]);
         assert_eq!(both.weights("one − two/b: all", 0, 0).unwrap().data(), [0.0, 0.0, -0.25, 0.25]);
-        assert_eq!(both.blocks()[0].kind(), Kind::Probability);
+        assert_eq!(both.blocks()[0].kind(), Quantity::Probability);
         // Runs of one model have no names to tell them apart; another shape has no difference.
         let longer = Attention::new(["a", "b", "c"], [Array3::from_elem((1, 3, 3), 1.0f32 / 3.0)]).unwrap();
         let beside = Attention::compare(&a, &longer.named("/models/one")).unwrap();

@@ -1,8 +1,8 @@
 //! Attention computed from attention: heads or layers as one, weights by what they move.
 
-use tch::{Device, Kind as Number, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::{Attention, Block, Kind, Layer};
+use super::{Attention, Block, Layer, Quantity};
 use crate::text::list;
 use crate::{Error, Result};
 
@@ -13,20 +13,20 @@ impl Attention {
     /// When libtorch fails.
     pub fn mean_heads(&self) -> Result<Attention> {
         self.each_layer("mean of heads", |layer, kind| {
-            Ok((one_head(layer, layer.weights.f_mean_dim(0i64, true, Number::Float)?), kind))
+            Ok((one_head(layer, layer.weights.f_mean_dim(0i64, true, Kind::Float)?), kind))
         })
     }
 
     /// The largest weight over the heads of each layer: layers of one head, number 0, whose rows have no fixed sum
-    /// ([`Kind::Weight`]). Of differences it is the largest in size, with its sign.
+    /// ([`Quantity::Weight`]). Of differences it is the largest in size, with its sign.
     ///
     /// # Errors
     /// When libtorch fails.
     pub fn max_heads(&self) -> Result<Attention> {
         self.each_layer("largest of heads", |layer, kind| {
             let most = layer.weights.f_amax(0i64, true)?;
-            if kind != Kind::Difference {
-                return Ok((one_head(layer, most), Kind::Weight));
+            if kind != Quantity::Difference {
+                return Ok((one_head(layer, most), Quantity::Weight));
             }
             let least = layer.weights.f_amin(0i64, true)?;
             let up = most.f_abs()?.f_ge_tensor(&least.f_abs()?)?;
@@ -69,13 +69,13 @@ impl Attention {
     /// after Kobayashi et al. 2020, "Attention is not only a weight" (arXiv 2004.10102). A key that gets much attention
     /// but whose value is short, as first positions often are, comes out small.
     ///
-    /// The output bias, which no key brings, is left out; rows have no fixed sum ([`Kind::Weight`]).
+    /// The output bias, which no key brings, is left out; rows have no fixed sum ([`Quantity::Weight`]).
     ///
     /// # Errors
     /// When the values were not kept, as in attention that does not come from a run.
     pub fn norm_weighted(&self) -> Result<Attention> {
         self.each_block("by norms", |block| {
-            if block.kind != Kind::Probability {
+            if block.kind != Quantity::Probability {
                 return Err(Error::Attention(format!(
                     "block {} holds no attention probabilities; take norm_weighted() of the run's own attention",
                     block.name
@@ -93,7 +93,7 @@ impl Attention {
                 Ok(Layer { weights, written: None, ..layer.clone() })
             };
             let layers = block.layers.iter().map(weighted).collect::<Result<_>>()?;
-            Ok(Block { kind: Kind::Weight, layers, ..block.clone() })
+            Ok(Block { kind: Quantity::Weight, layers, ..block.clone() })
         })
     }
 
@@ -103,16 +103,16 @@ impl Attention {
     /// When a block holds differences.
     pub fn renormalised(&self) -> Result<Attention> {
         self.each_layer("rows of sum 1", |layer, kind| {
-            if kind == Kind::Difference {
+            if kind == Quantity::Difference {
                 let problem = "differences have no sum to divide by; renormalise each side before it is compared";
                 return Err(Error::Attention(problem.to_owned()));
             }
-            Ok((Layer { weights: normalised(&layer.weights)?, ..layer.clone() }, Kind::Probability))
+            Ok((Layer { weights: normalised(&layer.weights)?, ..layer.clone() }, Quantity::Probability))
         })
     }
 
     /// The same without special tokens such as `[SEP]` and `<s>`, which often draw most of the attention. What is left
-    /// of a row does not sum to 1 ([`Kind::Weight`]); [`renormalised`](Attention::renormalised) makes it.
+    /// of a row does not sum to 1 ([`Quantity::Weight`]); [`renormalised`](Attention::renormalised) makes it.
     ///
     /// # Errors
     /// When a side has no other tokens.
@@ -135,7 +135,7 @@ impl Attention {
                 let written = layer.written.as_ref().map(|it| it.f_index_select(1, &columns)).transpose()?;
                 Ok(Layer { weights, written, ..layer.clone() })
             };
-            let kind = if block.kind == Kind::Probability { Kind::Weight } else { block.kind };
+            let kind = if block.kind == Quantity::Probability { Quantity::Weight } else { block.kind };
             let second = block.second.map(|second| queries.iter().filter(|&&place| place < second).count());
             Ok(Block {
                 kind,
@@ -155,7 +155,11 @@ impl Attention {
     }
 
     /// The attention with each layer made anew; its numbers become what the last layer's are.
-    fn each_layer(&self, done: &str, make: impl Fn(&Layer, Kind) -> Result<(Layer, Kind)>) -> Result<Attention> {
+    fn each_layer(
+        &self,
+        done: &str,
+        make: impl Fn(&Layer, Quantity) -> Result<(Layer, Quantity)>,
+    ) -> Result<Attention> {
         self.each_block(done, |block| {
             let mut made = Block { layers: Vec::with_capacity(block.layers.len()), ..block.clone() };
             for layer in &block.layers {
@@ -174,7 +178,7 @@ fn one_head(layer: &Layer, weights: Tensor) -> Layer {
 
 /// Rows divided by their sums; rows of zeros stay.
 pub(super) fn normalised(weights: &Tensor) -> Result<Tensor> {
-    let sums = weights.f_sum_dim_intlist(-1i64, true, Number::Float)?;
+    let sums = weights.f_sum_dim_intlist(-1i64, true, Kind::Float)?;
     Ok(weights.f_div(&sums.f_clamp_min(f64::from(f32::MIN_POSITIVE))?)?.f_contiguous()?)
 }
 
@@ -207,16 +211,16 @@ mod tests {
     fn heads_become_one() {
         let mean = two_heads().mean_heads().unwrap();
         near(&numbers(&mean, 1, 0), &[0.75, 0.25, 0.4, 0.6]);
-        assert_eq!((mean.blocks[0].kind, mean.blocks[0].heads(1).unwrap()), (Kind::Probability, &[0][..]));
+        assert_eq!((mean.blocks[0].kind, mean.blocks[0].heads(1).unwrap()), (Quantity::Probability, &[0][..]));
         let most = two_heads().named("m").max_heads().unwrap();
         near(&numbers(&most, 0, 0), &[1.0, 0.5, 0.6, 0.8]);
-        assert_eq!((most.blocks[0].kind, most.model.as_str()), (Kind::Weight, "m, largest of heads"));
+        assert_eq!((most.blocks[0].kind, most.model.as_str()), (Quantity::Weight, "m, largest of heads"));
     }
 
     #[test]
     fn the_largest_difference_keeps_its_sign() {
         let mut differences = two_heads();
-        differences.blocks[0].kind = Kind::Difference;
+        differences.blocks[0].kind = Quantity::Difference;
         let weights = Tensor::from_slice(&[0.5f32, -0.1, 0.2, 0.0, -0.6, 0.05, 0.1, -0.3]).reshape([2, 2, 2]);
         differences.blocks[0].layers[0].weights = weights;
         near(&numbers(&differences.max_heads().unwrap(), 0, 0), &[-0.6, -0.1, 0.2, -0.3]);
@@ -242,7 +246,7 @@ mod tests {
         let weights = array![[[0.5f32, 0.5, 0.0], [0.6, 0.1, 0.3], [1.0, 0.0, 0.0]]];
         let plain = Attention::new(["[CLS]", "a", "b"], [weights]).unwrap().without_special().unwrap();
         near(&numbers(&plain, 0, 0), &[0.1, 0.3, 0.0, 0.0]);
-        assert_eq!(plain.blocks[0].kind, Kind::Weight);
+        assert_eq!(plain.blocks[0].kind, Quantity::Weight);
         assert_eq!(plain.blocks[0].queries.len(), 2);
         near(&numbers(&plain.renormalised().unwrap(), 0, 0), &[0.25, 0.75, 0.0, 0.0]);
         let bare = Attention::new(["<s>"], [array![[[1.0f32]]]]).unwrap();
@@ -255,7 +259,7 @@ mod tests {
         let trace = model.run("The capital of Japan").unwrap();
         let attention = trace.attention().unwrap();
         let weighted = attention.norm_weighted().unwrap();
-        assert_eq!(weighted.blocks[0].kind, Kind::Weight);
+        assert_eq!(weighted.blocks[0].kind, Quantity::Weight);
         // With one key there is nothing to mix: what the first query gets is what the head writes there.
         for head in 0..6 {
             let site = crate::Site::HeadOutput(1);

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use tch::Tensor;
 
 use super::rollout::{computed, nothing_to_itself, steps};
-use super::{Attention, Block, Kind, Layer};
+use super::{Attention, Block, Layer, Quantity};
 use crate::array::Numbers;
 use crate::{Error, Result};
 
@@ -22,7 +22,7 @@ impl Attention {
     /// [`rollout`](Attention::rollout); layers' rows sum to 1.
     ///
     /// The block `flow` (of an encoder-decoder `encoder flow` and `decoder flow`) has one layer, the last, of one head.
-    /// Each number is a maximum of its own, so that rows do not sum to 1 ([`Kind::Weight`]).
+    /// Each number is a maximum of its own, so that rows do not sum to 1 ([`Quantity::Weight`]).
     ///
     /// # Errors
     /// When a layer is missing, a block holds differences, or a text has more than 64 tokens:
@@ -82,7 +82,7 @@ fn flow(block: &Block, queries: Range<usize>, residual: bool) -> Result<Block> {
     let weights = Tensor::f_from_slice(&rows.concat())?.f_view([1, queries.len() as i64, tokens as i64])?;
     Ok(Block {
         name: computed(&block.name, "flow"),
-        kind: Kind::Weight,
+        kind: Quantity::Weight,
         to_itself: queries.len() == tokens,
         second: block.second.filter(|_| queries.len() == tokens),
         queries: block.queries[queries].to_vec(),

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::{Attention, Block, Kind, Layer, Token};
+use super::{Attention, Block, Layer, Quantity, Token};
 use crate::text::{visible, word_starts};
 use crate::{Array, Error, Result};
 
@@ -62,7 +62,7 @@ impl Attention {
     /// whose rows have no fixed sum are taken by [`Attention::weighted`].
     pub fn new(tokens: impl IntoIterator<Item = impl Into<String>>, layers: impl Into<Matrices>) -> Result<Attention> {
         let tokens = shown(tokens);
-        given("all", Kind::Probability, tokens.clone(), tokens, true, layers.into())
+        given("all", Quantity::Probability, tokens.clone(), tokens, true, layers.into())
     }
 
     /// As [`new`](Attention::new), of numbers of 0 and more whose rows need not sum to 1.
@@ -74,7 +74,7 @@ impl Attention {
         layers: impl Into<Matrices>,
     ) -> Result<Attention> {
         let tokens = shown(tokens);
-        given("all", Kind::Weight, tokens.clone(), tokens, true, layers.into())
+        given("all", Quantity::Weight, tokens.clone(), tokens, true, layers.into())
     }
 
     /// Attention of `queries` over `keys`, such as a decoder's over its encoder; the block's name is `cross`.
@@ -86,7 +86,7 @@ impl Attention {
         keys: impl IntoIterator<Item = impl Into<String>>,
         layers: impl Into<Matrices>,
     ) -> Result<Attention> {
-        given("cross", Kind::Probability, shown(queries), shown(keys), false, layers.into())
+        given("cross", Quantity::Probability, shown(queries), shown(keys), false, layers.into())
     }
 
     /// The three blocks of an encoder-decoder, whose stacks may differ in depth, heads and length.
@@ -102,9 +102,9 @@ impl Attention {
     ) -> Result<Attention> {
         let (source, target) = (shown(encoder_tokens), shown(decoder_tokens));
         let blocks = [
-            given("encoder", Kind::Probability, source.clone(), source.clone(), true, encoder.into())?,
-            given("decoder", Kind::Probability, target.clone(), target.clone(), true, decoder.into())?,
-            given("cross", Kind::Probability, target, source, false, cross.into())?,
+            given("encoder", Quantity::Probability, source.clone(), source.clone(), true, encoder.into())?,
+            given("decoder", Quantity::Probability, target.clone(), target.clone(), true, decoder.into())?,
+            given("cross", Quantity::Probability, target, source, false, cross.into())?,
         ];
         Attention::of_blocks(String::new(), blocks.into_iter().flat_map(|one| one.blocks).collect())
     }
@@ -112,7 +112,7 @@ impl Attention {
 
 fn given(
     name: &str,
-    kind: Kind,
+    kind: Quantity,
     queries: Vec<Token>,
     keys: Vec<Token>,
     to_itself: bool,
@@ -140,7 +140,7 @@ fn given(
 }
 
 /// The number of heads, or what is wrong with a layer.
-fn check(layer: &Array, queries: usize, keys: usize, kind: Kind) -> Result<usize, String> {
+fn check(layer: &Array, queries: usize, keys: usize, kind: Quantity) -> Result<usize, String> {
     let (heads, rows, columns) = match *layer.shape() {
         [heads, rows, columns] | [1, heads, rows, columns] => (heads, rows, columns),
         [batch, ..] if layer.shape().len() == 4 => {
@@ -160,7 +160,7 @@ fn check(layer: &Array, queries: usize, keys: usize, kind: Kind) -> Result<usize
             return Err(format!("{here} holds {odd}; attention weights are finite numbers of 0 and more"));
         }
         let sum: f32 = row.iter().sum();
-        if kind == Kind::Probability && sum != 0.0 && (sum - 1.0).abs() > ROW_SUM {
+        if kind == Quantity::Probability && sum != 0.0 && (sum - 1.0).abs() > ROW_SUM {
             return Err(format!(
                 "{here} sums to {sum}, not to 1; if these are not probabilities use Attention::weighted, and give \
                  weights after the softmax, not scores"

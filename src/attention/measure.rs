@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use rayon::prelude::*;
 
-use super::{Attention, Block, Kind, Token};
+use super::{Attention, Block, Quantity, Token};
 use crate::array::Numbers;
 use crate::{Error, Result};
 
@@ -252,7 +252,7 @@ impl Block {
     /// # Errors
     /// When libtorch fails.
     pub fn measures(&self) -> Result<Vec<Measure>> {
-        if self.kind == Kind::Difference {
+        if self.kind == Quantity::Difference {
             return Ok(Vec::new());
         }
         let causal = self.is_causal()?;
@@ -262,7 +262,7 @@ impl Block {
     /// What each head of each layer is measured to be, in the order of [`layers`](Block::layers) and
     /// [`heads`](Block::heads): bits, tokens, or shares from 0 to 1.
     ///
-    /// Rows of [`Kind::Weight`] are brought to sum 1 first; queries that see nothing are left out.
+    /// Rows of [`Quantity::Weight`] are brought to sum 1 first; queries that see nothing are left out.
     ///
     /// # Errors
     /// When the block cannot be measured so: see [`measures`](Block::measures).
@@ -287,7 +287,7 @@ impl Block {
 
     /// The values of those measures that fit, each by layer and head.
     pub(crate) fn measured(&self, measures: &[Measure]) -> Result<Vec<(Measure, Vec<Vec<f32>>)>> {
-        if self.kind == Kind::Difference {
+        if self.kind == Quantity::Difference {
             return Ok(Vec::new());
         }
         let causal = self.is_causal()?;
@@ -394,10 +394,10 @@ struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    fn of(weights: &'a [f32], (queries, keys): (usize, usize), causal: bool, kind: Kind) -> Head<'a> {
+    fn of(weights: &'a [f32], (queries, keys): (usize, usize), causal: bool, kind: Quantity) -> Head<'a> {
         let mut head = Head { weights, keys, causal, sums: Vec::new(), scales: Vec::new() };
         head.sums = (0..queries).map(|query| head.row(query).iter().sum()).collect();
-        let scale = |&sum: &f32| if kind == Kind::Probability || sum == 0.0 { 1.0 } else { 1.0 / sum };
+        let scale = |&sum: &f32| if kind == Quantity::Probability || sum == 0.0 { 1.0 } else { 1.0 / sum };
         head.scales = head.sums.iter().map(scale).collect();
         head
     }
@@ -512,7 +512,7 @@ mod tests {
         near(&only(&cross, Measure::Separator)[0], &[0.5]);
         near(&only(&cross, Measure::SameToken)[0], &[0.5]);
         let mut difference = causal();
-        difference.blocks[0].kind = Kind::Difference;
+        difference.blocks[0].kind = Quantity::Difference;
         assert!(problem(&difference, Measure::Entropy).contains("holds differences"));
         assert!(difference.find(Measure::Entropy, 1).is_err());
         assert_eq!(difference.blocks[0].measured(&Measure::ALL).unwrap(), []);

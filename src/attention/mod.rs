@@ -31,7 +31,8 @@ pub use measure::{HeadScore, HeadScores, Measure};
 pub use neuron::NeuronView;
 pub(crate) use neuron::{Form, Neurons};
 pub use rollout_view::RolloutView;
-pub use view::{AttentionView, HeadLines, HeadMaps, HeadView, ModelView, View};
+pub(crate) use view::Options;
+pub use view::{HeadView, ModelView};
 
 /// Attention weights with the tokens that they belong to; in its blocks, an encoder-decoder's three or one.
 ///
@@ -56,7 +57,7 @@ pub struct Attention {
 
 /// What the numbers of a block are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Quantity {
     /// Rows are distributions: they sum to 1, or to 0 where a query sees nothing.
     Probability,
     /// Numbers of 0 and more whose rows have no fixed sum.
@@ -68,7 +69,7 @@ pub enum Kind {
 /// Attention of some queries over some keys, layer by layer.
 pub struct Block {
     pub(crate) name: String,
-    pub(crate) kind: Kind,
+    pub(crate) kind: Quantity,
     pub(crate) queries: Vec<Token>,
     /// The queries once more, where a text attends to itself.
     pub(crate) keys: Vec<Token>,
@@ -176,7 +177,7 @@ impl Block {
     }
 
     /// What its numbers are.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Quantity {
         self.kind
     }
 

@@ -1,8 +1,8 @@
 //! Attention of a watched run.
 
-use tch::{Kind as Number, Tensor};
+use tch::{Kind, Tensor};
 
-use super::{Attention, Block, HeadView, Kind, Layer, ModelView, Token};
+use super::{Attention, Block, HeadView, Layer, ModelView, Quantity, Token};
 use crate::model::Model;
 use crate::model::architecture::{Attention as Plan, Stack};
 use crate::site::Part;
@@ -39,12 +39,12 @@ impl Trace {
     /// trace.head_view().layer(20).heads_on([3, 4]).build()?.save("heads.html")?;
     /// # Ok(()) }
     /// ```
-    pub fn head_view(&self) -> HeadView<'_> {
+    pub fn head_view(&self) -> HeadView {
         HeadView::of_run(self)
     }
 
     /// The model view: every head of every layer at a glance.
-    pub fn model_view(&self) -> ModelView<'_> {
+    pub fn model_view(&self) -> ModelView {
         ModelView::of_run(self)
     }
 }
@@ -150,7 +150,7 @@ fn block(trace: &Trace, part: Part, name: &str) -> Result<Option<Block>> {
     };
     Ok(Some(Block {
         name: name.to_owned(),
-        kind: Kind::Probability,
+        kind: Quantity::Probability,
         queries,
         keys,
         to_itself: part != Part::Cross,
@@ -161,7 +161,7 @@ fn block(trace: &Trace, part: Part, name: &str) -> Result<Option<Block>> {
 
 /// Float32 on the CPU, without gaps.
 pub(crate) fn numbers(tensor: &Tensor) -> Result<Tensor> {
-    Ok(tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Number::Float)?.f_contiguous()?)
+    Ok(tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?)
 }
 
 /// The length (H,S) of what the value of each position writes through each head, where values were kept.

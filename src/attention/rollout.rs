@@ -1,9 +1,9 @@
 //! Attention through all layers: what reaches a position from each token of the input.
 
-use tch::{Device, Kind as Number, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::derived::normalised;
-use super::{Attention, Block, Kind, Layer};
+use super::{Attention, Block, Layer, Quantity};
 use crate::array::Numbers;
 use crate::text::list;
 use crate::{Error, Result};
@@ -46,7 +46,7 @@ impl Attention {
                 };
                 reached.push(next);
             }
-            blocks.push(made(block, computed(&block.name, "rollout"), Kind::Probability, reached)?);
+            blocks.push(made(block, computed(&block.name, "rollout"), Quantity::Probability, reached)?);
         }
         if let Some(cross) = self.cross_rollout(&blocks, residual)? {
             blocks.push(cross);
@@ -80,7 +80,7 @@ impl Attention {
             }
             reached.push(next);
         }
-        Ok(Some(made(cross, computed(&cross.name, "rollout"), Kind::Weight, reached)?))
+        Ok(Some(made(cross, computed(&cross.name, "rollout"), Quantity::Weight, reached)?))
     }
 }
 
@@ -89,7 +89,7 @@ impl Attention {
     /// count as the same run.
     pub(crate) fn means_to_itself(&self) -> Result<Attention> {
         let mean = |block: &Block| -> Result<Block> {
-            let mut mean = made(block, block.name.clone(), Kind::Probability, steps(block, false)?)?;
+            let mut mean = made(block, block.name.clone(), Quantity::Probability, steps(block, false)?)?;
             // A text as a whole is followed: its parts have no layers of their own.
             mean.second = None;
             Ok(mean)
@@ -119,7 +119,7 @@ impl Block {
 
 /// The mean (T,S) over heads of each layer; the layers must be all that there are.
 fn means(block: &Block) -> Result<Vec<Tensor>> {
-    if block.kind == Kind::Difference {
+    if block.kind == Quantity::Difference {
         return Err(Error::Attention(format!(
             "block {} holds differences, which do not flow; take each side by itself",
             block.name
@@ -128,13 +128,13 @@ fn means(block: &Block) -> Result<Vec<Tensor>> {
     if block.layers.iter().enumerate().any(|(place, layer)| layer.number != place) {
         return Err(missing(block));
     }
-    let mean = |layer: &Layer| Ok(layer.weights.f_mean_dim(0i64, false, Number::Float)?);
+    let mean = |layer: &Layer| Ok(layer.weights.f_mean_dim(0i64, false, Kind::Float)?);
     block.layers.iter().map(mean).collect()
 }
 
 /// What each layer (T,T) does to positions: rows of sum 1.
 pub(super) fn steps(block: &Block, residual: bool) -> Result<Vec<Tensor>> {
-    let own = Tensor::f_eye(block.queries.len() as i64, (Number::Float, Device::Cpu))?;
+    let own = Tensor::f_eye(block.queries.len() as i64, (Kind::Float, Device::Cpu))?;
     let step = |mean: Tensor| {
         let mean = normalised(&mean)?;
         if residual { normalised(&mean.f_add(&own)?) } else { Ok(mean) }
@@ -157,7 +157,7 @@ pub(super) fn nothing_to_itself() -> Error {
 }
 
 /// What was computed of a block, a matrix (T,S) for each of its layers.
-fn made(block: &Block, name: String, kind: Kind, matrices: Vec<Tensor>) -> Result<Block> {
+fn made(block: &Block, name: String, kind: Quantity, matrices: Vec<Tensor>) -> Result<Block> {
     let layer = |(layer, weights): (&Layer, Tensor)| -> Result<Layer> {
         let weights = weights.f_unsqueeze(0)?.f_contiguous()?;
         Ok(Layer { number: layer.number, heads: vec![0], key_heads: vec![0], weights, written: None })
@@ -194,7 +194,7 @@ mod tests {
         let past = attention.rollout(true).unwrap();
         near(&past, "rollout", 0, &[1.0, 0.0, 0.25, 0.75]);
         near(&past, "rollout", 1, &[1.0, 0.0, 0.1 + 0.9 * 0.25, 0.9 * 0.75]);
-        assert_eq!(past.blocks()[0].kind(), Kind::Probability);
+        assert_eq!(past.blocks()[0].kind(), Quantity::Probability);
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
         // The encoder's rollout is (0.75 0.25 / 0 1); the decoder's own attention is all to itself.
         near(&past, "cross rollout", 0, &[0.375, 0.125]);
         near(&past, "cross rollout", 1, &[0.1875, 0.0625 + 0.5]);
-        assert_eq!(past.block("cross rollout").unwrap().kind(), Kind::Weight);
+        assert_eq!(past.block("cross rollout").unwrap().kind(), Quantity::Weight);
     }
 
     #[test]

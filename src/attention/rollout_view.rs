@@ -10,8 +10,8 @@ use crate::{Error, Result, Trace};
 /// [`build`](RolloutView::build) draws it, and as a notebook cell's last expression it shows itself.
 #[derive(Debug, Clone)]
 #[must_use = "call build() to get the figure"]
-pub struct RolloutView<'a> {
-    source: Source<'a>,
+pub struct RolloutView {
+    source: Source,
     first: First,
     residual: bool,
 }
@@ -28,19 +28,19 @@ impl Trace {
     /// trace.attention()?.norm_weighted()?.rollout_view().token(7).build()?.save("by_norms.html")?;
     /// # Ok(()) }
     /// ```
-    pub fn rollout_view(&self) -> RolloutView<'_> {
-        RolloutView { source: Source::Run(self), first: First::default(), residual: true }
+    pub fn rollout_view(&self) -> RolloutView {
+        RolloutView { source: Source::Run(self.clone()), first: First::default(), residual: true }
     }
 }
 
 impl Attention {
     /// The rollout view of it.
-    pub fn rollout_view(&self) -> RolloutView<'static> {
+    pub fn rollout_view(&self) -> RolloutView {
         RolloutView { source: Source::Given(self.clone()), first: First::default(), residual: true }
     }
 }
 
-impl RolloutView<'_> {
+impl RolloutView {
     /// The block that is shown first, e.g. `decoder`.
     pub fn block(mut self, name: impl Into<String>) -> Self {
         self.first.block = Some(name.into());

@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::marker::PhantomData;
 
 use super::{Attention, Block, Layer, Matrices};
 use crate::text::list;
-use crate::{Error, Result, Trace};
+use crate::{Error, Model, Result, Site, Trace};
 
 /// The setters that views of attention have in common.
 macro_rules! choices {
@@ -58,52 +57,36 @@ macro_rules! choices {
 }
 pub(super) use choices;
 
-/// A kind of view of attention weights.
-pub trait View {
-    /// Its name in pages: `data-view`.
-    const NAME: &'static str;
-}
-
-/// The head view: tokens in two columns, lines between them in the colours of the heads.
-#[derive(Debug, Clone, Copy)]
-pub enum HeadLines {}
-
-/// The model view: a heat map for every head.
-#[derive(Debug, Clone, Copy)]
-pub enum HeadMaps {}
-
-impl View for HeadLines {
-    const NAME: &'static str = "head";
-}
-
-impl View for HeadMaps {
-    const NAME: &'static str = "model";
-}
-
-/// Which tokens the heads of a layer attend to; made by [`Trace::head_view`] or from arrays.
-pub type HeadView<'a> = AttentionView<'a, HeadLines>;
-
-/// All heads of all layers at a glance; made by [`Trace::model_view`] or from arrays.
-pub type ModelView<'a> = AttentionView<'a, HeadMaps>;
-
-/// A view of attention in preparation: [`build`](AttentionView::build) draws it, and as a notebook cell's last
-/// expression it shows itself.
+/// Which tokens the heads of a layer attend to: tokens in two columns, lines between them in the colours of the heads.
+/// Made by [`Trace::head_view`], [`Attention::head_view`] or from arrays.
+///
+/// [`build`](HeadView::build) draws it, and as a notebook cell's last expression it shows itself.
 #[derive(Debug, Clone)]
 #[must_use = "call build() to get the figure"]
-pub struct AttentionView<'a, K> {
-    source: Source<'a>,
+pub struct HeadView {
+    source: Source,
     pub(crate) options: Options,
-    kind: PhantomData<K>,
+}
+
+/// All heads of all layers at a glance, a heat map for each. Made by [`Trace::model_view`], [`Attention::model_view`] or
+/// from arrays.
+///
+/// [`build`](ModelView::build) draws it, and as a notebook cell's last expression it shows itself.
+#[derive(Debug, Clone)]
+#[must_use = "call build() to get the figure"]
+pub struct ModelView {
+    source: Source,
+    pub(crate) options: Options,
 }
 
 /// Where a view's attention comes from.
 #[derive(Debug, Clone)]
-pub(super) enum Source<'a> {
-    Run(&'a Trace),
+pub(super) enum Source {
+    Run(Trace),
     Given(Attention),
 }
 
-impl Source<'_> {
+impl Source {
     pub(super) fn attention(&self) -> Result<Cow<'_, Attention>> {
         match self {
             Source::Run(trace) => Ok(Cow::Owned(trace.attention()?)),
@@ -131,51 +114,63 @@ pub(crate) struct First {
     pub token: Option<usize>,
 }
 
-impl<K: View> AttentionView<'static, K> {
-    /// A view of attention from anywhere: tokens and layers of shape (H,T,T) or (1,H,T,T).
-    ///
-    /// # Errors
-    /// As [`Attention::new`].
-    pub fn new(
-        tokens: impl IntoIterator<Item = impl Into<String>>,
-        attention: impl Into<Matrices>,
-    ) -> Result<AttentionView<'static, K>> {
-        Ok(AttentionView::of(Attention::new(tokens, attention)?))
-    }
+/// What views of weights have in common.
+macro_rules! view_of_weights {
+    ($View:ident) => {
+        impl $View {
+            /// A view of attention from anywhere: tokens and layers of shape (H,T,T) or (1,H,T,T).
+            ///
+            /// # Errors
+            /// As [`Attention::new`].
+            pub fn new(
+                tokens: impl IntoIterator<Item = impl Into<String>>,
+                attention: impl Into<Matrices>,
+            ) -> Result<$View> {
+                Ok($View::of(Attention::new(tokens, attention)?))
+            }
+
+            /// The sites that a run must keep for it: patterns, and values, whose lengths tell how much a weight moves.
+            pub fn sites(model: &Model) -> Vec<Site> {
+                let needed = |site: &Site| matches!(site.plain(), Site::Pattern(_) | Site::Value(_));
+                model.sites().into_iter().filter(needed).collect()
+            }
+
+            pub(super) fn of(attention: Attention) -> $View {
+                $View { source: Source::Given(attention), options: Options::default() }
+            }
+
+            pub(super) fn of_run(trace: &Trace) -> $View {
+                $View { source: Source::Run(trace.clone()), options: Options::default() }
+            }
+
+            choices!();
+
+            /// The heads that are on at first, all unless told.
+            pub fn heads_on(mut self, heads: impl IntoIterator<Item = usize>) -> Self {
+                self.options.first.heads_on = Some(heads.into_iter().collect());
+                self
+            }
+
+            /// The attention that is shown, with the layers and heads that were asked for.
+            pub(crate) fn chosen(&self) -> Result<Attention> {
+                self.options.choose(&*self.source.attention()?)
+            }
+        }
+    };
 }
+
+view_of_weights!(HeadView);
+view_of_weights!(ModelView);
 
 impl Attention {
     /// The head view of it.
-    pub fn head_view(&self) -> HeadView<'static> {
-        AttentionView::of(self.clone())
+    pub fn head_view(&self) -> HeadView {
+        HeadView::of(self.clone())
     }
 
     /// The model view of it.
-    pub fn model_view(&self) -> ModelView<'static> {
-        AttentionView::of(self.clone())
-    }
-}
-
-impl<'a, K: View> AttentionView<'a, K> {
-    pub(super) fn of(attention: Attention) -> AttentionView<'static, K> {
-        AttentionView { source: Source::Given(attention), options: Options::default(), kind: PhantomData }
-    }
-
-    pub(super) fn of_run(trace: &'a Trace) -> AttentionView<'a, K> {
-        AttentionView { source: Source::Run(trace), options: Options::default(), kind: PhantomData }
-    }
-
-    choices!();
-
-    /// The heads whose lines are shown first, all unless told.
-    pub fn heads_on(mut self, heads: impl IntoIterator<Item = usize>) -> Self {
-        self.options.first.heads_on = Some(heads.into_iter().collect());
-        self
-    }
-
-    /// The attention that is shown, with the layers and heads that were asked for.
-    pub(crate) fn chosen(&self) -> Result<Attention> {
-        self.options.choose(&*self.source.attention()?)
+    pub fn model_view(&self) -> ModelView {
+        ModelView::of(self.clone())
     }
 }
 

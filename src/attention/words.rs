@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::derived::{matrix, normalised};
-use super::{Attention, Block, Kind, Layer, Token};
+use super::{Attention, Block, Layer, Quantity, Token};
 use crate::Result;
 
 impl Attention {
@@ -24,7 +24,7 @@ impl Attention {
             let merge = |layer: &Layer| -> Result<Layer> {
                 let weights = rows.f_matmul(&layer.weights)?.f_matmul(&columns)?;
                 // Rows of queries that see nothing took their part in the means.
-                let weights = if block.kind == Kind::Probability { normalised(&weights)? } else { weights };
+                let weights = if block.kind == Quantity::Probability { normalised(&weights)? } else { weights };
                 Ok(Layer { weights: weights.f_contiguous()?, written: None, ..layer.clone() })
             };
             Ok(Block {
@@ -103,7 +103,7 @@ mod tests {
         let block = &words.blocks()[0];
         assert_eq!(shown(block.keys()), ["The", "␣cat"]);
         assert_eq!(words.weights("all", 0, 0).unwrap().data(), [1.0, 0.0, 0.375, 0.625]);
-        assert_eq!(block.kind(), Kind::Probability);
+        assert_eq!(block.kind(), Quantity::Probability);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::mapped::Mapped;
 use super::pickle::{self, Described};
-use super::stored::{Entry, Layout, Stored};
+use super::stored::{Arrangement, Entry, Stored};
 use crate::{Error, Result};
 
 /// A description longer than this describes no weights.
@@ -109,9 +109,11 @@ fn place(tensor: &Described, record: &Range<usize>, index: usize) -> Result<Entr
     if !empty && plain > (1 << 20) && plain / 4 > (range.len() as u64) {
         return Err(absurd());
     }
-    let layout = match in_rows || empty {
-        true => Layout::Rows,
-        false => Layout::Strided(tensor.strides.iter().map(|&n| usize::try_from(n).unwrap_or(usize::MAX)).collect()),
+    let arrangement = match in_rows || empty {
+        true => Arrangement::Rows,
+        false => {
+            Arrangement::Strided(tensor.strides.iter().map(|&n| usize::try_from(n).unwrap_or(usize::MAX)).collect())
+        }
     };
-    Entry::new(index, range, shape, stored, layout)
+    Entry::new(index, range, shape, stored, arrangement)
 }

@@ -12,7 +12,7 @@ mod safetensors;
 mod stored;
 mod vocabulary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -22,8 +22,8 @@ use crate::{DType, Device, Error, Result};
 pub use gguf::Quant;
 pub(crate) use gguf::{Item, Metadata};
 use mapped::Mapped;
+pub(crate) use stored::Arrangement;
 use stored::Entry;
-pub(crate) use stored::Layout;
 pub use stored::Stored;
 
 /// A config or an index larger than this is no config.
@@ -31,8 +31,8 @@ const LARGEST_JSON: u64 = 64 << 20;
 
 /// The weights, the configuration and the tokenizer of a model, on disk.
 ///
-/// Tensors are named as in the files; those of a GGUF file get the names that the Hugging Face checkpoint of the same
-/// model has.
+/// Tensors are named as in the files. [`model::checkpoint`](crate::model::checkpoint) opens a GGUF file with the names
+/// and the configuration that the Hugging Face checkpoint of the same model has.
 pub struct Checkpoint {
     path: PathBuf,
     config: Map<String, Value>,
@@ -77,7 +77,7 @@ impl Checkpoint {
         let contents = gguf::contents(&file)?;
         Ok(Checkpoint {
             path: file.path.clone(),
-            config: contents.config,
+            config: Map::new(),
             files: vec![file],
             entries: contents.entries.into_iter().collect(),
             metadata: Some(contents.metadata),
@@ -114,6 +114,33 @@ impl Checkpoint {
             ));
         }
         Ok(checkpoint)
+    }
+
+    /// What a GGUF file says of its model; `None` of other files.
+    pub(crate) fn metadata(&self) -> Option<&Metadata> {
+        self.metadata.as_ref()
+    }
+
+    /// Says in the configuration what its file leaves unsaid.
+    pub(crate) fn unless_said(mut self, key: &str, value: &str) -> Checkpoint {
+        self.config.entry(key).or_insert_with(|| value.into());
+        self
+    }
+
+    /// The same with a configuration, and with its tensors under other names and in another arrangement; without those that
+    /// get no name.
+    pub(crate) fn renamed(
+        mut self,
+        config: Map<String, Value>,
+        name: impl Fn(&str) -> Result<Option<(String, Arrangement)>>,
+    ) -> Result<Checkpoint> {
+        let mut entries = BTreeMap::new();
+        for (old, entry) in std::mem::take(&mut self.entries) {
+            if let Some((new, arrangement)) = name(&old)? {
+                entries.insert(new, entry.arranged(arrangement).map_err(|problem| Error::tensor(old, problem))?);
+            }
+        }
+        Ok(Checkpoint { config, entries, ..self })
     }
 
     /// Maps one weight file and takes those of its tensors that `wanted` names.
@@ -191,6 +218,29 @@ impl Checkpoint {
     pub fn tensor(&self, name: &str, dtype: DType, device: Device) -> Result<Tensor> {
         let entry = self.entries.get(name).ok_or_else(|| Error::tensor(name, self.missing(name)))?;
         stored::read(&self.files[entry.file], name, entry, dtype, device)
+    }
+
+    /// A list of whole numbers, of shape (T) or (1,T); `None` where there is no such tensor.
+    ///
+    /// # Errors
+    /// When the tensor has another shape, or holds no 32- or 64-bit integers.
+    pub(crate) fn integers(&self, name: &str) -> Result<Option<Vec<i64>>> {
+        let Some(entry) = self.entries.get(name) else { return Ok(None) };
+        if !matches!(entry.shape.as_slice(), [_] | [1, _]) {
+            return Err(Error::tensor(name, format!("has shape {:?}, expected (T) or (1,T)", entry.shape)));
+        }
+        let bytes = &self.files[entry.file].bytes()[entry.bytes.clone()];
+        stored::integers(bytes, entry.stored)
+            .map(Some)
+            .map_err(|found| Error::tensor(name, format!("holds {found}, expected 64- or 32-bit integers")))
+    }
+
+    /// What the file says of itself beside its tensors: the metadata of a safetensors file.
+    ///
+    /// # Errors
+    /// When the header cannot be read.
+    pub(crate) fn remarks(&self) -> Result<HashMap<String, String>> {
+        self.files.first().map_or_else(|| Ok(HashMap::new()), safetensors::remarks)
     }
 
     fn missing(&self, name: &str) -> String {

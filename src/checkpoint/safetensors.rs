@@ -1,9 +1,11 @@
 //! Headers of safetensors files.
 
+use std::collections::HashMap;
+
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::mapped::Mapped;
-use super::stored::{Entry, Layout, Stored};
+use super::stored::{Arrangement, Entry, Stored};
 use crate::{Error, Result};
 
 /// What a safetensors file holds. The whole header is checked: every tensor lies inside the file, and its size is that
@@ -17,11 +19,18 @@ pub(super) fn entries(file: &Mapped, index: usize) -> Result<Vec<(String, Entry)
     for name in metadata.offset_keys() {
         let Some(info) = metadata.info(&name) else { continue };
         let range = start + info.data_offsets.0..start + info.data_offsets.1;
-        let entry = Entry::new(index, range, info.shape.clone(), stored(info.dtype), Layout::Rows)
+        let entry = Entry::new(index, range, info.shape.clone(), stored(info.dtype), Arrangement::Rows)
             .map_err(|problem| Error::file(&file.path, format!("tensor {name}: {problem}")))?;
         entries.push((name, entry));
     }
     Ok(entries)
+}
+
+/// What the header holds beside the tensors.
+pub(super) fn remarks(file: &Mapped) -> Result<HashMap<String, String>> {
+    let (_, metadata) = SafeTensors::read_metadata(file.bytes())
+        .map_err(|error| Error::file(&file.path, explain(error, file.bytes())))?;
+    Ok(metadata.metadata().clone().unwrap_or_default())
 }
 
 fn stored(dtype: Dtype) -> Stored {

@@ -75,7 +75,7 @@ impl Stored {
 
 /// In which order the numbers of a tensor stand in the file.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Layout {
+pub(crate) enum Arrangement {
     /// Row by row.
     Rows,
     /// Rows of the transposed matrix; the entry's shape is the one that is given out.
@@ -88,16 +88,16 @@ pub(crate) enum Layout {
     Strided(Vec<usize>),
 }
 
-impl Layout {
+impl Arrangement {
     /// The file's row that becomes row `row` of `rows`.
     fn source_row(&self, row: usize, rows: usize) -> usize {
         match *self {
-            Layout::RotaryPairs { heads } => {
+            Arrangement::RotaryPairs { heads } => {
                 let width = rows / heads;
                 let (head, within, half) = (row / width, row % width, width / 2);
                 head * width + within % half * 2 + within / half
             }
-            Layout::Gathered { heads } => {
+            Arrangement::Gathered { heads } => {
                 let width = rows / (3 * heads);
                 let (head, part, within) = (row / (3 * width), row / width % 3, row % width);
                 (part * heads + head) * width + within
@@ -109,8 +109,8 @@ impl Layout {
     /// What the number of rows must be a multiple of.
     fn unit(&self) -> usize {
         match *self {
-            Layout::RotaryPairs { heads } => 2 * heads,
-            Layout::Gathered { heads } => 3 * heads,
+            Arrangement::RotaryPairs { heads } => 2 * heads,
+            Arrangement::Gathered { heads } => 3 * heads,
             _ => 1,
         }
     }
@@ -125,30 +125,49 @@ pub(super) struct Entry {
     pub bytes: Range<usize>,
     pub shape: Vec<usize>,
     pub stored: Stored,
-    pub layout: Layout,
+    pub arrangement: Arrangement,
 }
 
 impl Entry {
     /// Refuses shapes that no arithmetic on sizes should meet: more axes than any weight has, or lengths that could
-    /// overflow behind a zero; and those that the layout cannot be undone for.
+    /// overflow behind a zero; and those that the arrangement cannot be undone for.
     pub fn new(
         file: usize,
         bytes: Range<usize>,
         shape: Vec<usize>,
         stored: Stored,
-        layout: Layout,
+        arrangement: Arrangement,
     ) -> Result<Entry, String> {
         if shape.len() > 8 || shape.iter().any(|&n| n > 1 << 40) {
             return Err(format!("shape {shape:?} is absurd"));
         }
-        let (rows, unit) = (shape.first().copied().unwrap_or(1), layout.unit());
+        let (rows, unit) = (shape.first().copied().unwrap_or(1), arrangement.unit());
         if rows % unit != 0 {
             return Err(format!("has {rows} rows, which the number of heads does not divide"));
         }
-        if layout == Layout::Transposed && shape.len() != 2 {
+        if arrangement == Arrangement::Transposed && shape.len() != 2 {
             return Err(format!("has shape {shape:?}, expected a matrix"));
         }
-        Ok(Entry { file, bytes, shape, stored, layout })
+        Ok(Entry { file, bytes, shape, stored, arrangement })
+    }
+
+    /// The same numbers in another arrangement: of a transposed one the axes change places.
+    pub fn arranged(mut self, arrangement: Arrangement) -> Result<Entry, String> {
+        if arrangement == Arrangement::Transposed {
+            self.shape.reverse();
+        }
+        Entry::new(self.file, self.bytes, self.shape, self.stored, arrangement)
+    }
+}
+
+/// Whole numbers; of any other type its name.
+pub(super) fn integers(bytes: &[u8], stored: Stored) -> Result<Vec<i64>, Stored> {
+    match stored {
+        Stored::Other("int64") => Ok(bytes.as_chunks().0.iter().map(|&number| i64::from_le_bytes(number)).collect()),
+        Stored::Other("int32") => {
+            Ok(bytes.as_chunks().0.iter().map(|&number| i64::from(i32::from_le_bytes(number))).collect())
+        }
+        other => Err(other),
     }
 }
 
@@ -162,7 +181,7 @@ pub(super) fn read(file: &Mapped, name: &str, entry: &Entry, dtype: DType, devic
         let shape: Vec<i64> = entry.shape.iter().map(|&n| n as i64).collect();
         return Ok(Tensor::f_zeros(shape, asked)?);
     }
-    let plain = matches!(entry.layout, Layout::Rows | Layout::Transposed | Layout::Strided(_));
+    let plain = matches!(entry.arrangement, Arrangement::Rows | Arrangement::Transposed | Arrangement::Strided(_));
     if let (Some(kind), true) = (entry.stored.kind(), plain) {
         if asked == (kind, tch::Device::Cpu) && aligned(&file.bytes()[entry.bytes.clone()], kind) {
             // Both mappings start at a page, so what is aligned in one is aligned in the other.
@@ -196,9 +215,9 @@ fn aligned(bytes: &[u8], kind: Kind) -> bool {
 fn view(bytes: &[u8], entry: &Entry, kind: Kind) -> Result<Tensor> {
     let shape: Vec<i64> = entry.shape.iter().map(|&n| n as i64).collect();
     let mut strides = vec![1; shape.len()];
-    match &entry.layout {
-        Layout::Strided(given) => strides = given.iter().map(|&n| n as i64).collect(),
-        Layout::Transposed => strides[1] = shape[0],
+    match &entry.arrangement {
+        Arrangement::Strided(given) => strides = given.iter().map(|&n| n as i64).collect(),
+        Arrangement::Transposed => strides[1] = shape[0],
         _ => {
             for axis in (1..shape.len()).rev() {
                 strides[axis - 1] = strides[axis] * shape[axis];
@@ -215,7 +234,7 @@ const SHARE: usize = 1 << 17;
 
 /// Unpacks blocks straight into the memory of a new float32 tensor, rows in the order of the Hugging Face checkpoint.
 fn unpack(bytes: &[u8], entry: &Entry) -> Result<Tensor> {
-    let transposed = entry.layout == Layout::Transposed;
+    let transposed = entry.arrangement == Arrangement::Transposed;
     let shape: Vec<i64> = match transposed {
         true => entry.shape.iter().rev().map(|&n| n as i64).collect(),
         false => entry.shape.iter().map(|&n| n as i64).collect(),
@@ -230,7 +249,7 @@ fn unpack(bytes: &[u8], entry: &Entry) -> Result<Tensor> {
     let (row_numbers, row_bytes) = (total / rows, bytes.len() / rows);
     let share = (SHARE / row_numbers.max(1)).max(1);
     let unpack_row = |row: usize, to: &mut [f32]| {
-        let row = entry.layout.source_row(row, rows);
+        let row = entry.arrangement.source_row(row, rows);
         let from = &bytes[row * row_bytes..(row + 1) * row_bytes];
         match entry.stored {
             Stored::Quantised(quant) => quant.unpack(from, to),
@@ -255,8 +274,13 @@ mod tests {
     #[test]
     fn a_panic_while_unpacking_is_an_error() {
         // More heads than rows, which `Entry::new` never lets through.
-        let entry = Entry { file: 0, bytes: 0..8, shape: vec![2, 2], stored: Stored::F16, layout: Layout::Rows };
-        let long = Entry { shape: vec![1 << 10, 1 << 8], layout: Layout::RotaryPairs { heads: 2000 }, ..entry.clone() };
+        let entry =
+            Entry { file: 0, bytes: 0..8, shape: vec![2, 2], stored: Stored::F16, arrangement: Arrangement::Rows };
+        let long = Entry {
+            shape: vec![1 << 10, 1 << 8],
+            arrangement: Arrangement::RotaryPairs { heads: 2000 },
+            ..entry.clone()
+        };
         assert!(unpack(&[0; 8], &entry).is_ok());
         let error = unpack(&vec![0; 1 << 19], &long).unwrap_err().to_string();
         assert!(error.contains("unpacking a tensor failed on one of the cores") && error.contains("report"), "{error}");
@@ -265,10 +289,10 @@ mod tests {
     #[test]
     fn rows_come_back_to_their_heads() {
         // Two heads of width 4: the file has rows 0, 2, 1, 3 of each head.
-        let pairs = Layout::RotaryPairs { heads: 2 };
+        let pairs = Arrangement::RotaryPairs { heads: 2 };
         assert_eq!((0..8).map(|row| pairs.source_row(row, 8)).collect::<Vec<_>>(), [0, 2, 1, 3, 4, 6, 5, 7]);
         // Two heads of width 2: the file has q0 q0 q1 q1 k0 k0 k1 k1 v0 v0 v1 v1.
-        let gathered = Layout::Gathered { heads: 2 };
+        let gathered = Arrangement::Gathered { heads: 2 };
         let rows: Vec<_> = (0..12).map(|row| gathered.source_row(row, 12)).collect();
         assert_eq!(rows, [0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11]);
         assert!(Entry::new(0, 0..0, vec![6, 2], Stored::F32, pairs).is_err());

@@ -18,11 +18,7 @@ pub(super) fn tokenizer(folder: &Path, config: &Map<String, Value>) -> Result<Op
     let settings_path = folder.join("tokenizer_config.json");
     let settings = if settings_path.exists() { read_object(&settings_path)? } else { Map::new() };
     let class = settings.get("tokenizer_class").or_else(|| config.get("tokenizer_class")).and_then(Value::as_str);
-    let of_gpt2 = match class {
-        Some(class) => matches!(class, "GPT2Tokenizer" | "GPT2TokenizerFast"),
-        // Files older than that key.
-        None => config.get("model_type").and_then(Value::as_str) == Some("gpt2"),
-    };
+    let of_gpt2 = matches!(class, Some("GPT2Tokenizer" | "GPT2TokenizerFast"));
     if !of_gpt2 || settings.get("add_prefix_space") == Some(&Value::Bool(true)) {
         return Ok(None);
     }

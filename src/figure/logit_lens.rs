@@ -49,11 +49,6 @@ impl LogitLens {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.figure().save(path)
     }
-
-    /// Shows the heat map in an evcxr notebook; the kernel calls this for a cell's last expression.
-    pub fn evcxr_display(&self) {
-        self.figure().evcxr_display();
-    }
 }
 
 /// The first position that the picture has room for.

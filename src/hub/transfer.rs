@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::cache::create_parent;
 use super::failed;
 use super::progress::{Progress, megabytes};
+use crate::progress::say;
 use crate::{Error, Result};
 
 /// Connections that break are taken up again this often, as long as each attempt brings something.
@@ -62,7 +63,7 @@ pub(super) fn fetch(wanted: &Wanted, path: &Path) -> Result<()> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&part).map_err(io)?;
     // Two processes that want the same file take turns; the second finds it done.
     if file.try_lock().is_err() {
-        eprintln!("waiting for another process that fetches {}", wanted.what);
+        say(&format!("waiting for another process that fetches {}", wanted.what));
         file.lock().map_err(io)?;
     }
     if path.exists() {
@@ -138,7 +139,7 @@ impl Download<'_> {
                     if failures == ATTEMPTS {
                         return Err(self.stopped(&problem));
                     }
-                    eprintln!("  interrupted ({problem}); going on at {}", megabytes(self.length));
+                    say(&format!("  interrupted ({problem}); going on at {}", megabytes(self.length)));
                     std::thread::sleep(Duration::from_millis(250 << failures));
                 }
             }

@@ -7,8 +7,8 @@ use tch::{Kind, Tensor};
 use super::scan::scan_rows;
 use super::{Reading, TargetScore, TokenScore};
 use crate::array::Numbers;
-use crate::model::layers::Norm;
-use crate::model::{Model, Transform};
+use crate::model::layers::{Linear, Norm};
+use crate::model::{Head, Model};
 use crate::text::Tokenizer;
 use crate::{Array, Error, Result};
 
@@ -16,23 +16,15 @@ use crate::{Array, Error, Result};
 /// keeps blocks up to that size for the next chunk; larger ones would be fresh pages each time.
 const CHUNK: usize = 8_000_000;
 
-/// What stands between the stream and the logits, as plain weights.
+/// What stands between the stream and the logits.
 #[derive(Debug)]
 pub(crate) struct Readout {
     /// The final norm, in float32; `None` where the model has none.
     pub norm: Option<Norm>,
-    /// A map after the norm (E,D), where the head is narrower than the model.
-    pub project: Option<Tensor>,
-    /// The layer before the head's matrix in masked language models.
-    pub transform: Option<Transform>,
-    /// The head (V,D).
-    pub head: Tensor,
-    /// Bias of the head (V).
-    pub bias: Option<Tensor>,
-    /// What logits are multiplied with.
-    pub scale: f64,
-    /// `cap * tanh(logit / cap)`.
-    pub soft_cap: Option<f64>,
+    /// A map after the norm, in float32, where the head is narrower than the model.
+    pub project: Option<Linear>,
+    /// The model's head, its matrix in the type of the model.
+    pub head: Head,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -121,14 +113,14 @@ impl Lens {
 
     /// Entries of the vocabulary.
     pub fn vocabulary(&self) -> usize {
-        self.readout.head.size()[0] as usize
+        self.readout.head.weight.size()[0] as usize
     }
 
     /// Width of the vectors that it reads.
     pub fn width(&self) -> usize {
-        let reads = self.readout.project.as_ref().unwrap_or(&self.readout.head);
-        let reads = self.readout.transform.as_ref().map_or(reads, |transform| transform.matrix());
-        reads.size()[1] as usize
+        let Readout { project, head, .. } = &self.readout;
+        let own = head.transform.as_ref().map_or(&head.weight, |transform| transform.matrix());
+        project.as_ref().map_or(own, |project| &project.weight).size()[1] as usize
     }
 
     /// Reads `vectors`, (N,D) or one (D): a reading for each.
@@ -165,7 +157,7 @@ impl Lens {
         if let Some(id) = (0..rows as usize).flat_map(&targets).find(outside) {
             return Err(Error::Input(format!("target {id} is outside the vocabulary of {} tokens", self.vocabulary())));
         }
-        let head = self.readout.head.f_to_kind(Kind::Float)?;
+        let head = self.readout.head.weight.f_to_kind(Kind::Float)?;
         let mut words = HashMap::new();
         let mut readings = Vec::new();
         let most = (CHUNK / self.vocabulary().max(1)).max(1) as i64;
@@ -181,7 +173,7 @@ impl Lens {
     #[cfg(test)]
     pub(crate) fn logits(&self, vectors: &Tensor) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
-        self.project(&self.batch(vectors)?, &self.readout.head.f_to_kind(Kind::Float)?)
+        self.project(&self.batch(vectors)?, &self.readout.head.weight.f_to_kind(Kind::Float)?)
     }
 
     /// The direction (D) whose dot product with a part of the last stream is what that part puts onto the logit of `id`
@@ -190,12 +182,12 @@ impl Lens {
         if id as usize >= self.vocabulary() {
             return Err(Error::Input(format!("target {id} is outside the vocabulary of {} tokens", self.vocabulary())));
         }
-        self.frozen_direction(self.readout.head.f_get(i64::from(id))?.f_to_kind(Kind::Float)?, stream)
+        self.frozen_direction(self.readout.head.weight.f_get(i64::from(id))?.f_to_kind(Kind::Float)?, stream)
     }
 
     /// [`attribution`](Lens::attribution) for the average token: what raises all logits alike changes no probability.
     pub(crate) fn average_attribution(&self, stream: &Tensor) -> Result<Tensor> {
-        let average = self.readout.head.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
+        let average = self.readout.head.weight.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
         self.frozen_direction(average, stream)
     }
 
@@ -205,17 +197,17 @@ impl Lens {
         let _guard = tch::no_grad_guard();
         self.check_linear()?;
         if let Some(project) = &self.readout.project {
-            direction = project.f_tr()?.f_mv(&direction)?;
+            direction = project.weight.f_tr()?.f_mv(&direction)?;
         }
         if let Some(norm) = &self.readout.norm {
             direction = norm.pull_back(&direction, &norm.divisor(&self.batch(stream)?.f_get(0)?)?)?;
         }
-        Ok(direction.f_mul_scalar(self.readout.scale)?)
+        self.readout.head.scaled(direction)
     }
 
     /// Refuses a head that is not linear even with the norm's scale held fixed.
     fn check_linear(&self) -> Result<()> {
-        match self.readout.transform {
+        match self.readout.head.transform {
             None => Ok(()),
             Some(_) => Err(Error::Input(
                 "this head has a non-linear layer before its matrix, as masked language models have, so that the \
@@ -235,7 +227,7 @@ impl Lens {
             )));
         }
         let rows: i64 = shape[..shape.len() - 1].iter().product();
-        Ok(vectors.f_to_device(self.readout.head.device())?.f_to_kind(Kind::Float)?.f_reshape([rows, width])?)
+        Ok(vectors.f_to_device(self.readout.head.weight.device())?.f_to_kind(Kind::Float)?.f_reshape([rows, width])?)
     }
 
     fn chunk<'a>(
@@ -291,26 +283,19 @@ impl Lens {
             }
             (_, Through::Head) | (None, _) => vectors.shallow_clone(),
         };
-        let linear = matches!(self.through, Through::Frozen { .. });
+        if matches!(self.through, Through::Frozen { .. }) {
+            let projected = match &self.readout.project {
+                Some(project) => normed.f_linear(&project.weight, None::<&Tensor>)?,
+                None => normed,
+            };
+            return self.readout.head.scaled(multiply(&projected, head)?);
+        }
         let projected = match &self.readout.project {
-            Some(project) => normed.f_matmul(&project.f_tr()?)?,
+            Some(project) => project.forward(&normed)?,
             None => normed,
         };
-        let read = match &self.readout.transform {
-            Some(transform) => transform.forward(&projected)?,
-            None => projected,
-        };
-        let mut logits = multiply(&read, head)?;
-        if self.readout.scale != 1. {
-            logits = logits.f_mul_scalar(self.readout.scale)?;
-        }
-        if let (Some(bias), false) = (&self.readout.bias, linear) {
-            logits = logits.f_add(&bias.f_to_kind(Kind::Float)?)?;
-        }
-        if let (Some(cap), false) = (self.readout.soft_cap, linear) {
-            logits = logits.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?;
-        }
-        Ok(logits)
+        let read = self.readout.head.transformed(&projected)?;
+        self.readout.head.finish(multiply(&read, head)?)
     }
 }
 
@@ -321,15 +306,10 @@ impl Model {
     /// When memory for a float32 copy of the final norm runs out.
     pub fn lens(&self) -> Result<Lens> {
         let (stack, head) = (self.stack(), self.head()?);
-        let float = |tensor: &Tensor| tensor.f_to_kind(Kind::Float);
         let readout = Readout {
             norm: stack.final_norm.as_ref().map(Norm::in_float).transpose()?,
-            project: stack.project.as_ref().map(|project| float(&project.weight)).transpose()?,
-            transform: head.transform.as_ref().map(Transform::in_float).transpose()?,
-            head: head.weight.shallow_clone(),
-            bias: head.bias.as_ref().map(Tensor::shallow_clone),
-            scale: head.scale,
-            soft_cap: head.soft_cap,
+            project: stack.project.as_ref().map(Linear::in_float).transpose()?,
+            head: head.in_float()?,
         };
         Ok(Lens::new(readout, self.tokenizer().cloned()))
     }
@@ -400,11 +380,7 @@ mod tests {
         let readout = Readout {
             norm: Some(norm),
             project: None,
-            transform: None,
-            head: random(&[40, 8]),
-            bias: Some(random(&[40])),
-            scale: 0.5,
-            soft_cap,
+            head: Head { transform: None, weight: random(&[40, 8]), bias: Some(random(&[40])), scale: 0.5, soft_cap },
         };
         Lens::new(readout, None)
     }

@@ -1,5 +1,7 @@
 //! Token ids into vectors.
 
+use std::ops::Range;
+
 use tch::{Kind, Tensor};
 
 use super::architecture::{self, Place, PositionIndex, PositionTable, Segments};
@@ -69,25 +71,31 @@ impl Embedding {
         })
     }
 
-    /// The stream (T,D) that enters the first block.
-    pub(crate) fn forward(&self, tokens: &Tokens, watcher: &mut dyn Watcher) -> Result<Tensor> {
-        let mut stream = watcher.at(Site::Embedding, self.token_rows(&tokens.ids)?)?;
+    /// The stream (T,D) that enters the first block, at `positions` of a run.
+    pub(crate) fn forward(
+        &self,
+        tokens: &Tokens,
+        positions: &Range<usize>,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Tensor> {
+        let here = positions.clone();
+        let mut stream = watcher.at(Site::Embedding, self.token_rows(&tokens.ids[here.clone()])?)?;
         stream = self.projected(stream, Place::BeforePositions)?;
-        if let Some(positions) = &self.positions {
-            let rows = positions.rows(tokens, &self.tokens)?;
+        if let Some(table) = &self.positions {
+            let rows = table.rows(tokens, &here, &self.tokens)?;
             stream = stream.f_add(&watcher.at(Site::PositionEmbedding, rows)?)?;
         }
-        let types = tokens.token_type_ids.as_deref();
+        let types = tokens.token_type_ids.as_ref().map(|types| &types[here.clone()]);
         match (&self.segments, &self.segment_table, types) {
             (Segments::TokenTable, _, Some(types)) => stream = stream.f_add(&self.token_rows(types)?)?,
             (_, Some(table), types) => {
-                let first = vec![0; tokens.len()];
+                let first = vec![0; here.len()];
                 stream = stream.f_add(&look_up(table, types.unwrap_or(&first))?)?;
             }
             _ => {}
         }
         if let (Some(table), Some(languages)) = (&self.languages, &tokens.languages) {
-            stream = stream.f_add(&look_up(table, languages)?)?;
+            stream = stream.f_add(&look_up(table, &languages[here])?)?;
         }
         stream = self.projected(stream, Place::BeforeNorm)?;
         if let Some(norm) = &self.norm {
@@ -111,19 +119,19 @@ impl Embedding {
 }
 
 impl Positions {
-    /// The vectors (T,E) of a run's positions, in the type and on the device of `beside`.
-    fn rows(&self, tokens: &Tokens, beside: &Tensor) -> Result<Tensor> {
+    /// The vectors (T,E) of some of a run's positions, in the type and on the device of `beside`.
+    fn rows(&self, tokens: &Tokens, here: &Range<usize>, beside: &Tensor) -> Result<Tensor> {
         match self {
             Positions::Learned(table, index) => {
-                let places = places(tokens, *index);
+                let places = &places(tokens, *index)[here.clone()];
                 // A prompt of the right length may still count beyond the table, or before it.
                 if let Some(place) = places.iter().find(|&&place| place < 0 || place >= table.size()[0]) {
                     return Err(Error::Input(format!("position {place} is outside the table of {}", table.size()[0])));
                 }
-                look_up(table, &places)
+                look_up(table, places)
             }
             Positions::Sinusoidal(width, index) => {
-                let rows = sines_then_cosines(&places(tokens, *index), *width)?;
+                let rows = sines_then_cosines(&places(tokens, *index)[here.clone()], *width)?;
                 Ok(rows.f_to_device(beside.device())?.f_to_kind(beside.kind())?)
             }
         }
@@ -133,23 +141,17 @@ impl Positions {
 /// Which row each position has.
 fn places(tokens: &Tokens, index: PositionIndex) -> Vec<i64> {
     match index {
-        PositionIndex::Place(first) => (0..tokens.len()).map(|place| (place + first) as i64).collect(),
+        PositionIndex::Place(first) => tokens.places().iter().map(|place| place + first as i64).collect(),
         PositionIndex::RealTokens(first) => {
-            let real = tokens.real_so_far();
-            let padding = |place| tokens.is_padding(place);
-            real.iter()
-                .enumerate()
-                .map(|(place, &count)| if padding(place) { first as i64 - 1 } else { count - 1 + first as i64 })
-                .collect()
+            let number =
+                |(place, count)| if tokens.is_padding(place) { first as i64 - 1 } else { count - 1 + first as i64 };
+            tokens.real_so_far().into_iter().enumerate().map(number).collect()
         }
         PositionIndex::AfterPadding(padding) => {
-            let mut count = 0;
             let padding = padding as i64;
-            let mut place = |&id: &i64| {
-                count += i64::from(id != padding);
-                if id == padding { padding } else { count + padding }
-            };
-            tokens.ids.iter().map(&mut place).collect()
+            let counts = tokens.count_so_far(|place| tokens.ids[place] != padding);
+            let number = |(&id, count)| if id == padding { padding } else { count + padding };
+            tokens.ids.iter().zip(counts).map(number).collect()
         }
     }
 }

@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::architecture::{self, Activation, Architecture};
-use super::layers::{Linear, Norm, activate};
+use super::layers::{Linear, Norm, activate, soft_capped};
 use super::weights::Weights;
 use crate::Result;
 
@@ -52,12 +52,8 @@ impl Transform {
 
     /// The same in float32.
     pub(crate) fn in_float(&self) -> Result<Transform> {
-        let float = |tensor: &Tensor| tensor.f_to_kind(Kind::Float);
         Ok(Transform {
-            linear: Linear {
-                weight: float(&self.linear.weight)?,
-                bias: self.linear.bias.as_ref().map(float).transpose()?,
-            },
+            linear: self.linear.in_float()?,
             activation: self.activation,
             norm: self.norm.as_ref().map(Norm::in_float).transpose()?,
         })
@@ -67,21 +63,41 @@ impl Transform {
 impl Head {
     /// Logits (T,V) of the final vectors (T,D).
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = match &self.transform {
-            Some(transform) => transform.forward(x)?,
-            None => x.shallow_clone(),
-        };
-        let mut logits = x.f_linear(&self.weight, None::<&Tensor>)?;
-        if self.scale != 1.0 {
-            logits = logits.f_mul_scalar(self.scale)?;
+        self.finish(self.transformed(x)?.f_linear(&self.weight, None::<&Tensor>)?)
+    }
+
+    /// What the matrix reads of the final vectors (T,D).
+    pub(crate) fn transformed(&self, x: &Tensor) -> Result<Tensor> {
+        match &self.transform {
+            Some(transform) => transform.forward(x),
+            None => Ok(x.shallow_clone()),
         }
+    }
+
+    /// Logits (T,V) of the products with the matrix's rows.
+    pub(crate) fn finish(&self, products: Tensor) -> Result<Tensor> {
+        let mut logits = self.scaled(products)?;
         if let Some(bias) = &self.bias {
             logits = logits.f_add(bias)?;
         }
-        match self.soft_cap {
-            Some(cap) => Ok(logits.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?),
-            None => Ok(logits),
-        }
+        soft_capped(logits, self.soft_cap)
+    }
+
+    /// Products without what is not linear, and without the bias.
+    pub(crate) fn scaled(&self, products: Tensor) -> Result<Tensor> {
+        if self.scale == 1.0 { Ok(products) } else { Ok(products.f_mul_scalar(self.scale)?) }
+    }
+
+    /// The same in float32, but for the matrix itself: it is the largest tensor of most models, and who needs it in
+    /// float32 need not keep it.
+    pub(crate) fn in_float(&self) -> Result<Head> {
+        Ok(Head {
+            transform: self.transform.as_ref().map(Transform::in_float).transpose()?,
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.as_ref().map(|bias| bias.f_to_kind(Kind::Float)).transpose()?,
+            scale: self.scale,
+            soft_cap: self.soft_cap,
+        })
     }
 }
 

@@ -8,17 +8,24 @@ use super::architecture::Sees;
 use super::tokens::Tokens;
 use crate::{Device, Result};
 
-/// One mask (T,T) for every different window, true where the query position must not see the key position.
+/// One mask (T,S) for every different window, true where the query position must not see the key position.
 pub(crate) struct Masks {
     by_window: Vec<(Option<usize>, Tensor)>,
 }
 
 impl Masks {
-    pub(crate) fn new(tokens: &Tokens, sees: Sees, windows: &[Option<usize>], device: Device) -> Result<Masks> {
+    /// The masks of some of a run's positions, the `queries`; keys are all positions.
+    pub(crate) fn new(
+        tokens: &Tokens,
+        queries: &Range<usize>,
+        sees: Sees,
+        windows: &[Option<usize>],
+        device: Device,
+    ) -> Result<Masks> {
         let mut by_window: Vec<(Option<usize>, Tensor)> = Vec::new();
         for &window in windows {
             if by_window.iter().all(|(known, _)| *known != window) {
-                by_window.push((window, Visible::in_text(tokens, sees, window).hidden(device)?));
+                by_window.push((window, Visible::in_text(tokens, queries, sees, window).hidden(device)?));
             }
         }
         Ok(Masks { by_window })
@@ -41,23 +48,24 @@ pub(crate) struct Visible {
 
 impl Visible {
     /// In a text's attention to itself later positions are hidden where the stack is causal, those beyond the window
-    /// (which counts the query's own position), and padded ones.
-    pub(crate) fn in_text(tokens: &Tokens, sees: Sees, window: Option<usize>) -> Visible {
-        let t = tokens.len();
+    /// (which counts the query's own position), padded ones, and those of other texts that are run with it.
+    pub(crate) fn in_text(tokens: &Tokens, queries: &Range<usize>, sees: Sees, window: Option<usize>) -> Visible {
         let range = |query: usize| {
-            let end = if sees == Sees::Both { t } else { query + 1 };
+            let text = tokens.text_of(query);
+            let end = if sees == Sees::Both { text.end } else { query + 1 };
             let end = window.map_or(end, |window| end.min(query.saturating_add(window)));
-            let start = window.map_or(0, |window| (query + 1).saturating_sub(window));
+            let start = window.map_or(text.start, |window| text.start.max((query + 1).saturating_sub(window)));
             start.min(end)..end
         };
         let padded = |key| sees != Sees::CausalAndPadding && tokens.is_padding(key);
-        Visible { ranges: (0..t).map(range).collect(), padded: (0..t).map(padded).collect() }
+        Visible { ranges: queries.clone().map(range).collect(), padded: (0..tokens.len()).map(padded).collect() }
     }
 
-    /// Of what the encoder read the padded positions are hidden.
-    pub(crate) fn in_memory(queries: usize, source: &Tokens) -> Visible {
+    /// Of what the encoder read the padded positions are hidden, and those of texts that go with other queries.
+    pub(crate) fn in_memory(tokens: &Tokens, queries: &Range<usize>, source: &Tokens) -> Visible {
         let padded = (0..source.len()).map(|key| source.is_padding(key)).collect();
-        Visible { ranges: vec![0..source.len(); queries], padded }
+        let range = |query| source.text_range(tokens.text_index(query));
+        Visible { ranges: queries.clone().map(range).collect(), padded }
     }
 
     /// (T,S), true where the query position must not see the key position.
@@ -79,7 +87,7 @@ mod tests {
     fn a_window_counts_the_position_itself() {
         let tokens = Tokens { attention_mask: Some(vec![1, 1, 1, 0]), ..Tokens::from_ids(vec![5, 6, 7, 8]) };
         let seen = |sees, window, row: i64| -> Vec<bool> {
-            let hidden = Visible::in_text(&tokens, sees, window).hidden(Device::Cpu).unwrap();
+            let hidden = Visible::in_text(&tokens, &(0..4), sees, window).hidden(Device::Cpu).unwrap();
             Vec::<bool>::try_from(hidden.select(0, row)).unwrap().into_iter().map(|hidden| !hidden).collect()
         };
         assert_eq!(seen(Sees::Causal, None, 1), [true, true, false, false]);
@@ -88,5 +96,16 @@ mod tests {
         assert_eq!(seen(Sees::Causal, Some(1), 1), [false, true, false, false]);
         assert_eq!(seen(Sees::Both, None, 0), [true, true, true, false]);
         assert_eq!(seen(Sees::Both, Some(2), 0), [true, true, false, false]);
+    }
+
+    #[test]
+    fn texts_that_are_run_together_do_not_see_each_other() {
+        let tokens = Tokens { starts: vec![0, 3], ..Tokens::from_ids(vec![5, 6, 7, 8, 9]) };
+        let ranges = |queries, sees, window| Visible::in_text(&tokens, &queries, sees, window).ranges;
+        assert_eq!(ranges(0..5, Sees::Causal, None), [0..1, 0..2, 0..3, 3..4, 3..5]);
+        assert_eq!(ranges(2..5, Sees::Both, None), [0..3, 3..5, 3..5]);
+        assert_eq!(ranges(0..5, Sees::Both, Some(2)), [0..2, 0..3, 1..3, 3..5, 3..5]);
+        let source = Tokens { starts: vec![0, 1], ..Tokens::from_ids(vec![1, 2, 3]) };
+        assert_eq!(Visible::in_memory(&tokens, &(1..4), &source).ranges, [0..1, 0..1, 1..3]);
     }
 }

@@ -3,12 +3,16 @@
 pub mod architecture;
 mod config;
 mod embedding;
+#[cfg(test)]
+mod engine_tests;
 pub(crate) mod families;
 mod head;
+mod input;
 pub(crate) mod layers;
 mod masks;
 mod network;
 mod options;
+mod routes;
 mod sites;
 mod stack;
 mod ties;
@@ -20,16 +24,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use architecture::Architecture;
-pub use families::{Family, Kind, families};
+pub use families::{Family, FamilyKind, families, open as checkpoint};
+pub use input::{Input, Seq2Seq};
 pub use options::ModelOptions;
-pub use tokens::{Input, Seq2Seq};
 
-pub(crate) use head::{Head, Transform};
+pub(crate) use head::Head;
 pub(crate) use masks::Visible;
-pub(crate) use network::Network;
-pub(crate) use sites::{Route, Sublayer};
+pub(crate) use network::{Network, Wanted};
+pub(crate) use routes::{Route, Sublayer};
 pub(crate) use stack::Stack;
-pub(crate) use tokens::{Reader, Tokens};
+use tokens::Reader;
+pub(crate) use tokens::Tokens;
 
 use crate::text::Tokenizer;
 use crate::{DType, Device, Error, Result};
@@ -121,6 +126,12 @@ impl Model {
     /// The single token as text; `#id` when the checkpoint has no tokenizer.
     pub(crate) fn piece(&self, id: u32) -> String {
         self.tokenizer().map_or_else(|| format!("#{id}"), |tokenizer| tokenizer.piece(id))
+    }
+
+    /// Encodes and checks an input: afterwards every index fits its table.
+    pub(crate) fn read_tokens(&self, input: Input) -> Result<Tokens> {
+        let reader = Reader { tokenizer: self.tokenizer(), stop_ids: self.stop_ids() };
+        Tokens::read(input, &reader, self.architecture())
     }
 
     pub(crate) fn network(&self) -> &Network {

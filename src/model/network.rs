@@ -39,22 +39,38 @@ impl Network {
         Ok(Network { encoder, main: Stack::load(&plan.main, tokens, &weights)?, head, device, dtype })
     }
 
-    /// The logits (T,V) of a run; none where the model has no head.
-    pub(crate) fn forward(&self, tokens: &Tokens, watcher: &mut dyn Watcher) -> Result<Option<Tensor>> {
-        let _no_gradients = tch::no_grad_guard();
+    /// The logits of a run, (T,V) or those of the last position (1,V); none where the model has no head.
+    ///
+    /// Gradients are the caller's matter.
+    pub(crate) fn forward(
+        &self,
+        tokens: &Tokens,
+        positions: Wanted,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Option<Tensor>> {
         let source = match (&self.encoder, &tokens.source) {
             (Some(encoder), Some(tokens)) => {
                 let watcher = &mut Within { watcher, name: Site::in_encoder };
-                Some(Source { tokens, output: encoder.forward(tokens, None, watcher)? })
+                Some(Source { tokens, output: encoder.forward(tokens, &(0..tokens.len()), None, watcher)? })
             }
             _ => None,
         };
-        let read = self.main.forward(tokens, source.as_ref(), watcher)?;
-        match &self.head {
-            Some(head) => Ok(Some(watcher.at(Site::Logits, head.forward(&read)?)?)),
-            None => Ok(None),
+        let read = self.main.forward(tokens, &(0..tokens.len()), source.as_ref(), watcher)?;
+        match (&self.head, positions) {
+            (Some(head), Wanted::All) => Ok(Some(watcher.at(Site::Logits, head.forward(&read)?)?)),
+            (Some(head), Wanted::Last) => Ok(Some(head.forward(&read.f_slice(-2, -1, None, 1)?)?)),
+            (None, _) => Ok(None),
         }
     }
+}
+
+/// The positions whose logits are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// All, which the watcher sees.
+    All,
+    /// The last one; the watcher does not see it.
+    Last,
 }
 
 #[cfg(test)]
@@ -88,7 +104,7 @@ mod half_precision {
             let tokens = Tokens { source, ..Tokens::from_ids(vec![5, 17, 3, 29, 42, 8]) };
             let run = |dtype| {
                 let network = Network::load(&plan, &checkpoint, dtype, Device::Cpu).unwrap();
-                network.forward(&tokens, &mut Unwatched).unwrap().unwrap()
+                network.forward(&tokens, Wanted::All, &mut Unwatched).unwrap().unwrap()
             };
             let (half, full) = (run(DType::BF16), run(DType::F32));
             assert_eq!(half.kind(), Kind::BFloat16);

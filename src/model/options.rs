@@ -63,7 +63,7 @@ impl ModelOptions {
     pub fn load(self) -> Result<Model> {
         self.device.prepare()?;
         let path: PathBuf = hub::find(&self.name, &self.hub)?;
-        let checkpoint = Checkpoint::open(&path)?;
+        let checkpoint = families::open(&path)?;
         let mut architecture = families::read(checkpoint.config())?;
         settle(&mut architecture, &checkpoint)?;
         let dtype = self.run_dtype(&checkpoint, &architecture)?;

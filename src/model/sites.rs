@@ -1,70 +1,16 @@
 //! Which sites a model has, and their shapes.
 
-use super::architecture::{self, Order, Stack};
-use super::layers::Attention;
+use super::architecture::Stack;
+use super::layers::{self, Attention};
+use super::routes::Route;
 use super::{Model, Tokens};
-use crate::site::Part;
-use crate::{Error, Result, Site};
-
-/// The parts of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sublayer {
-    Attention,
-    Cross,
-    Mlp,
-}
-
-/// The sites that one sublayer lies between. They are different ones for every way to place norms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Route {
-    pub sublayer: Sublayer,
-    /// The stream as the block's earlier parts leave it.
-    pub enters: Site,
-    /// What is added to: that, or its norm.
-    pub carries: Site,
-    /// What the sublayer reads: what is added to, or its norm.
-    pub reads: Site,
-    /// What the sublayer adds.
-    pub writes: Site,
-    /// Both added up. Both sublayers of a parallel block have the same.
-    pub sum: Site,
-    /// What the stream goes on with: the sum, or its norm in post-norm blocks.
-    pub leaves: Site,
-}
+use crate::site::{Part, Site};
+use crate::{Error, Result};
 
 impl Model {
     /// The ways through the sublayers of a block, in the order of the computation.
     pub(crate) fn routes(&self, layer: usize) -> Vec<Route> {
-        let block = &self.architecture().main.blocks[layer];
-        let (attn_norm, mlp_norm) = (Site::AttnNorm(layer), Site::MlpNorm(layer));
-        let parallel = block.order == Order::Parallel;
-        let route = |sublayer, norms: &architecture::Norms, enters, normed, writes, sum| {
-            let either = |norm: &Option<_>, plain: Site| if norm.is_some() { normed } else { plain };
-            let carries = either(&norms.first, enters);
-            Route {
-                sublayer,
-                enters,
-                carries,
-                reads: either(&norms.before, carries),
-                writes,
-                sum,
-                leaves: either(&norms.after, sum),
-            }
-        };
-        let sum = if parallel { Site::ResidPost(layer) } else { Site::ResidMid(layer) };
-        let entering = Site::ResidPre(layer);
-        let attention = route(Sublayer::Attention, &block.attn_norms, entering, attn_norm, Site::AttnOut(layer), sum);
-        let cross = block.cross.as_ref().map(|cross| {
-            let (normed, writes, sum) = (Site::CrossNorm(layer), Site::CrossOut(layer), Site::ResidMidCross(layer));
-            route(Sublayer::Cross, &cross.norms, attention.leaves, normed, writes, sum)
-        });
-        let enters = if parallel { attention.carries } else { cross.unwrap_or(attention).leaves };
-        let mut mlp =
-            route(Sublayer::Mlp, &block.mlp_norms, enters, mlp_norm, Site::MlpOut(layer), Site::ResidPost(layer));
-        if parallel && block.mlp_norms.before.is_none() {
-            mlp.reads = attention.reads;
-        }
-        [Some(attention), cross, Some(mlp)].into_iter().flatten().collect()
+        self.architecture().main.blocks[layer].routes(layer)
     }
 
     /// The residual stream as a layer leaves it.
@@ -135,20 +81,18 @@ impl Model {
                 _ => false,
             };
         };
-        let normed =
-            |norms: &architecture::Norms| [&norms.first, &norms.before, &norms.after].iter().any(|norm| norm.is_some());
-        if site.part() == Part::Cross {
-            let no_norm = |norms| matches!(site, Site::CrossNorm(_)) && !normed(norms);
-            return block.cross.as_ref().is_some_and(|cross| !no_norm(&cross.norms));
+        if site.part() == Part::Cross && block.cross.is_none() {
+            return false;
         }
         match site.plain() {
             Site::RotatedQuery(_) | Site::RotatedKey(_) => block.attention.rotary.is_some(),
             Site::PositionBias(_) => block.attention.position_bias.is_some() || block.attention.relative.is_some(),
-            Site::AttnNorm(_) => normed(&block.attn_norms),
-            Site::MlpNorm(_) => block.order == Order::Parallel || normed(&block.mlp_norms),
-            Site::ResidMid(_) => block.order == Order::Sequential,
             Site::MlpGate(_) => block.mlp.gate.is_some(),
             Site::ExpertWeights(_) => block.mlp.experts.is_some(),
+            Site::AttnNorm(layer) | Site::MlpNorm(layer) | Site::ResidMid(layer) => {
+                let site = if site.part() == Part::Encoder { site.plain() } else { site };
+                block.routes(layer).iter().any(|route| route.sites().any(|own| own == site))
+            }
             _ => true,
         }
     }
@@ -170,13 +114,18 @@ impl Model {
 
     /// The attention of the layer and part that a site lies in.
     pub(crate) fn attention(&self, site: Site) -> Option<&Attention> {
-        let network = self.network();
-        let layer = site.layer()?;
+        let block = self.block(site)?;
         match site.part() {
-            Part::Encoder => network.encoder.as_ref()?.blocks().nth(layer).map(|block| &block.attention),
-            Part::Main => network.main.blocks().nth(layer).map(|block| &block.attention),
-            Part::Cross => network.main.blocks().nth(layer)?.cross.as_ref().map(|cross| &cross.attention),
+            Part::Cross => block.cross.as_ref().map(|cross| &cross.attention),
+            Part::Encoder | Part::Main => Some(&block.attention),
         }
+    }
+
+    /// The block of the layer and part that a site lies in.
+    pub(crate) fn block(&self, site: Site) -> Option<&layers::Block> {
+        let network = self.network();
+        let stack = if site.part() == Part::Encoder { network.encoder.as_ref()? } else { &network.main };
+        site.layer().filter(|&layer| layer < stack.layers()).map(|layer| stack.block(layer))
     }
 
     /// The shape of a site that the model has, in a run of `tokens`.

@@ -1,5 +1,7 @@
 //! A run through embedding, blocks and final norm, asking the watcher at every site.
 
+use std::ops::Range;
+
 use tch::{Kind, Tensor};
 
 use super::architecture::{self, Padding, Sees, Segments};
@@ -68,6 +70,16 @@ impl<T> Shared<T> {
     }
 }
 
+/// What the positions of a run bring to attention; each list goes with the stack's different ones.
+pub(crate) struct Prepared {
+    angles: Vec<Angles>,
+    /// (H,T,S).
+    biases: Vec<Tensor>,
+    distances: Vec<DistanceVectors>,
+    other_segment: Option<Tensor>,
+    masks: Masks,
+}
+
 /// What a decoder reads of its encoder.
 pub(crate) struct Source<'a> {
     pub tokens: &'a Tokens,
@@ -84,6 +96,7 @@ impl Stack {
         let relatives = attentions().map(|attention| attention.relative.as_ref());
         let distances: Vec<_> = relatives.map(|relative| relative.map(|relative| &relative.distances)).collect();
         let neighbours = plan.embedding.neighbours.as_ref();
+        plan.blocks.iter().enumerate().try_for_each(|(layer, block)| block.check(layer))?;
         let blocks: Vec<_> = plan.blocks.iter().map(Some).collect();
         Ok(Stack {
             embedding: Embedding::load(&plan.embedding, tokens, plan.width, weights)?,
@@ -105,50 +118,31 @@ impl Stack {
         })
     }
 
-    /// The final vectors (T,D) of a run.
+    /// The final vectors (T,D) of a run, at the positions `here`: all of them, unless earlier ones have left keys and
+    /// values elsewhere.
     pub(crate) fn forward(
         &self,
         tokens: &Tokens,
+        here: &Range<usize>,
         source: Option<&Source>,
         watcher: &mut dyn Watcher,
     ) -> Result<Tensor> {
-        let padding = self.zeroed(tokens)?;
+        let padding = self.zeroed(tokens, here)?;
         let zeroed = |stream: Tensor| -> Result<Tensor> {
             match &padding {
                 Some(padding) => Ok(stream.f_masked_fill(padding, 0.0)?),
                 None => Ok(stream),
             }
         };
-        let embedded = zeroed(self.embedding.forward(tokens, watcher)?)?;
+        let embedded = zeroed(self.embedding.forward(tokens, here, watcher)?)?;
         let mut stream = embedded.shallow_clone();
-        let positions = Tensor::f_arange(tokens.len() as i64, (Kind::Int64, self.device.torch()))?;
-        let rotaries = self.rotaries.different.iter();
-        let angles: Vec<Angles> = rotaries
-            .map(|rotary| rotary.angles(&positions, tokens.len(), self.dtype.torch()))
-            .collect::<Result<_>>()?;
-        let real = tokens.real_so_far();
-        let biases = self.biases.different.iter();
-        let biases: Vec<Tensor> = biases.map(|bias| bias.forward(&real, self.dtype.torch())).collect::<Result<_>>()?;
-        let options = (self.dtype.torch(), self.device.torch());
-        let distances = self.distances.different.iter();
-        let distances: Vec<DistanceVectors> =
-            distances.map(|distances| distances.vectors(tokens.len() as i64, options)).collect::<Result<_>>()?;
-        let other_segment = self.other_segment(tokens)?;
-        let masks = Masks::new(tokens, self.sees, &self.windows, self.device)?;
+        let prepared = self.prepare(tokens, here)?;
         let hidden = source
-            .map(|source| masks::Visible::in_memory(tokens.len(), source.tokens).hidden(self.device))
+            .map(|source| masks::Visible::in_memory(tokens, here, source.tokens).hidden(self.device))
             .transpose()?;
         let memory = source.zip(hidden.as_ref()).map(|(source, hidden)| Memory { output: &source.output, hidden });
-        for layer in 0..self.windows.len() {
-            let seen = Positions {
-                hidden: masks.of(self.windows[layer]),
-                rotation: self.rotaries.of(layer).zip(self.rotaries.pick(layer, &angles)),
-                bias: self.biases.pick(layer, &biases),
-                relative: self
-                    .distances
-                    .pick(layer, &distances)
-                    .map(|distances| Seen { distances, other_segment: other_segment.as_ref() }),
-            };
+        for layer in 0..self.layers() {
+            let seen = self.positions(layer, &prepared);
             stream = self.block(layer).forward(layer, stream, &seen, memory.as_ref(), watcher)?;
             if let (0, Some(neighbours)) = (layer, &self.neighbours) {
                 stream = neighbours.forward(&embedded, &stream)?;
@@ -164,26 +158,60 @@ impl Stack {
         watcher.at(Site::FinalNorm, stream)
     }
 
+    /// What the positions `here` of a run bring to attention, made once for all layers.
+    pub(crate) fn prepare(&self, tokens: &Tokens, here: &Range<usize>) -> Result<Prepared> {
+        let options = (self.dtype.torch(), self.device.torch());
+        let positions = Tensor::f_from_slice(&tokens.places()[here.clone()])?.f_to_device(options.1)?;
+        let real = tokens.real_so_far();
+        let rotaries = self.rotaries.different.iter();
+        let biases = self.biases.different.iter();
+        let distances = self.distances.different.iter();
+        Ok(Prepared {
+            angles: rotaries.map(|rotary| rotary.angles(&positions, tokens.len(), options.0)).collect::<Result<_>>()?,
+            biases: biases.map(|bias| bias.forward(&real, here, options.0)).collect::<Result<_>>()?,
+            distances: distances
+                .map(|distances| distances.vectors(here, tokens.len() as i64, options))
+                .collect::<Result<_>>()?,
+            other_segment: self.other_segment(tokens, here)?,
+            masks: Masks::new(tokens, here, self.sees, &self.windows, self.device)?,
+        })
+    }
+
+    /// What a layer's attention takes of it.
+    pub(crate) fn positions<'a>(&'a self, layer: usize, prepared: &'a Prepared) -> Positions<'a> {
+        let Prepared { angles, biases, distances, other_segment, masks } = prepared;
+        Positions {
+            hidden: masks.of(self.windows[layer]),
+            rotation: self.rotaries.of(layer).zip(self.rotaries.pick(layer, angles)),
+            bias: self.biases.pick(layer, biases),
+            relative: self
+                .distances
+                .pick(layer, distances)
+                .map(|distances| Seen { distances, other_segment: other_segment.as_ref() }),
+        }
+    }
+
     /// (T,1): the positions whose vectors are set to 0, where there are any.
-    fn zeroed(&self, tokens: &Tokens) -> Result<Option<Tensor>> {
-        let padding: Vec<bool> = (0..tokens.len()).map(|place| tokens.is_padding(place)).collect();
+    fn zeroed(&self, tokens: &Tokens, here: &Range<usize>) -> Result<Option<Tensor>> {
+        let padding: Vec<bool> = here.clone().map(|place| tokens.is_padding(place)).collect();
         if !self.zeroes_padding || !padding.contains(&true) {
             return Ok(None);
         }
         Ok(Some(Tensor::f_from_slice(&padding)?.f_to_device(self.device.torch())?.f_unsqueeze(1)?))
     }
 
-    /// (T,T): 1 where two positions stand in different segments; none where that is not asked or not known.
-    fn other_segment(&self, tokens: &Tokens) -> Result<Option<Tensor>> {
+    /// (T,S): 1 where two positions stand in different segments; none where that is not asked or not known.
+    fn other_segment(&self, tokens: &Tokens, here: &Range<usize>) -> Result<Option<Tensor>> {
         let Some(types) = tokens.token_type_ids.as_ref().filter(|_| self.compares_segments) else { return Ok(None) };
         let types = Tensor::f_from_slice(types)?.f_to_device(self.device.torch())?;
-        let other = types.f_unsqueeze(1)?.f_ne_tensor(&types.f_unsqueeze(0)?)?;
+        let own = types.f_narrow(0, here.start as i64, here.len() as i64)?;
+        let other = own.f_unsqueeze(1)?.f_ne_tensor(&types.f_unsqueeze(0)?)?;
         Ok(Some(other.f_to_kind(Kind::Int64)?))
     }
 
-    /// The blocks, layer by layer.
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = &Block> {
-        (0..self.windows.len()).map(|layer| self.block(layer))
+    /// Number of layers.
+    pub(crate) fn layers(&self) -> usize {
+        self.windows.len()
     }
 
     /// The block of a layer, which must be one of the stack's.

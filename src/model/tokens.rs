@@ -1,174 +1,11 @@
-//! What a run reads: the input as a person gives it, and as the stack takes it.
+//! What a run reads, as the stack takes it.
 
-use std::path::Path;
+use std::ops::Range;
 
 use super::architecture::{Architecture, Padding, Segments, Stack};
+use super::input::Input;
 use crate::text::Tokenizer;
 use crate::{Error, Result};
-
-/// What to run: a text, a pair of texts, or token ids with what belongs to them.
-///
-/// Made from `&str`, `String`, `(&str, &str)`, `Vec<i64>`, `&[i64]` and [`Seq2Seq`] by itself; what else a model reads
-/// is set with plain setters.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Input {
-    text: Option<String>,
-    second: Option<String>,
-    ids: Option<Vec<i64>>,
-    attention_mask: Option<Vec<i64>>,
-    token_type_ids: Option<Vec<i64>>,
-    languages: Option<Vec<i64>>,
-    target: Option<Box<Input>>,
-}
-
-/// What an encoder-decoder reads: `source` goes to the encoder, `target` to the decoder.
-///
-/// A target that is a text gets the model's start token in front and no end token; token ids are taken as they are.
-///
-/// ```no_run
-/// # fn main() -> flowlens::Result<()> {
-/// use flowlens::{Model, Seq2Seq};
-/// let model = Model::load("google-t5/t5-small")?;
-/// let trace = model.run(Seq2Seq { source: "translate English to German: Good day.", target: "Guten" })?;
-/// # Ok(()) }
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seq2Seq<S, T> {
-    /// What the encoder reads.
-    pub source: S,
-    /// What the decoder has written so far.
-    pub target: T,
-}
-
-impl<S: Into<Input>, T: Into<Input>> From<Seq2Seq<S, T>> for Input {
-    fn from(pair: Seq2Seq<S, T>) -> Input {
-        pair.source.into().target(pair.target)
-    }
-}
-
-impl From<(&str, &str)> for Input {
-    fn from((first, second): (&str, &str)) -> Input {
-        Input { text: Some(first.to_owned()), second: Some(second.to_owned()), ..Input::default() }
-    }
-}
-
-impl From<&str> for Input {
-    fn from(text: &str) -> Input {
-        Input { text: Some(text.to_owned()), ..Input::default() }
-    }
-}
-
-impl From<String> for Input {
-    fn from(text: String) -> Input {
-        Input { text: Some(text), ..Input::default() }
-    }
-}
-
-impl From<&String> for Input {
-    fn from(text: &String) -> Input {
-        text.as_str().into()
-    }
-}
-
-impl From<Vec<i64>> for Input {
-    fn from(ids: Vec<i64>) -> Input {
-        Input { ids: Some(ids), ..Input::default() }
-    }
-}
-
-impl From<&[i64]> for Input {
-    fn from(ids: &[i64]) -> Input {
-        ids.to_vec().into()
-    }
-}
-
-impl<const N: usize> From<[i64; N]> for Input {
-    fn from(ids: [i64; N]) -> Input {
-        ids.to_vec().into()
-    }
-}
-
-impl Input {
-    /// 1 for a real token, 0 for padding, one for each position.
-    #[must_use]
-    pub fn attention_mask(mut self, mask: impl Into<Vec<i64>>) -> Input {
-        self.attention_mask = Some(mask.into());
-        self
-    }
-
-    /// Token types, one for each position; passed over by models that have none.
-    #[must_use]
-    pub fn token_type_ids(mut self, types: impl Into<Vec<i64>>) -> Input {
-        self.token_type_ids = Some(types.into());
-        self
-    }
-
-    /// Languages, one for each position (XLM); passed over by models that have none.
-    #[must_use]
-    pub fn languages(mut self, languages: impl Into<Vec<i64>>) -> Input {
-        self.languages = Some(languages.into());
-        self
-    }
-
-    /// What the decoder of an encoder-decoder reads; its start token alone unless set.
-    #[must_use]
-    pub fn target(mut self, target: impl Into<Input>) -> Input {
-        self.target = Some(Box::new(target.into()));
-        self
-    }
-
-    /// The integer tensors `input_ids`, `attention_mask`, `token_type_ids`, `langs`, `decoder_input_ids` and
-    /// `decoder_attention_mask` of a safetensors file, of shape (T) or (1,T); other tensors of the file are left alone.
-    ///
-    /// # Errors
-    /// When the file cannot be read or lacks `input_ids`.
-    pub fn from_file(path: impl AsRef<Path>) -> Result<Input> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
-        let file = safetensors::SafeTensors::deserialize(&bytes)
-            .map_err(|problem| Error::file(path, format!("not a whole safetensors file ({problem})")))?;
-        let read = |name: &str| file.tensor(name).ok().map(|view| integers(path, name, &view)).transpose();
-        let ids = read("input_ids")?
-            .ok_or_else(|| Error::file(path, "holds no tensor input_ids; write the token ids under that name"))?;
-        let target = match read("decoder_input_ids")? {
-            Some(ids) => Some(Box::new(Input {
-                ids: Some(ids),
-                attention_mask: read("decoder_attention_mask")?,
-                ..Input::default()
-            })),
-            None => None,
-        };
-        Ok(Input {
-            ids: Some(ids),
-            attention_mask: read("attention_mask")?,
-            token_type_ids: read("token_type_ids")?,
-            languages: read("langs")?,
-            target,
-            ..Input::default()
-        })
-    }
-}
-
-fn integers(path: &Path, name: &str, view: &safetensors::tensor::TensorView) -> Result<Vec<i64>> {
-    let one_row = match view.shape() {
-        [_] => true,
-        [rows, _] => *rows == 1,
-        _ => false,
-    };
-    if !one_row {
-        return Err(Error::file(path, format!("{name} has shape {:?}, expected (T) or (1,T)", view.shape())));
-    }
-    let data = view.data();
-    Ok(match view.dtype() {
-        safetensors::Dtype::I64 => {
-            data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().expect("eight bytes"))).collect()
-        }
-        safetensors::Dtype::I32 => {
-            data.chunks_exact(4).map(|b| i64::from(i32::from_le_bytes(b.try_into().expect("four bytes")))).collect()
-        }
-        other => return Err(Error::file(path, format!("{name} holds {other:?}, expected 64- or 32-bit integers"))),
-    })
-}
 
 /// What a stack reads, checked against the model.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -181,6 +18,8 @@ pub(crate) struct Tokens {
     pub languages: Option<Vec<i64>>,
     /// Where the second of a pair of texts begins.
     pub second: Option<usize>,
+    /// Where each of several texts begins that are run together and do not see each other; empty for a single one.
+    pub starts: Vec<usize>,
     /// What the encoder reads, where these are a decoder's.
     pub source: Option<Box<Tokens>>,
 }
@@ -207,14 +46,43 @@ impl Tokens {
         self.attention_mask.as_ref().is_some_and(|mask| mask[position] == 0)
     }
 
-    /// For each position the real tokens up to it, itself included.
-    pub(crate) fn real_so_far(&self) -> Vec<i64> {
+    /// Which of the texts that are run together a position belongs to.
+    pub(crate) fn text_index(&self, position: usize) -> usize {
+        self.starts.partition_point(|&start| start <= position).saturating_sub(1)
+    }
+
+    /// The positions of one of the texts.
+    pub(crate) fn text_range(&self, text: usize) -> Range<usize> {
+        let place = |index: usize| self.starts.get(index).copied();
+        place(text).unwrap_or(0)..place(text + 1).unwrap_or(self.len())
+    }
+
+    /// The positions of the text that a position belongs to.
+    pub(crate) fn text_of(&self, position: usize) -> Range<usize> {
+        self.text_range(self.text_index(position))
+    }
+
+    /// For each position its number in its own text, from 0.
+    pub(crate) fn places(&self) -> Vec<i64> {
+        (0..self.len()).map(|position| (position - self.text_of(position).start) as i64).collect()
+    }
+
+    /// For each position how many of `counted` stand in its text up to it, itself included.
+    pub(crate) fn count_so_far(&self, counted: impl Fn(usize) -> bool) -> Vec<i64> {
         let mut count = 0;
-        let mut next = |position| {
-            count += i64::from(!self.is_padding(position));
+        let next = |position: usize| {
+            if self.text_of(position).start == position {
+                count = 0;
+            }
+            count += i64::from(counted(position));
             count
         };
-        (0..self.len()).map(&mut next).collect()
+        (0..self.len()).map(next).collect()
+    }
+
+    /// For each position the real tokens of its text up to it, itself included.
+    pub(crate) fn real_so_far(&self) -> Vec<i64> {
+        self.count_so_far(|position| !self.is_padding(position))
     }
 
     /// Encodes and checks an input: afterwards every index fits its table.

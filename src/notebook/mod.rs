@@ -1,5 +1,7 @@
 //! How a value shows itself in a notebook on the evcxr kernel.
 
+mod display;
+
 use std::env;
 use std::io::{self, Write};
 

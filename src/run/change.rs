@@ -1,49 +1,172 @@
-//! Changes to a run: ablate, replace, patch.
+//! Changes to a run: silence, set, scale, add, patch.
 
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::Trace;
 use crate::{Array, Error, Result, Site};
 
-/// Something to change while a model runs: at one site, the whole tensor or a part of it.
+/// Something to change while a model runs: what is done at a site, and to which part of it.
+///
+/// Without [`head`](Change::head), [`positions`](Change::positions) or [`neuron`](Change::neuron) the whole site is
+/// changed; with several of them what lies in all.
 ///
 /// ```no_run
 /// # fn main() -> flowlens::Result<()> {
-/// use flowlens::{Change, Model};
+/// use flowlens::{Change, Model, Site};
 /// let model = Model::load("smollm2-135m")?;
-/// let without = model.watch("The capital of Japan is the city of").change(Change::zero_head(17, 3)).run()?;
+/// let prompt = "The capital of Japan is the city of";
+/// let without = model.watch(prompt).change(Change::zero_head(17, 3)).run()?;
+/// let half = model.watch(prompt).change(Change::scale(Site::MlpOut(20), 0.5).positions(4..8)).run()?;
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Change {
-    site: Site,
-    part: Part,
-    with: With,
+    scope: Scope,
+    edit: Edit,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    All,
-    Head(usize),
-    Position(usize),
-    Neuron(usize),
+/// What of a run a change reaches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Scope {
+    /// The site that is changed.
+    #[serde(with = "site_name")]
+    pub site: Site,
+    /// The one head that is changed; all when absent.
+    pub head: Option<usize>,
+    /// The positions that are changed; all when absent.
+    pub positions: Option<Range<usize>>,
+    /// The one neuron, or entry of the last axis, that is changed; all when absent.
+    pub neuron: Option<usize>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-enum With {
-    Number(f64),
-    Values(Array),
+impl Scope {
+    /// Whether it holds a position and, where one is named, a head.
+    pub(crate) fn reaches(&self, position: usize, head: Option<usize>) -> bool {
+        let there = self.positions.as_ref().is_none_or(|positions| positions.contains(&position));
+        there && head.is_none_or(|head| self.head.is_none_or(|changed| changed == head))
+    }
+}
+
+/// Sites go into files by their names.
+mod site_name {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::Site;
+
+    pub fn serialize<S: Serializer>(site: &Site, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(site)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Site, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What is done.
+#[derive(Debug)]
+enum Edit {
+    Set(f64),
+    Scale(f64),
+    /// Puts these numbers there.
+    Put(Tensor),
+    /// Adds these numbers.
+    Add(Tensor),
+    /// Puts there the same part of another run's site.
+    Patch(Tensor),
+}
+
+impl Clone for Change {
+    fn clone(&self) -> Change {
+        let edit = match &self.edit {
+            Edit::Set(number) => Edit::Set(*number),
+            Edit::Scale(factor) => Edit::Scale(*factor),
+            Edit::Put(values) => Edit::Put(values.shallow_clone()),
+            Edit::Add(values) => Edit::Add(values.shallow_clone()),
+            Edit::Patch(source) => Edit::Patch(source.shallow_clone()),
+        };
+        Change { scope: self.scope.clone(), edit }
+    }
 }
 
 impl Change {
+    fn new(site: Site, edit: Edit) -> Change {
+        Change { scope: Scope { site, head: None, positions: None, neuron: None }, edit }
+    }
+
+    /// Sets a site to 0.
+    pub fn zero(site: Site) -> Change {
+        Change::set(site, 0.0)
+    }
+
+    /// Sets a site to a number.
+    pub fn set(site: Site, number: f64) -> Change {
+        Change::new(site, Edit::Set(number))
+    }
+
+    /// Multiplies a site by a factor.
+    pub fn scale(site: Site, factor: f64) -> Change {
+        Change::new(site, Edit::Scale(factor))
+    }
+
+    /// Adds `values` to a site: as many as are changed, or fewer axes of them, which are then added all along the
+    /// others: a direction (D) to every position.
+    pub fn add(site: Site, values: Array) -> Change {
+        Change::new(site, Edit::Add(values.to_tensor()))
+    }
+
+    /// Puts `values` in place of a site. Where one head, position or neuron of it is changed, they lack that axis.
+    pub fn replace(site: Site, values: Array) -> Change {
+        Change::new(site, Edit::Put(values.to_tensor()))
+    }
+
+    /// Puts in place of a site what another run had there: the same part, where a part is named.
+    ///
+    /// # Errors
+    /// When the other run did not keep the site.
+    pub fn patch(site: Site, from: &Trace) -> Result<Change> {
+        Ok(Change::new(site, Edit::Patch(from.tensor(site)?)))
+    }
+
+    /// Changes one head only, of sites that have heads: queries, patterns, head mix and others; of keys and values a
+    /// key head.
+    #[must_use]
+    pub fn head(mut self, head: usize) -> Change {
+        self.scope.head = Some(head);
+        self
+    }
+
+    /// Changes one position only: in scores and patterns that of the query.
+    #[must_use]
+    pub fn position(self, position: usize) -> Change {
+        self.positions(position..position + 1)
+    }
+
+    /// Changes a range of positions only.
+    #[must_use]
+    pub fn positions(mut self, positions: Range<usize>) -> Change {
+        self.scope.positions = Some(positions);
+        self
+    }
+
+    /// Changes one neuron only, or one entry of the last axis of any other site.
+    #[must_use]
+    pub fn neuron(mut self, neuron: usize) -> Change {
+        self.scope.neuron = Some(neuron);
+        self
+    }
+
     /// Lets a head write nothing: its [`Site::HeadMix`] becomes zero at all positions.
     pub fn zero_head(layer: usize, head: usize) -> Change {
-        Change { site: Site::HeadMix(layer), part: Part::Head(head), with: With::Number(0.0) }
+        Change::zero(Site::HeadMix(layer)).head(head)
     }
 
     /// Puts `values` (T,d) in place of a head's [`Site::HeadMix`].
     pub fn replace_head(layer: usize, head: usize, values: Array) -> Change {
-        Change { site: Site::HeadMix(layer), part: Part::Head(head), with: With::Values(values) }
+        Change::replace(Site::HeadMix(layer), values).head(head)
     }
 
     /// Silences a neuron at all positions.
@@ -53,30 +176,17 @@ impl Change {
 
     /// Sets a neuron ([`Site::Neurons`]) to `value` at all positions.
     pub fn set_neuron(layer: usize, neuron: usize, value: f64) -> Change {
-        Change { site: Site::Neurons(layer), part: Part::Neuron(neuron), with: With::Number(value) }
+        Change::set(Site::Neurons(layer), value).neuron(neuron)
     }
 
     /// Zeroes one position at a site.
     pub fn zero_position(site: Site, position: usize) -> Change {
-        Change { site, part: Part::Position(position), with: With::Number(0.0) }
+        Change::zero(site).position(position)
     }
 
     /// Puts `values` in place of one position at a site: (D) in the stream, (H,d) where heads stand first.
     pub fn replace_position(site: Site, position: usize, values: Array) -> Change {
-        Change { site, part: Part::Position(position), with: With::Values(values) }
-    }
-
-    /// Puts `values` in place of a whole site.
-    pub fn replace(site: Site, values: Array) -> Change {
-        Change { site, part: Part::All, with: With::Values(values) }
-    }
-
-    /// Puts in place of a site what another run had there.
-    ///
-    /// # Errors
-    /// When the other run did not keep the site.
-    pub fn patch(site: Site, from: &Trace) -> Result<Change> {
-        Ok(Change { site, part: Part::All, with: With::Values(from.get(site)?) })
+        Change::replace(site, values).position(position)
     }
 
     /// Puts in place of a head's [`Site::HeadMix`] what another run of as many tokens had there.
@@ -84,7 +194,7 @@ impl Change {
     /// # Errors
     /// When the other run did not keep the site or has no such head.
     pub fn patch_head(layer: usize, head: usize, from: &Trace) -> Result<Change> {
-        Change { site: Site::HeadMix(layer), part: Part::Head(head), with: With::Number(0.0) }.taken_from(from)
+        Change::patch(Site::HeadMix(layer), from)?.head(head).checked_source()
     }
 
     /// Puts in place of one position of a site what another run had at that position.
@@ -92,119 +202,216 @@ impl Change {
     /// # Errors
     /// When the other run did not keep the site or has no such position.
     pub fn patch_position(site: Site, position: usize, from: &Trace) -> Result<Change> {
-        Change { site, part: Part::Position(position), with: With::Number(0.0) }.taken_from(from)
+        Change::patch(site, from)?.position(position).checked_source()
     }
 
     /// The same change in the encoder of an encoder-decoder: `Change::zero_head(1, 0).in_encoder()`.
     #[must_use]
-    pub fn in_encoder(self) -> Change {
-        Change { site: self.site.in_encoder(), ..self }
+    pub fn in_encoder(mut self) -> Change {
+        self.scope.site = self.scope.site.in_encoder();
+        self
     }
 
     /// The same change in the decoder's attention to the encoder's output.
     #[must_use]
-    pub fn in_cross(self) -> Change {
-        Change { site: self.site.in_cross(), ..self }
+    pub fn in_cross(mut self) -> Change {
+        self.scope.site = self.scope.site.in_cross();
+        self
     }
 
     /// The site that is changed.
     pub fn site(&self) -> Site {
-        self.site
+        self.scope.site
     }
 
-    /// Whether it reaches a position and, where one is named, a head.
-    pub(crate) fn reaches(&self, position: usize, head: Option<usize>) -> bool {
-        match self.part {
-            Part::All | Part::Neuron(_) => true,
-            Part::Position(changed) => changed == position,
-            Part::Head(changed) => head.is_none_or(|head| head == changed),
+    /// What it reaches.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn checked_source(self) -> Result<Change> {
+        if let Edit::Patch(source) = &self.edit {
+            self.part(&source.size())?;
         }
-    }
-
-    fn taken_from(mut self, from: &Trace) -> Result<Change> {
-        let source = from.tensor(self.site)?;
-        self.check_part(&source.size())?;
-        self.with = With::Values(Array::from_tensor(&self.select(&source)?)?);
         Ok(self)
     }
 
     /// Whether the change fits a site of this shape; said before anything runs.
     pub(crate) fn check(&self, shape: &[i64]) -> Result<()> {
-        self.check_part(shape)?;
-        let With::Values(values) = &self.with else { return Ok(()) };
-        let wanted: Vec<usize> = match self.part {
-            Part::All => shape.to_vec(),
-            part => {
-                let axis = part.axis(shape.len());
-                shape.iter().enumerate().filter(|(a, _)| *a != axis).map(|(_, n)| *n).collect()
+        let part = self.part(shape)?;
+        let wanted = self.values_shape(shape, &part);
+        let (found, fits) = match &self.edit {
+            Edit::Set(_) | Edit::Scale(_) => return Ok(()),
+            Edit::Put(values) => (values.size(), values.size() == wanted),
+            Edit::Add(values) => (values.size(), wanted.ends_with(&values.size())),
+            Edit::Patch(source) => {
+                let found = self.values_shape(&source.size(), &self.part(&source.size())?);
+                let fits = found == wanted;
+                (found, fits)
             }
-        }
-        .into_iter()
-        .map(|n| n as usize)
-        .collect();
-        if values.shape() != wanted {
-            let found = values.shape();
-            return Err(Error::site(
-                self.site,
-                format!("the values to put there have shape {found:?}, expected {wanted:?}"),
-            ));
-        }
-        Ok(())
-    }
-
-    fn check_part(&self, shape: &[i64]) -> Result<()> {
-        let (what, index) = match self.part {
-            Part::All => return Ok(()),
-            Part::Head(index) => ("head", index),
-            Part::Position(index) => ("position", index),
-            Part::Neuron(index) => ("neuron", index),
         };
-        if matches!(self.part, Part::Head(_)) && shape.len() != 3 {
-            return Err(Error::site(self.site, "has no heads"));
+        if fits {
+            return Ok(());
         }
-        let count = shape[self.part.axis(shape.len())];
-        if index as i64 >= count {
-            return Err(Error::site(
-                self.site,
-                format!("{what} {index} does not exist; there are {count} (0 to {})", count - 1),
-            ));
-        }
-        Ok(())
+        Err(Error::site(
+            self.site(),
+            format!("the values to put there have shape {found:?}, expected {wanted:?}; give as many as are changed"),
+        ))
     }
 
-    fn select(&self, tensor: &Tensor) -> Result<Tensor> {
-        Ok(match self.part {
-            Part::All => tensor.shallow_clone(),
-            Part::Head(index) | Part::Position(index) | Part::Neuron(index) => {
-                tensor.f_select(self.part.axis(tensor.dim()) as i64, index as i64)?
+    /// The ranges (axis from the end, first, count) of a site of this shape that are changed.
+    fn part(&self, shape: &[i64]) -> Result<Vec<(i64, i64, i64)>> {
+        let one = |index: usize| index..index.saturating_add(1);
+        if self.scope.head.is_some() && shape.len() < 3 {
+            return Err(Error::site(self.site(), "has no heads; leave head(..) out"));
+        }
+        let chosen = [
+            ("head", 3, self.scope.head.map(one)),
+            ("position", 2, self.scope.positions.clone()),
+            ("neuron", 1, self.scope.neuron.map(one)),
+        ];
+        let mut part = Vec::new();
+        for (what, axis, range) in chosen {
+            let Some(range) = range else { continue };
+            let count = shape[shape.len() - axis];
+            if range.is_empty() {
+                return Err(Error::site(
+                    self.site(),
+                    format!("no {what} lies in {range:?}; give a first and a later end"),
+                ));
             }
-        })
+            if range.end as i64 > count {
+                return Err(Error::site(
+                    self.site(),
+                    format!("{what} {} does not exist; there are {count} (0 to {})", range.end - 1, count - 1),
+                ));
+            }
+            part.push((-(axis as i64), range.start as i64, range.len() as i64));
+        }
+        Ok(part)
     }
 
-    /// The tensor with the change made; the given one stays as it is.
+    /// The shape of values for a part: what is one head, position or neuron has no axis for it.
+    fn values_shape(&self, shape: &[i64], part: &[(i64, i64, i64)]) -> Vec<i64> {
+        let from_end = |index: usize| index as i64 - shape.len() as i64;
+        let length = |(index, &n): (usize, &i64)| match part.iter().find(|(axis, ..)| *axis == from_end(index)) {
+            Some((.., 1)) => None,
+            Some((.., count)) => Some(*count),
+            None => Some(n),
+        };
+        shape.iter().enumerate().filter_map(length).collect()
+    }
+
+    /// The same change with its tensors where a run computes and in its type.
+    pub(crate) fn prepared(&self, kind: Kind, device: tch::Device) -> Result<Change> {
+        let mut change = self.clone();
+        if let Edit::Put(tensor) | Edit::Add(tensor) | Edit::Patch(tensor) = &mut change.edit {
+            *tensor = tensor.f_to_device(device)?.f_to_kind(kind)?;
+        }
+        Ok(change)
+    }
+
+    /// The tensor with the change made; the given one stays as it is, and gradients go through to what is left of it.
     pub(crate) fn apply(&self, tensor: &Tensor) -> Result<Tensor> {
-        let changed = tensor.f_detach_copy()?;
-        let mut part = self.select(&changed)?;
-        match &self.with {
-            With::Number(number) => {
-                let _ = part.f_fill_(*number)?;
-            }
-            With::Values(values) => {
-                let values = values.to_tensor().f_to_kind(Kind::Float)?.f_to_device(tensor.device())?;
-                part.f_copy_(&values)?;
-            }
-        }
-        Ok(changed)
+        let part = self.part(&tensor.size())?;
+        let source = match &self.edit {
+            Edit::Patch(source) => Some(source.shallow_clone()),
+            _ => None,
+        };
+        self.within(tensor, source, &part)
+    }
+
+    fn within(&self, tensor: &Tensor, source: Option<Tensor>, part: &[(i64, i64, i64)]) -> Result<Tensor> {
+        let Some((&(axis, first, count), rest)) = part.split_first() else { return self.edited(tensor, source) };
+        let source = source.map(|source| source.f_narrow(axis, first, count)).transpose()?;
+        let changed = self.within(&tensor.f_narrow(axis, first, count)?, source, rest)?;
+        Ok(tensor.f_slice_scatter(&changed, axis, first, first + count, 1)?)
+    }
+
+    fn edited(&self, tensor: &Tensor, source: Option<Tensor>) -> Result<Tensor> {
+        let shape = tensor.size();
+        Ok(match (&self.edit, source) {
+            (Edit::Set(number), _) => tensor.f_full_like(*number)?,
+            (Edit::Scale(factor), _) => tensor.f_mul_scalar(*factor)?,
+            (Edit::Add(values), _) => tensor.f_add(&spread(values, &shape)?)?,
+            (Edit::Put(values), _) => spread(values, &shape)?.f_expand_as(tensor)?,
+            (Edit::Patch(_), source) => source.as_ref().unwrap_or(tensor).f_expand_as(tensor)?,
+        })
     }
 }
 
-impl Part {
-    /// The axis that the part is one step of, in a tensor of `dims` axes: (T,x), or heads first (H,T,x).
-    fn axis(self, dims: usize) -> usize {
-        match self {
-            Part::All | Part::Head(_) => 0,
-            Part::Position(_) => dims - 2,
-            Part::Neuron(_) => dims - 1,
-        }
+/// Values as so many last axes of `shape` as they fill, axes of length 1 included.
+fn spread(values: &Tensor, shape: &[i64]) -> Result<Tensor> {
+    let count = values.numel() as i64;
+    let filled = (0..=shape.len()).rev().find(|&first| shape[first..].iter().product::<i64>() == count);
+    Ok(values.f_reshape(&shape[filled.unwrap_or(0)..])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted() -> Tensor {
+        Tensor::arange(24, (Kind::Float, tch::Device::Cpu)).reshape([2, 3, 4])
+    }
+
+    fn numbers(tensor: &Tensor) -> Vec<f32> {
+        Array::from_tensor(tensor).unwrap().data().to_vec()
+    }
+
+    fn made(change: Change, tensor: &Tensor) -> Vec<f32> {
+        change.check(&tensor.size()).unwrap();
+        let before = numbers(tensor);
+        let after = change.prepared(Kind::Float, tch::Device::Cpu).unwrap().apply(tensor).unwrap();
+        assert_eq!(numbers(tensor), before, "the given tensor was written to");
+        assert_eq!(after.size(), tensor.size());
+        numbers(&after)
+    }
+
+    #[test]
+    fn a_change_reaches_what_it_names_and_nothing_else() {
+        let (site, tensor) = (Site::HeadMix(0), counted());
+        let plain = numbers(&tensor);
+        let at = |head: usize, position: usize, entry: usize| head * 12 + position * 4 + entry;
+        let changed = |change: Change| -> Vec<usize> {
+            let after = made(change, &tensor);
+            (0..24).filter(|&index| after[index] != plain[index]).collect()
+        };
+        let all = |keep: &dyn Fn(usize, usize, usize) -> bool| -> Vec<usize> {
+            let places = (0..2).flat_map(|h| (0..3).flat_map(move |p| (0..4).map(move |e| (h, p, e))));
+            places.filter(|&(h, p, e)| keep(h, p, e)).map(|(h, p, e)| at(h, p, e)).collect()
+        };
+        assert_eq!(changed(Change::set(site, -1.0)), all(&|_, _, _| true));
+        assert_eq!(changed(Change::set(site, -1.0).head(1)), all(&|h, _, _| h == 1));
+        assert_eq!(changed(Change::set(site, -1.0).positions(1..3)), all(&|_, p, _| p >= 1));
+        assert_eq!(changed(Change::set(site, -1.0).neuron(2)), all(&|_, _, e| e == 2));
+        let corner = Change::scale(site, -1.0).head(1).positions(1..3).neuron(0);
+        assert_eq!(changed(corner), all(&|h, p, e| h == 1 && p >= 1 && e == 0));
+    }
+
+    #[test]
+    fn values_lack_the_axes_that_are_single_and_are_added_along_the_others() {
+        let (site, tensor) = (Site::HeadMix(0), counted());
+        let array = |shape: &[usize], data: &[f32]| Array::new(shape, data.to_vec()).unwrap();
+        let put = made(Change::replace(site, array(&[2, 4], &[9.0; 8])).position(1), &tensor);
+        assert_eq!((put[4], put[7], put[8], put[16], put[20]), (9.0, 9.0, 8.0, 9.0, 20.0));
+        let added = made(Change::add(site, array(&[4], &[1.0, 0.0, 0.0, 2.0])).head(1).positions(0..2), &tensor);
+        assert_eq!(
+            (added[12], added[13], added[15], added[16], added[19], added[20]),
+            (13.0, 13.0, 17.0, 17.0, 21.0, 20.0)
+        );
+        let wrong = Change::add(site, array(&[3], &[1.0; 3])).check(&[2, 3, 4]).unwrap_err().to_string();
+        assert!(wrong.contains("[3]") && wrong.contains("[2, 3, 4]"), "{wrong}");
+        let empty = Change::zero(site).positions(2..2).check(&[2, 3, 4]).unwrap_err().to_string();
+        assert!(empty.contains("2..2"), "{empty}");
+    }
+
+    #[test]
+    fn gradients_go_through_what_a_change_leaves() {
+        let tensor = counted().set_requires_grad(true);
+        let changed = Change::zero(Site::HeadMix(0)).head(0).apply(&tensor).unwrap();
+        changed.sum(Kind::Float).backward();
+        let gradient = numbers(&tensor.grad());
+        assert_eq!((gradient[..12].to_vec(), gradient[12..].to_vec()), (vec![0.0; 12], vec![1.0; 12]));
     }
 }

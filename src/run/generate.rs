@@ -5,7 +5,6 @@ use std::fmt;
 use tch::{Kind, Tensor};
 
 use super::{Change, Trace, Watch};
-use crate::model::architecture::Sees;
 use crate::model::{Input, Model};
 use crate::{Error, Result, Site};
 
@@ -82,10 +81,11 @@ impl Generate {
             tch::manual_seed(self.seed);
         }
         let mut generation = Generation { text: String::new(), ids: Vec::new(), traces: Vec::new() };
-        if self.model.architecture().main.sees == Sees::Both {
+        if self.model.architecture().reads_both_ways() {
             let family = self.model.architecture().family;
             return Err(Error::Input(format!(
-                "{family} reads both ways and writes no text; it predicts masked tokens"
+                "{family} reads both ways and writes no text; run(..) and predictions(position, count) give what it \
+                 predicts at masked positions"
             )));
         }
         let mut input = self.input.clone();

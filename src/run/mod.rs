@@ -9,7 +9,7 @@ mod trace;
 mod transformers;
 mod watch;
 
-pub use change::Change;
+pub use change::{Change, Scope};
 pub use generate::{Generate, Generation};
 pub use keep::Estimate;
 pub use trace::{NextToken, Trace};

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use tch::{Kind, Tensor};
 
-use super::Change;
-use crate::model::architecture::Sees;
+use super::Scope;
 use crate::model::{Model, Tokens};
 use crate::{Array, Error, Result, Site};
 
@@ -28,7 +27,7 @@ pub(super) struct Record {
     /// where the model has no head.
     pub logits: Option<Tensor>,
     /// What was changed by hand, in the order in which it was.
-    pub changes: Vec<Change>,
+    pub changes: Vec<Scope>,
 }
 
 // SAFETY: libtorch tensors may be read from several threads at once; the record of a run is never written to.
@@ -97,12 +96,17 @@ impl Trace {
         self.record.tokens.len() == 0
     }
 
+    /// Logits (T,V), or those of the last position (1,V).
+    pub(super) fn logits(&self) -> Option<&Tensor> {
+        self.record.logits.as_ref()
+    }
+
     pub(crate) fn tokens(&self) -> &Tokens {
         &self.record.tokens
     }
 
     /// What was changed by hand in this run, in the order in which it was.
-    pub fn changes(&self) -> &[Change] {
+    pub fn changes(&self) -> &[Scope] {
         &self.record.changes
     }
 
@@ -145,11 +149,11 @@ impl Trace {
     /// # Errors
     /// When the model has no head, or reads both ways and so predicts no next token.
     pub fn next_tokens(&self, count: usize) -> Result<Vec<NextToken>> {
-        if self.model.architecture().main.sees == Sees::Both {
+        if self.model.architecture().reads_both_ways() {
             let family = self.model.architecture().family;
             return Err(Error::Input(format!(
-                "{family} reads both ways and predicts no next token; predictions(position, count), --position on \
-                 the command line, gives what it predicts at a position, e.g. at a masked one"
+                "{family} reads both ways and predicts no next token; predictions(position, count) \
+                 gives what it predicts at a position, e.g. at a masked one"
             )));
         }
         self.best(&self.last_logits()?, count)

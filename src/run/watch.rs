@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::recorder::Recorder;
 use super::trace::Record;
 use super::{Change, Estimate, Keep, Trace};
-use crate::model::architecture::Sees;
-use crate::model::{Input, Model, Reader, Tokens};
+use crate::model::{Input, Model, Tokens, Wanted};
 use crate::site::Unwatched;
 use crate::{Error, Result, Site};
 
@@ -57,7 +56,7 @@ impl Watch {
     /// # Errors
     /// When the input cannot be read or a site does not exist in this model.
     pub fn estimate(&self) -> Result<Estimate> {
-        self.estimate_for(&self.read_tokens()?)
+        self.estimate_for(&self.model.read_tokens(self.input.clone())?)
     }
 
     /// Runs the model.
@@ -65,7 +64,7 @@ impl Watch {
     /// # Errors
     /// When the input, a site or a change does not fit the model, or more would be kept than the limit allows.
     pub fn run(self) -> Result<Trace> {
-        let tokens = self.read_tokens()?;
+        let tokens = self.model.read_tokens(self.input.clone())?;
         let estimate = self.estimate_for(&tokens)?;
         if estimate.bytes() > self.memory_limit_mb * 1_000_000 {
             return Err(too_much(&estimate, self.memory_limit_mb));
@@ -74,29 +73,33 @@ impl Watch {
             self.model.check_site(change.site())?;
             change.check(&self.model.site_shape(change.site(), &tokens))?;
         }
-        let network = self.model.network();
-        let (kept, logits) = match &self.keep {
+        let _no_gradients = tch::no_grad_guard();
+        let (network, wanted) = (self.model.network(), self.wanted());
+        let mut kept = BTreeMap::new();
+        let logits = match &self.keep {
             Keep::Sites(sites) if sites.is_empty() && self.changes.is_empty() => {
-                (BTreeMap::new(), network.forward(&tokens, &mut Unwatched)?)
+                network.forward(&tokens, wanted, &mut Unwatched)?
             }
             keep => {
-                let mut recorder = Recorder { keep, changes: &self.changes, kept: BTreeMap::new() };
-                let logits = network.forward(&tokens, &mut recorder)?;
-                (recorder.kept, logits)
+                let (kind, device) = (network.dtype.torch(), network.device.torch());
+                let changes: Vec<Change> =
+                    self.changes.iter().map(|change| change.prepared(kind, device)).collect::<Result<_>>()?;
+                let mut recorder = Recorder { keep, changes: &changes, kept: BTreeMap::new() };
+                let logits = network.forward(&tokens, wanted, &mut recorder)?;
+                kept = recorder.kept;
+                logits
             }
         };
-        let any_position = self.model.architecture().main.sees == Sees::Both || kept.contains_key(&Site::Logits);
-        let logits = match logits {
-            // A view would hold on to the logits of all positions.
-            Some(logits) if !any_position => Some(logits.f_narrow(0, tokens.len() as i64 - 1, 1)?.f_detach_copy()?),
-            logits => logits,
-        };
-        Ok(Trace::new(self.model, Record { tokens, kept, logits, changes: self.changes }))
+        let changes = self.changes.iter().map(|change| change.scope().clone()).collect();
+        Ok(Trace::new(self.model, Record { tokens, kept, logits, changes }))
     }
 
-    fn read_tokens(&self) -> Result<Tokens> {
-        let reader = Reader { tokenizer: self.model.tokenizer(), stop_ids: self.model.stop_ids() };
-        Tokens::read(self.input.clone(), &reader, self.model.architecture())
+    /// The positions whose logits are computed: all where they are kept or changed, and where each position predicts
+    /// itself; else the last one.
+    fn wanted(&self) -> Wanted {
+        let changed = self.changes.iter().any(|change| change.site() == Site::Logits);
+        let all = changed || self.keep.includes(Site::Logits) || self.model.architecture().reads_both_ways();
+        if all { Wanted::All } else { Wanted::Last }
     }
 
     fn estimate_for(&self, tokens: &Tokens) -> Result<Estimate> {
@@ -105,7 +108,9 @@ impl Watch {
         }
         let size = self.model.dtype().bytes() as u64;
         let bytes = |site| self.model.site_shape(site, tokens).iter().map(|&n| n as u64).product::<u64>() * size;
-        let kept = self.model.sites().into_iter().filter(|&site| self.keep.includes(site));
+        // Logits of all positions stay in the trace whoever asked for them.
+        let stays = |site: Site| self.keep.includes(site) || (site == Site::Logits && self.wanted() == Wanted::All);
+        let kept = self.model.sites().into_iter().filter(|&site| stays(site));
         Ok(Estimate { sites: kept.map(|site| (site, bytes(site))).collect() })
     }
 }

@@ -7,10 +7,12 @@ use tch::{Kind, Tensor};
 
 use super::of_trace::{in_part, numbers, parts, plan};
 use super::{Attention, Block, Layer};
+use crate::array::Numbers;
 use crate::model::Visible;
 use crate::model::architecture::{Attention as Plan, Pairing, PositionBias, Sees};
+use crate::model::layers::{masked_softmax, soft_capped};
 use crate::site::Part;
-use crate::{Error, Result, Site, Trace};
+use crate::{DType, Error, Result, Site, Trace};
 
 use bias::Bias;
 
@@ -48,11 +50,37 @@ pub(crate) struct Neurons {
     pub error: f64,
 }
 
+/// The numbers of all heads of a layer, row by row.
+pub(crate) struct Floats {
+    pub query: Numbers,
+    pub key: Numbers,
+    pub bias: Option<(Form, Numbers)>,
+    pub value_lengths: Numbers,
+    pub written_lengths: Numbers,
+}
+
+/// The numbers of one query of a head.
+pub(crate) struct Row {
+    /// (d).
+    pub query: Vec<f32>,
+    /// (S·d), key by key.
+    pub keys: Vec<f32>,
+    /// What goes into the softmax (S).
+    pub logits: Vec<f32>,
+    /// (S).
+    pub weights: Vec<f32>,
+    /// (S).
+    pub value_lengths: Vec<f32>,
+    /// (S).
+    pub written_lengths: Vec<f32>,
+}
+
 /// A rotation by position: pair p of a vector at position i is turned by i · frequency p, and all of it multiplied by
 /// the magnitude.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rotation {
-    pub pairing: Pairing,
+    /// Whether a pair is two numbers half a head apart; else they are neighbours.
+    pub halves: bool,
     pub frequencies: Vec<f32>,
     pub magnitude: f64,
 }
@@ -101,7 +129,7 @@ impl Neurons {
             key_heads,
             key_of,
             scale: attention.scale,
-            soft_cap: attention.soft_cap(),
+            soft_cap: attention.soft_cap,
             normed: attention.head_norms().is_some(),
             rotation: turned(plan, part).then(|| rotation(plan, block.keys.len())).flatten(),
             bias,
@@ -126,18 +154,14 @@ impl Neurons {
         if let Some(bias) = &self.bias {
             scores = scores.f_add(&bias.of_head(place)?)?;
         }
-        if let Some(cap) = self.soft_cap {
-            scores = scores.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?;
-        }
-        Ok(scores)
+        soft_capped(scores, self.soft_cap)
     }
 
     /// The weights (T,S) of a head, by its place here: the softmax of its logits.
     pub(crate) fn pattern(&self, place: usize) -> Result<Tensor> {
         // A query that sees nothing has the same weight everywhere, as in the model: no score is infinite.
         let hidden = self.visible.hidden(crate::Device::Cpu)?;
-        let logits = self.logits(place)?.f_masked_fill(&hidden, f64::from(f32::MIN))?;
-        Ok(logits.f_softmax(-1, Kind::Double)?)
+        masked_softmax(&self.logits(place)?, &hidden, Kind::Double)
     }
 
     /// How far the weights are at most from those of the run (heads,T,S).
@@ -149,6 +173,39 @@ impl Neurons {
             most = if apart.is_nan() { apart } else { most.max(apart) };
         }
         Ok(most)
+    }
+
+    /// Width d of queries and keys.
+    pub(crate) fn width(&self) -> usize {
+        self.query.size().last().map_or(0, |&width| width as usize)
+    }
+
+    /// The numbers of all heads, for a page that computes with them.
+    pub(crate) fn floats(&self) -> Result<Floats> {
+        Ok(Floats {
+            query: Numbers::of(&self.query)?,
+            key: Numbers::of(&self.key)?,
+            bias: match &self.bias {
+                Some(bias) => Some((bias.form, Numbers::of(&bias.values)?)),
+                None => None,
+            },
+            value_lengths: Numbers::of(&self.value_lengths)?,
+            written_lengths: Numbers::of(&self.written_lengths)?,
+        })
+    }
+
+    /// What happens to one query of a head, by its place here.
+    pub(crate) fn row(&self, place: usize, query: usize) -> Result<Row> {
+        let data = |tensor: Tensor| -> Result<Vec<f32>> { Ok(Numbers::of(&tensor)?.data().to_vec()) };
+        let of_head = |tensor: &Tensor| tensor.f_get(place as i64);
+        Ok(Row {
+            query: data(of_head(&self.query)?.f_get(query as i64)?)?,
+            keys: data(self.key.f_get(self.key_of[place] as i64)?)?,
+            logits: data(self.logits(place)?.f_get(query as i64)?)?,
+            weights: data(self.pattern(place)?.f_get(query as i64)?)?,
+            value_lengths: data(of_head(&self.value_lengths)?)?,
+            written_lengths: data(of_head(&self.written_lengths)?)?,
+        })
     }
 
     /// Bytes of all its tensors.
@@ -194,19 +251,19 @@ fn bias_name(plan: &Plan) -> &'static str {
 fn rotation(plan: &Plan, tokens: usize) -> Option<Rotation> {
     let rotary = plan.rotary.as_ref()?;
     let frequencies = rotary.frequencies(tokens).into_owned();
-    Some(Rotation { pairing: rotary.pairing, frequencies, magnitude: rotary.magnitude })
+    Some(Rotation { halves: rotary.pairing == Pairing::Halves, frequencies, magnitude: rotary.magnitude })
 }
 
 fn visible(trace: &Trace, part: Part, plan: &Plan) -> Visible {
     let (tokens, architecture) = (trace.tokens(), trace.model().architecture());
     let source = tokens.source.as_deref().unwrap_or(tokens);
     match part {
-        Part::Main => Visible::in_text(tokens, architecture.main.sees, plan.window),
+        Part::Main => Visible::in_text(tokens, &(0..tokens.len()), architecture.main.sees, plan.window),
         Part::Encoder => {
             let sees = architecture.encoder.as_ref().map_or(Sees::Both, |encoder| encoder.sees);
-            Visible::in_text(source, sees, plan.window)
+            Visible::in_text(source, &(0..source.len()), sees, plan.window)
         }
-        Part::Cross => Visible::in_memory(tokens.len(), source),
+        Part::Cross => Visible::in_memory(tokens, &(0..tokens.len()), source),
     }
 }
 
@@ -235,7 +292,17 @@ fn not_kept(sites: &[Site]) -> Error {
     ))
 }
 
-impl NeuronView<'_> {
+impl NeuronView {
+    /// Whether the run rounded every step to 16 bits.
+    pub(crate) fn is_rounded(&self) -> bool {
+        self.trace.model().dtype() != DType::F32
+    }
+
+    /// What the run did in the heads of a layer of [`chosen`](Self::chosen).
+    pub(crate) fn neurons(&self, block: &Block, layer: &Layer) -> Result<Neurons> {
+        Neurons::of(&self.trace, block, layer)
+    }
+
     /// The run's attention with the layers and heads that were asked for; unless told which layers, those whose
     /// queries, keys and values were kept as well.
     pub(crate) fn chosen(&self) -> Result<Attention> {
@@ -243,8 +310,8 @@ impl NeuronView<'_> {
         if self.options.layers.is_none() {
             let mut lost = Vec::new();
             for block in &mut all.blocks {
-                let part = part(self.trace, block);
-                let lacks = |layer: &Layer| missing(self.trace, part, layer.number);
+                let part = part(&self.trace, block);
+                let lacks = |layer: &Layer| missing(&self.trace, part, layer.number);
                 lost.extend(block.layers.iter().map(lacks).find(|lost| !lost.is_empty()));
                 block.layers.retain(|layer| lacks(layer).is_empty());
             }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use flowlens::attention::{Attention, AttentionView, View};
-use flowlens::{Error, Figure, Site, Trace};
+use flowlens::attention::{Attention, HeadView, ModelView, NeuronView};
+use flowlens::{Error, Figure, Model, Site, Trace};
 
 use crate::args::ViewArgs;
 use crate::output::{Done, print, write_whole};
@@ -38,22 +38,19 @@ macro_rules! chosen {
 }
 
 pub fn head_view(args: ViewArgs) -> Done {
-    match &args.attention {
-        Some(file) => draw(read(file, args.tokens.as_deref())?.head_view(), args),
-        None => draw(run(&args, is_weight)?.head_view(), args),
-    }
+    let view = match &args.attention {
+        Some(file) => read(file, args.tokens.as_deref())?.head_view(),
+        None => run(&args, HeadView::sites)?.head_view(),
+    };
+    write(&chosen!(view, &args).build()?, args)
 }
 
 pub fn model_view(args: ViewArgs) -> Done {
-    match &args.attention {
-        Some(file) => draw(read(file, args.tokens.as_deref())?.model_view(), args),
-        None => draw(run(&args, is_weight)?.model_view(), args),
-    }
-}
-
-/// What views of weights need; values tell how much a weight moves.
-fn is_weight(site: Site) -> bool {
-    matches!(site, Site::Pattern(_) | Site::Value(_))
+    let view = match &args.attention {
+        Some(file) => read(file, args.tokens.as_deref())?.model_view(),
+        None => run(&args, ModelView::sites)?.model_view(),
+    };
+    write(&chosen!(view, &args).build()?, args)
 }
 
 pub fn neuron_view(args: ViewArgs) -> Done {
@@ -61,35 +58,17 @@ pub fn neuron_view(args: ViewArgs) -> Done {
         let problem = "the neuron view computes weights from queries and keys: give --model, not --attention";
         return Err(Error::Input(problem.to_owned()).into());
     }
-    let needed = |site: Site| {
-        matches!(
-            site,
-            Site::Query(_)
-                | Site::Key(_)
-                | Site::Value(_)
-                | Site::RotatedQuery(_)
-                | Site::RotatedKey(_)
-                | Site::PositionBias(_)
-                | Site::Pattern(_)
-        )
-    };
-    let trace = run(&args, needed)?;
-    write(&chosen!(trace.neuron_view(), &args).build()?, args)
+    write(&chosen!(run(&args, NeuronView::sites)?.neuron_view(), &args).build()?, args)
 }
 
-/// The run that the arguments ask for; it keeps what the view needs, told by the sites of a single stack.
-fn run(args: &ViewArgs, needed: fn(Site) -> bool) -> Result<Trace, Error> {
+/// The run that the arguments ask for; it keeps what the view needs.
+fn run(args: &ViewArgs, needed: fn(&Model) -> Vec<Site>) -> Result<Trace, Error> {
     let model = args.model.as_ref().ok_or_else(|| {
         Error::Input("neither --model with --text nor --attention with --tokens is given; give one of them".to_owned())
     })?;
     let input = args.input.read()?;
     let model = model.load()?;
-    let keep: Vec<Site> = model.sites().into_iter().filter(|site| needed(site.plain())).collect();
-    model.watch(input).keep(keep).run()
-}
-
-fn draw<K: View>(view: AttentionView<'_, K>, args: ViewArgs) -> Done {
-    write(&chosen!(view, &args).build()?, args)
+    model.watch(input).keep(needed(&model)).run()
 }
 
 /// Writes the figure to the files that were asked for, or says what it shows.

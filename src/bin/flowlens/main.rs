@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         let text = text.and_then(|text| text.lines().next()).unwrap_or("no message");
         eprintln!("error: Flowlens failed where it should not: {text}{place}; please report it with the command");
     }));
+    flowlens::progress::listen(|line| eprintln!("{line}"));
     let done = std::panic::catch_unwind(|| match cli.command {
         Command::FlowGraph(args) => flow_graph::run(args),
         Command::HeadView(args) => attention::head_view(args),
@@ -45,9 +46,7 @@ fn main() -> ExitCode {
     match done {
         Ok(Ok(()) | Err(Failure::Unread)) => ExitCode::SUCCESS,
         Ok(Err(Failure::Error(error))) => {
-            let text = error.to_string();
-            let words: Vec<&str> = text.split_whitespace().collect();
-            eprintln!("error: {}", words.join(" "));
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
         Err(_) => ExitCode::FAILURE,

@@ -1,7 +1,6 @@
 //! `flowlens trace`, `tokens`, `next`, `generate` and `info`
 
-use flowlens::checkpoint::Checkpoint;
-use flowlens::model::architecture::Sees;
+use flowlens::model::checkpoint;
 use flowlens::text::{Tokenizer, visible};
 use flowlens::{Error, Site, Trace, hub};
 use serde::Serialize;
@@ -41,7 +40,7 @@ struct Encoded<'a> {
 
 pub fn tokens(args: TokensArgs) -> Done {
     let path = hub::find(&args.model.model, &args.model.hub_options())?;
-    let tokenizer = Checkpoint::open(&path)?.tokenizer()?;
+    let tokenizer = checkpoint(&path)?.tokenizer()?;
     let tokenizer = tokenizer.ok_or_else(|| Error::Tokenizer(format!("{} has none", path.display())))?;
     let tokenizer = Tokenizer::new(tokenizer)?;
     let whole;
@@ -89,6 +88,12 @@ pub fn next(args: NextArgs) -> Done {
     let trace = model.watch(input).keep(keep).run()?;
     let next = match args.position.or_else(|| masked_position(&trace)) {
         Some(position) => trace.predictions(position, args.top)?,
+        None if model.architecture().reads_both_ways() => {
+            let family = model.architecture().family;
+            let problem =
+                format!("{family} predicts no next token, and no position is masked; choose one with --position");
+            return Err(flowlens::Error::Input(problem).into());
+        }
         None => trace.next_tokens(args.top)?,
     };
     if args.json {
@@ -108,7 +113,7 @@ pub fn next(args: NextArgs) -> Done {
 
 /// The first masked position of a model that reads both ways.
 fn masked_position(trace: &Trace) -> Option<usize> {
-    if trace.model().architecture().main.sees != Sees::Both {
+    if !trace.model().architecture().reads_both_ways() {
         return None;
     }
     let tokenizer = trace.model().tokenizer()?;

@@ -3,25 +3,21 @@
 mod header;
 mod quant;
 
-use serde_json::{Map, Value};
-
 use super::mapped::Mapped;
-use super::stored::{self, Entry, Layout};
-use crate::model::families::gguf::{Family, Found};
+use super::stored::{Arrangement, Entry};
 use crate::text::Vocabulary;
-use crate::{DType, Device, Error, Result};
+use crate::{Error, Result};
 pub(crate) use header::{Item, Metadata};
 pub use quant::Quant;
 pub(super) use quant::{unpack_bf16, unpack_f16, unpack_f32};
 
 /// What a GGUF file holds.
 pub(super) struct Contents {
-    pub config: Map<String, Value>,
     pub entries: Vec<(String, Entry)>,
     pub metadata: Metadata,
 }
 
-/// Reads the head of a file and gives its tensors their Hugging Face names.
+/// Reads the head of a file.
 pub(super) fn contents(file: &Mapped) -> Result<Contents> {
     let (metadata, declared) = header::read(file.bytes()).map_err(|problem| {
         Error::file(&file.path, format!("not a whole GGUF file: {problem}; if it should be one, download it again"))
@@ -32,33 +28,12 @@ pub(super) fn contents(file: &Mapped) -> Result<Contents> {
             format!("is one of {parts} parts; merge them with llama.cpp's `llama-gguf-split --merge` first"),
         ));
     }
-    let family = Family::new(&metadata)?;
-    let find = |name: &str| declared.iter().find(|tensor| tensor.name == name);
-    let vocab = find("token_embd.weight").and_then(|tensor| tensor.shape.first().copied()).ok_or_else(|| {
-        Error::tensor("token_embd.weight", format!("not in {}; the file is no language model", file.path.display()))
-    })?;
-    let rope_factors = match find("rope_freqs.weight") {
-        None => None,
-        Some(tensor) => {
-            let entry = Entry::new(0, tensor.bytes.clone(), tensor.shape.clone(), tensor.stored, Layout::Rows)
-                .map_err(|problem| Error::tensor(&tensor.name, problem))?;
-            let factors = stored::read(file, &tensor.name, &entry, DType::F32, Device::Cpu)?;
-            Some(Vec::<f32>::try_from(factors.f_reshape([-1])?)?)
-        }
+    let entry = |tensor: &header::Declared| {
+        Entry::new(0, tensor.bytes.clone(), tensor.shape.clone(), tensor.stored, Arrangement::Rows)
+            .map_err(|problem| Error::tensor(&tensor.name, problem))
     };
-    let config = family.config(&Found { vocab, has: &|name| find(name).is_some(), rope_factors })?;
-    let mut entries = Vec::with_capacity(declared.len());
-    for tensor in &declared {
-        let Some((name, layout)) = family.rename(&tensor.name)? else { continue };
-        let mut shape = tensor.shape.clone();
-        if layout == Layout::Transposed {
-            shape.reverse();
-        }
-        let entry = Entry::new(0, tensor.bytes.clone(), shape, tensor.stored, layout)
-            .map_err(|problem| Error::tensor(&tensor.name, problem))?;
-        entries.push((name, entry));
-    }
-    Ok(Contents { config, entries, metadata })
+    let entries = declared.iter().map(|tensor| Ok((tensor.name.clone(), entry(tensor)?))).collect::<Result<_>>()?;
+    Ok(Contents { entries, metadata })
 }
 
 /// The tokenizer that the metadata describes; `None` when there is none.

@@ -1,6 +1,6 @@
 //! GGML's blocks of few-bit integers, back to floats.
 //!
-//! The layouts are those of llama.cpp's `ggml-quants.c`; results are equal to those of the `gguf` Python package bit by
+//! The arrangements are those of llama.cpp's `ggml-quants.c`; results are equal to those of the `gguf` Python package bit by
 //! bit (`tools/make_gguf_fixtures.py`).
 
 use std::fmt;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{Opened, escape, panel};
 use crate::Result;
 use crate::array::Numbers;
-use crate::attention::Kind;
+use crate::attention::Quantity;
 use crate::figure::Panel;
 
 /// Tokens that the picture shows of each side.
@@ -39,7 +39,7 @@ pub(super) fn picture(opened: &Opened) -> Result<Panel> {
 
     let numbers = Numbers::of(&layer.weights)?;
     let largest = numbers.data().iter().fold(f32::MIN_POSITIVE, |most, weight| most.max(weight.abs()));
-    let largest = if block.kind == Kind::Probability { 1.0 } else { largest };
+    let largest = if block.kind == Quantity::Probability { 1.0 } else { largest };
     let mut lines: Vec<Line> = Vec::new();
     for (place, weights) in numbers.data().chunks(queries * keys).enumerate().filter(|&(at, _)| on(layer.heads[at])) {
         for row in (0..rows).filter(|row| opened.token.is_none_or(|token| token == above + row)) {

@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 
 use super::legend::Keys;
 use super::{Figure, Panel, escape, theme};
-use crate::attention::{Attention, AttentionView, Block, HeadLines, Kind, Measure, Token, View};
+use crate::attention::{
+    Attention, Block, HeadView, Measure, ModelView, NeuronView, Options, Quantity, RolloutView, Token,
+};
 use crate::text::list;
 use crate::{Error, Result};
 use pack::{Chunks, Rounding};
@@ -24,38 +26,48 @@ const MOST_WEIGHTS: usize = 64_000_000;
 /// Letters of a token that a page carries at most.
 const TOKEN_LETTERS: usize = 400;
 
-impl<K: View> AttentionView<'_, K> {
+impl HeadView {
     /// Draws the view.
     ///
     /// # Errors
     /// When the run kept no patterns, a layer, head, token or block that was named is not there, or the text is too
     /// long for a page.
     pub fn build(&self) -> Result<Figure> {
-        draw(self.chosen()?, self, K::NAME)
+        draw(self.chosen()?, &self.options, "head")
     }
+}
 
-    /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture of the
-    /// view as it opens) or `.json` (tokens and what each head does, in numbers).
+impl ModelView {
+    /// Draws the view.
     ///
     /// # Errors
-    /// As [`build`](Self::build); for another ending, or when the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.build()?.save(path)
-    }
-
-    /// Shows the view in an evcxr notebook, or says why it cannot; the kernel calls this for a cell's last expression.
-    pub fn evcxr_display(&self) {
-        show(self.build());
+    /// When the run kept no patterns, a layer, head, token or block that was named is not there, or the text is too
+    /// long for a page.
+    pub fn build(&self) -> Result<Figure> {
+        draw(self.chosen()?, &self.options, "model")
     }
 }
 
-/// Shows a figure, or says why there is none.
-pub(super) fn show(figure: Result<Figure>) {
-    match figure {
-        Ok(figure) => figure.evcxr_display(),
-        Err(error) => eprintln!("error: {error}"),
-    }
+/// What every view that can be drawn does with its figure.
+macro_rules! saves_its_figure {
+    ($View:ty) => {
+        impl $View {
+            /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture of the
+            /// view as it opens) or `.json` (tokens and what is shown of them, in numbers).
+            ///
+            /// # Errors
+            /// As [`build`](Self::build); for another ending, or when the file cannot be written.
+            pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+                self.build()?.save(path)
+            }
+        }
+    };
 }
+
+saves_its_figure!(HeadView);
+saves_its_figure!(ModelView);
+saves_its_figure!(NeuronView);
+saves_its_figure!(RolloutView);
 
 /// What is shown first, with every choice made.
 struct Opened<'a> {
@@ -68,9 +80,9 @@ struct Opened<'a> {
     token: Option<usize>,
 }
 
-fn draw<K: View>(mut attention: Attention, view: &AttentionView<'_, K>, name: &'static str) -> Result<Figure> {
-    let lines = name == HeadLines::NAME;
-    let first = &view.options.first;
+fn draw(mut attention: Attention, options: &Options, name: &'static str) -> Result<Figure> {
+    let lines = name == "head";
+    let first = &options.first;
     let mut notes = Vec::new();
     let pool = if lines {
         notes.extend(keep_what_fits(&mut attention, first.layer)?);
@@ -239,7 +251,7 @@ fn caption(opened: &Opened, lines: bool, error: f32, notes: &[String]) -> String
     let mut text = String::from(if lines {
         "Lines go from each token (left) to the tokens that it attends to (right), one colour for each head, the \
          stronger the line the larger the weight. "
-    } else if opened.block.kind == Kind::Difference {
+    } else if opened.block.kind == Quantity::Difference {
         "Each square is a head: rows are the tokens that attend, columns the tokens attended to, strength of colour \
          the square root of the difference. "
     } else {
@@ -256,8 +268,8 @@ fn caption(opened: &Opened, lines: bool, error: f32, notes: &[String]) -> String
 }
 
 fn legend(block: &Block) -> Result<Vec<Keys>> {
-    let scale = if block.kind == Kind::Probability { 1.0 } else { f64::from(pack::largest(block)?) };
-    let (title, entries) = if block.kind == Kind::Difference {
+    let scale = if block.kind == Quantity::Probability { 1.0 } else { f64::from(pack::largest(block)?) };
+    let (title, entries) = if block.kind == Quantity::Difference {
         let [less, more] = model_svg::LESS_AND_MORE.map(|[r, g, b]| format!("#{r:02x}{g:02x}{b:02x}"));
         ("Difference", vec![(less, format!("-{scale:.2}")), (more, format!("+{scale:.2}"))])
     } else {

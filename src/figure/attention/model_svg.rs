@@ -10,7 +10,7 @@ use flate2::{Compression, Crc};
 use super::{Opened, pack, panel};
 use crate::Result;
 use crate::array::Numbers;
-use crate::attention::{Block, Kind};
+use crate::attention::{Block, Quantity};
 use crate::figure::base64::base64;
 use crate::figure::{Panel, theme};
 
@@ -40,7 +40,7 @@ pub(super) fn picture(opened: &Opened) -> Result<Panel> {
 
     let mut dots = vec![0u8; across * beside * down * below];
     let causal = block.is_causal()?;
-    let scale = if block.kind == Kind::Probability { 1.0 } else { pack::largest(block)? };
+    let scale = if block.kind == Quantity::Probability { 1.0 } else { pack::largest(block)? };
     for (row, layer) in block.layers.iter().enumerate() {
         let numbers = Numbers::of(&layer.weights)?;
         let matrices = numbers.data().chunks(block.queries.len() * block.keys.len());
@@ -127,18 +127,18 @@ fn shrunk(block: &Block, weights: &[f32], rows: usize, columns: usize, causal: b
 }
 
 /// The number of a share's colour, by the square root: 0 stays for what is not seen.
-fn color_number(share: f32, kind: Kind) -> u8 {
+fn color_number(share: f32, kind: Quantity) -> u8 {
     let root = share.abs().sqrt().min(1.0).copysign(share);
-    let share = if kind == Kind::Difference { (root + 1.0) / 2.0 } else { root.max(0.0) };
+    let share = if kind == Quantity::Difference { (root + 1.0) / 2.0 } else { root.max(0.0) };
     1 + (share * (COLORS - 1) as f32).round() as u8
 }
 
 /// Red, green, blue and opacity by number. A difference of nothing shows the paper, light or dark.
-fn palette(kind: Kind) -> Vec<[u8; 4]> {
+fn palette(kind: Quantity) -> Vec<[u8; 4]> {
     let mut colors = vec![[0; 4]];
     for number in 0..COLORS {
         let share = number as f64 / (COLORS - 1) as f64;
-        colors.push(if kind == Kind::Difference {
+        colors.push(if kind == Quantity::Difference {
             let [r, g, b] = LESS_AND_MORE[usize::from(share > 0.5)];
             [r, g, b, ((share - 0.5).abs() * 510.0).round() as u8]
         } else {
@@ -213,11 +213,11 @@ mod tests {
         let dots = shrunk(block, &[1.0; 16], 4, 4, true);
         assert_eq!(dots.iter().filter(|dot| dot.is_none()).count(), 6);
         assert_eq!(shrunk(block, &[0.5; 16], 2, 2, true)[1], None);
-        assert_eq!(palette(Kind::Probability)[0][3], 0);
-        let middle = usize::from(color_number(0.0, Kind::Difference));
-        assert_eq!(palette(Kind::Difference)[middle][3], 0);
-        assert_eq!(color_number(1.0, Kind::Probability), COLORS as u8);
-        assert_eq!(color_number(-1.0, Kind::Difference), 1);
+        assert_eq!(palette(Quantity::Probability)[0][3], 0);
+        let middle = usize::from(color_number(0.0, Quantity::Difference));
+        assert_eq!(palette(Quantity::Difference)[middle][3], 0);
+        assert_eq!(color_number(1.0, Quantity::Probability), COLORS as u8);
+        assert_eq!(color_number(-1.0, Quantity::Difference), 1);
     }
 
     #[test]

@@ -1,17 +1,14 @@
 //! The figure of a neuron view: queries and keys as floats, from which the script computes every weight.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use super::pack::Chunks;
-use super::{Opened, escape, first_block, merge, neuron_svg, show, sides, title};
+use super::{Opened, escape, first_block, merge, neuron_svg, sides, title};
 use crate::array::Numbers;
 use crate::attention::{Attention, Form, Layer, NeuronView, Neurons};
 use crate::figure::Figure;
-use crate::model::architecture::Pairing;
 use crate::text::list;
-use crate::{DType, Error, Result};
+use crate::{Error, Result};
 
 /// Megabytes of floats that a page takes by itself.
 const USUAL_MB: usize = 8;
@@ -20,7 +17,7 @@ const MOST_MB: usize = 200;
 /// From this error on the caption says where it comes from.
 const NOTABLE: f64 = 1e-4;
 
-impl NeuronView<'_> {
+impl NeuronView {
     /// Draws the view.
     ///
     /// # Errors
@@ -59,20 +56,6 @@ impl NeuronView<'_> {
             json,
         })
     }
-
-    /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture of the
-    /// view as it opens) or `.json` (tokens, what each layer computes, and the numbers of the row that is opened).
-    ///
-    /// # Errors
-    /// As [`build`](Self::build); for another ending, or when the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.build()?.save(path)
-    }
-
-    /// Shows the view in an evcxr notebook, or says why it cannot; the kernel calls this for a cell's last expression.
-    pub fn evcxr_display(&self) {
-        show(self.build());
-    }
 }
 
 /// What of a layer is not for a reader: where its numbers lie in a page.
@@ -80,7 +63,7 @@ const CHUNKS: [&str; 5] = ["query", "key", "bias", "valueNorms", "writtenNorms"]
 
 /// What is shown first, with every choice made: the first head, and the last token that is text, since in a causal
 /// model it sees all others.
-fn opened<'a>(view: &NeuronView<'_>, attention: &'a Attention) -> Result<Opened<'a>> {
+fn opened<'a>(view: &NeuronView, attention: &'a Attention) -> Result<Opened<'a>> {
     let first = &view.options.first;
     let block = match &first.block {
         Some(name) => attention.block(name)?,
@@ -121,14 +104,14 @@ struct Page {
 
 impl Page {
     /// The layers that were asked for; unless told, as many round the first one as fit.
-    fn of(view: &NeuronView<'_>, attention: &Attention, opened: &Opened) -> Result<Page> {
+    fn of(view: &NeuronView, attention: &Attention, opened: &Opened) -> Result<Page> {
         let mut chunks = Chunks::default();
         let mut layers = vec![Vec::new(); attention.blocks.len()];
         let (mut shown, mut error, mut bytes, mut cut) = (None, 0f64, 0, false);
         for (away, block_place, place) in outwards(attention, opened.layer) {
             let block = &attention.blocks[block_place];
             let layer = &block.layers[place];
-            let neurons = Neurons::of(view.trace, block, layer)?;
+            let neurons = view.neurons(block, layer)?;
             bytes += neurons.bytes();
             if away > 0 && view.options.layers.is_none() && bytes > USUAL_MB * 1_000_000 {
                 cut = true;
@@ -176,38 +159,33 @@ fn outwards(attention: &Attention, first: usize) -> Vec<(usize, usize, usize)> {
 
 /// A layer for the script.
 fn describe(layer: &Layer, neurons: &Neurons, chunks: &mut Chunks) -> Result<Value> {
-    let mut floats = |tensor: &tch::Tensor| -> Result<usize> { Ok(chunks.floats(Numbers::of(tensor)?.data())) };
-    let bias = match &neurons.bias {
-        Some(bias) => {
-            let kind = match bias.form {
-                Form::Distance => "distance",
-                Form::Place => "place",
-                Form::Full => "full",
-            };
-            json!({ "kind": kind, "chunk": floats(&bias.values)? })
-        }
-        None => Value::Null,
-    };
-    let rotary = neurons.rotation.as_ref().map(|rotation| {
-        let pairing = match rotation.pairing {
-            Pairing::Halves => "halves",
-            Pairing::Neighbours => "neighbours",
+    let numbers = neurons.floats()?;
+    let mut floats = |numbers: &Numbers| chunks.floats(numbers.data());
+    let bias = numbers.bias.as_ref().map(|(form, values)| {
+        let kind = match form {
+            Form::Distance => "distance",
+            Form::Place => "place",
+            Form::Full => "full",
         };
+        json!({ "kind": kind, "chunk": floats(values) })
+    });
+    let rotary = neurons.rotation.as_ref().map(|rotation| {
+        let pairing = if rotation.halves { "halves" } else { "neighbours" };
         json!({ "pairing": pairing, "frequencies": rotation.frequencies, "magnitude": rotation.magnitude })
     });
     let visible = &neurons.visible;
     let padded = visible.padded.iter().enumerate().filter(|(_, padded)| **padded);
     Ok(json!({
         "layer": layer.number, "heads": layer.heads, "keyOf": neurons.key_of, "keyHeads": neurons.key_heads,
-        "width": neurons.query.size().last(), "scale": neurons.scale, "cap": neurons.soft_cap,
-        "query": floats(&neurons.query)?, "key": floats(&neurons.key)?,
+        "width": neurons.width(), "scale": neurons.scale, "cap": neurons.soft_cap,
+        "query": floats(&numbers.query), "key": floats(&numbers.key),
         "rotary": rotary, "normed": neurons.normed, "bias": bias, "biasName": neurons.bias_name,
         "mask": {
             "from": visible.ranges.iter().map(|range| range.start).collect::<Vec<_>>(),
             "to": visible.ranges.iter().map(|range| range.end).collect::<Vec<_>>(),
             "padded": padded.map(|(key, _)| key).collect::<Vec<_>>(),
         },
-        "valueNorms": floats(&neurons.value_lengths)?, "writtenNorms": floats(&neurons.written_lengths)?,
+        "valueNorms": floats(&numbers.value_lengths), "writtenNorms": floats(&numbers.written_lengths),
         "error": neurons.error,
     }))
 }
@@ -216,18 +194,15 @@ fn describe(layer: &Layer, neurons: &Neurons, chunks: &mut Chunks) -> Result<Val
 fn row(opened: &Opened, neurons: &Neurons) -> Result<Value> {
     let (Some(head), Some(token)) = (opened.head, opened.token) else { return Ok(Value::Null) };
     let place = opened.block.layer(opened.layer)?.heads.iter().position(|&number| number == head).unwrap_or_default();
-    let numbers = |tensor: tch::Tensor| -> Result<Vec<f32>> { Ok(Numbers::of(&tensor)?.data().to_vec()) };
-    let of_head = |tensor: &tch::Tensor, place: usize| tensor.f_get(place as i64);
+    let row = neurons.row(place, token)?;
     Ok(json!({
         "block": opened.block.name, "layer": opened.layer, "head": head, "token": token,
-        "query": numbers(of_head(&neurons.query, place)?.f_get(token as i64)?)?,
-        "weights": numbers(neurons.pattern(place)?.f_get(token as i64)?)?,
-        "valueNorms": numbers(of_head(&neurons.value_lengths, place)?)?,
-        "writtenNorms": numbers(of_head(&neurons.written_lengths, place)?)?,
+        "query": row.query, "weights": row.weights,
+        "valueNorms": row.value_lengths, "writtenNorms": row.written_lengths,
     }))
 }
 
-fn caption(view: &NeuronView<'_>, attention: &Attention, page: &Page) -> String {
+fn caption(view: &NeuronView, attention: &Attention, page: &Page) -> String {
     let mut text = format!(
         "How the query of a token meets every key: products number by number, their sum, and what scale, positions and \
          mask make of it; the softmax of that is the weight. The page computes it from the run's own numbers and comes \
@@ -235,9 +210,9 @@ fn caption(view: &NeuronView<'_>, attention: &Attention, page: &Page) -> String 
         page.error
     );
     if page.error.is_nan() || page.error > NOTABLE {
-        text.push_str(match view.trace.model().dtype() {
-            DType::F32 => "That is more than rounding: attention was changed in this run. ",
-            _ => "The run rounded every step to 16 bits. ",
+        text.push_str(match view.is_rounded() {
+            false => "That is more than rounding: attention was changed in this run. ",
+            true => "The run rounded every step to 16 bits. ",
         });
     }
     text.push_str("Attention says where a head looks, not why the model answers as it does. ");

@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use super::{Opened, escape, panel};
 use crate::Result;
-use crate::array::Numbers;
 use crate::attention::{Neurons, Token};
 use crate::figure::Panel;
 
@@ -35,13 +34,8 @@ pub(super) fn picture(opened: &Opened, neurons: &Neurons) -> Result<Panel> {
     let (head, token) = (opened.head.unwrap_or_default(), opened.token.unwrap_or_default());
     let heads = &block.layer(opened.layer)?.heads;
     let place = heads.iter().position(|&number| number == head).unwrap_or_default();
-    let row = |tensor: &tch::Tensor, place: usize| -> Result<Numbers> { Numbers::of(&tensor.f_get(place as i64)?) };
-    let query = row(&neurons.query.f_get(place as i64)?, token)?;
-    let keys = row(&neurons.key, neurons.key_of[place])?;
-    let logits = row(&neurons.logits(place)?, token)?;
-    let weights = row(&neurons.pattern(place)?, token)?;
-    let written = row(&neurons.written_lengths, place)?;
-    let (query, keys, weights) = (query.data(), keys.data(), weights.data());
+    let row = neurons.row(place, token)?;
+    let (query, keys, weights) = (row.query.as_slice(), row.keys.as_slice(), row.weights.as_slice());
     let of_key = |key: usize| &keys[key * query.len()..(key + 1) * query.len()];
 
     let visible = &neurons.visible;
@@ -97,8 +91,8 @@ pub(super) fn picture(opened: &Opened, neurons: &Neurons) -> Result<Panel> {
         let name = block.keys.get(key).map(self::name).unwrap_or_default();
         let y = y + 4.0;
         let _ = write!(text, "<text x=\"{KEY_NAME}\" y=\"{y:.0}\">{name}</text><g text-anchor=\"end\">");
-        let written = f64::from(weights[key] * written.data()[key]);
-        let cells = [(DOT, dot), (LOGIT, f64::from(logits.data()[key])), (WRITES, written)];
+        let written = f64::from(weights[key] * row.written_lengths[key]);
+        let cells = [(DOT, dot), (LOGIT, f64::from(row.logits[key])), (WRITES, written)];
         for (x, number) in cells {
             let _ = write!(text, "<text x=\"{x}\" y=\"{y:.0}\">{}</text>", short(number));
         }

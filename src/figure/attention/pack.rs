@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::base64::base64;
 use crate::Result;
 use crate::array::Numbers;
-use crate::attention::{Block, Kind, Layer};
+use crate::attention::{Block, Layer, Quantity};
 
 /// Up to so many weights a page carries 16 bits of each: they cost next to nothing, and a reader sees exact numbers.
 const MOST_EXACT: usize = 120_000;
@@ -40,7 +40,7 @@ impl Chunks {
 pub(super) struct Rounding {
     levels: u16,
     scale: f32,
-    kind: Kind,
+    kind: Quantity,
     /// Whether every weight above the diagonal is 0 and left out.
     pub causal: bool,
     /// Each number is the largest of `pool` x `pool` weights.
@@ -64,8 +64,8 @@ impl Rounding {
         let each = if causal { t * (t + 1) / 2 } else { t * s };
         let levels = if heads * each / (pool * pool) <= most_exact { u16::MAX } else { 255 };
         let scale = match block.kind {
-            Kind::Probability => 1.0,
-            Kind::Weight | Kind::Difference => largest(block)?,
+            Quantity::Probability => 1.0,
+            Quantity::Weight | Quantity::Difference => largest(block)?,
         };
         Ok(Rounding { levels, scale, kind: block.kind, causal, pool })
     }
@@ -73,7 +73,7 @@ impl Rounding {
     /// The most that a weight is off.
     pub(super) fn error(&self) -> f32 {
         let step = self.scale / f32::from(self.levels);
-        if self.kind == Kind::Difference { step } else { step / 2.0 }
+        if self.kind == Quantity::Difference { step } else { step / 2.0 }
     }
 
     /// What the scripts must know to turn integers back into weights.
@@ -81,16 +81,16 @@ impl Rounding {
         json!({
             "levels": self.levels, "scale": self.scale, "error": self.error(), "causal": self.causal, "pool": self.pool,
             "kind": match self.kind {
-                Kind::Probability => "probability",
-                Kind::Weight => "weight",
-                Kind::Difference => "difference",
+                Quantity::Probability => "probability",
+                Quantity::Weight => "weight",
+                Quantity::Difference => "difference",
             },
         })
     }
 
     fn integer(&self, weight: f32) -> u16 {
         let part = weight / self.scale;
-        let part = if self.kind == Kind::Difference { (part + 1.0) / 2.0 } else { part };
+        let part = if self.kind == Quantity::Difference { (part + 1.0) / 2.0 } else { part };
         (part.clamp(0.0, 1.0) * f32::from(self.levels)).round() as u16
     }
 

@@ -1,16 +1,14 @@
 //! The figure of a rollout view: the heads' mean of each layer, which the script multiplies.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use super::pack::{Chunks, Rounding};
-use super::{MOST_WEIGHTS, describe, escape, rollout_svg, show, title, weights, without_packing};
+use super::{MOST_WEIGHTS, describe, escape, rollout_svg, title, weights, without_packing};
 use crate::attention::RolloutView;
 use crate::figure::Figure;
 use crate::{Error, Result};
 
-impl RolloutView<'_> {
+impl RolloutView {
     /// Draws the view.
     ///
     /// # Errors
@@ -67,20 +65,6 @@ impl RolloutView<'_> {
              anything: the heads' means multiplied from layer to layer{residual} (Abnar & Zuidema 2020). What heads \
              write there, and what MLPs make of it, it does not know. Weights are rounded by at most {error:.1e}."
         )
-    }
-
-    /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture of the
-    /// view as it opens) or `.json` (tokens, and the shares of the input in the opened position behind each layer).
-    ///
-    /// # Errors
-    /// As [`build`](Self::build); for another ending, or when the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.build()?.save(path)
-    }
-
-    /// Shows the view in an evcxr notebook, or says why it cannot; the kernel calls this for a cell's last expression.
-    pub fn evcxr_display(&self) {
-        show(self.build());
     }
 }
 

@@ -13,7 +13,6 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::attention::show;
 use super::legend::Keys;
 use super::plotly::{Domain, Links, Nodes, Outline, Sankey};
 use super::{Figure, Panel, escape};
@@ -81,11 +80,6 @@ impl FlowGraph {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.figure().save(path)
     }
-
-    /// Shows the graph in an evcxr notebook; the kernel calls this for a cell's last expression.
-    pub fn evcxr_display(&self) {
-        self.figure().evcxr_display();
-    }
 }
 
 impl FlowGraphBuilder {
@@ -103,11 +97,6 @@ impl FlowGraphBuilder {
     /// As [`build`](Self::build), or when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.figure()?.save(path)
-    }
-
-    /// Shows the graph in an evcxr notebook, or says why it cannot; the kernel calls this for a cell's last expression.
-    pub fn evcxr_display(&self) {
-        show(self.figure());
     }
 }
 

@@ -188,7 +188,7 @@ impl<'a> Attention<'a> {
             offsets,
             by_position,
             scale: self.weights.scale,
-            soft_cap: self.weights.soft_cap(),
+            soft_cap: self.weights.soft_cap,
         })
     }
 

@@ -137,7 +137,7 @@ impl<'a> Scene<'a> {
     /// Whether a site was changed by hand at the graph's position, of one head where one is named.
     fn changed(&self, site: Site, head: Option<usize>) -> bool {
         let mut changes = self.request.trace.changes().iter();
-        changes.any(|change| change.site() == site && change.reaches(self.request.position, head))
+        changes.any(|change| change.site == site && change.reaches(self.request.position, head))
     }
 
     /// Whether what heads write was changed by hand: the heads are drawn from what they mix, so that their sum is not
@@ -157,7 +157,7 @@ impl<'a> Scene<'a> {
                 || site.part() != Part::Encoder && site.layer().is_some_and(|layer| (first..end).contains(&layer))
         };
         let mut changes = self.request.trace.changes().iter();
-        changes.any(|change| inside(change.site()) && change.reaches(self.request.position, None))
+        changes.any(|change| inside(change.site) && change.reaches(self.request.position, None))
     }
 
     /// Whether the stream was changed by hand between a node of it and the site where it is added to.

@@ -4,6 +4,7 @@ use super::{Linear, Norm, Table};
 
 /// Attention of queries over keys and values.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Attention {
     /// Where queries, keys and values come from.
     pub projection: Projection,
@@ -57,6 +58,7 @@ impl Attention {
 
 /// Where queries, keys and values come from.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Projection {
     /// A matrix each.
     Separate {
@@ -79,6 +81,7 @@ pub enum Projection {
 /// Biases of queries and values, none of keys, where one matrix gives all three head by head (DeBERTa): whole tensor
 /// names.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BiasesApart {
     /// Of queries (H·d).
     pub query: String,
@@ -88,6 +91,7 @@ pub struct BiasesApart {
 
 /// In which order a fused projection gives queries, keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FusedOrder {
     /// All queries, all keys, all values.
     Blocks,
@@ -97,6 +101,7 @@ pub enum FusedOrder {
 
 /// Norms of queries and keys before rotation.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct HeadNorms {
     /// Of queries.
     pub query: Norm,
@@ -108,6 +113,7 @@ pub struct HeadNorms {
 
 /// How many heads one norm spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Span {
     /// One, and all heads have the same (Qwen 3).
     Head,
@@ -119,6 +125,7 @@ pub enum Span {
 
 /// What positions add to the scaled scores, head by head.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum PositionBias {
     /// A learned number for every bucket of distances (T5, MPNet).
     Buckets {
@@ -133,6 +140,7 @@ pub enum PositionBias {
 
 /// ALiBi: a number for each head, by which scores fall with distance.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Slopes {
     /// The number of every head.
     pub by_head: Vec<f64>,
@@ -156,6 +164,7 @@ impl Slopes {
 
 /// Distances sorted into buckets: near ones exactly, far ones by their logarithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Buckets {
     /// Number of buckets.
     pub count: usize,
@@ -167,6 +176,7 @@ pub struct Buckets {
 
 /// What the distance between query and key adds to their product, through matrices of each layer (XLNet, DeBERTa).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Relative {
     /// The vectors of distances, the same for all layers.
     pub distances: Distances,
@@ -180,6 +190,7 @@ pub struct Relative {
 
 /// The vectors of distances.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Distances {
     /// Sines of the distance over 10000^(2i/width), then the cosines (Transformer-XL, XLNet).
     Sinusoidal {
@@ -202,6 +213,7 @@ pub enum Distances {
 
 /// What XLNet adds to queries before they meet keys, position keys and segments: whole tensor names, (H,d) each.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QueryBiases {
     /// Before they meet keys.
     pub content: String,
@@ -215,6 +227,7 @@ pub struct QueryBiases {
 
 /// Rotary positions.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Rotary {
     /// Which numbers of a head turn together.
     pub pairing: Pairing,
@@ -228,6 +241,7 @@ pub struct Rotary {
 
 /// Frequencies that a prompt longer than the trained length gets instead.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Stretch {
     /// The base grows with the prompt (dynamic NTK scaling).
     Base {
@@ -267,6 +281,7 @@ impl Rotary {
 
 /// Which numbers of a head turn together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Pairing {
     /// Number i of the first half with number i of the second half (GPT-NeoX, Llama).
     Halves,

@@ -4,6 +4,7 @@ use super::{Attention, Linear, Norm};
 
 /// One block: attention, in decoders that read an encoder also cross attention, and MLP, each adding to the stream.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Block {
     /// Whether the MLP reads what attention wrote.
     pub order: Order,
@@ -21,6 +22,7 @@ pub struct Block {
 
 /// Whether the MLP reads what attention wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Order {
     /// The MLP reads the stream after attention.
     Sequential,
@@ -30,6 +32,7 @@ pub enum Order {
 
 /// The norms round attention or MLP.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Norms {
     /// Of the stream, which goes on with it: what is read is added to (an option of Bloom).
     pub first: Option<Norm>,
@@ -60,6 +63,7 @@ impl Norms {
 
 /// Attention of a decoder to the encoder's output.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Cross {
     /// The norms round it.
     pub norms: Norms,
@@ -69,6 +73,7 @@ pub struct Cross {
 
 /// The feed-forward part of a block.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Mlp {
     /// From the stream to the neurons.
     pub up: Linear,
@@ -110,6 +115,7 @@ impl Mlp {
 /// the MLP's map), or those of all stacked (`NAME.experts.gate_up_proj`, `NAME.experts.down_proj`), and beside them the
 /// router, `NAME.gate`: its softmax over all experts weighs them.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Experts {
     /// What files call router and experts; the first name that is there counts.
     pub names: Vec<String>,
@@ -125,6 +131,7 @@ pub struct Experts {
 
 /// An MLP beside the experts, which all tokens use.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct SharedExpert {
     /// The MLP.
     pub mlp: Box<Mlp>,
@@ -134,6 +141,7 @@ pub struct SharedExpert {
 
 /// A non-linearity, element by element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Activation {
     /// x·Φ(x), exact.
     Gelu,

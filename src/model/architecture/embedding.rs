@@ -6,6 +6,7 @@ use super::{Activation, Linear, Norm};
 
 /// How tokens become vectors: a sum of table rows, normed and mapped to the model's width where the family does so.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Embedding {
     /// The rows of tokens.
     pub tokens: Table,
@@ -56,6 +57,7 @@ impl Embedding {
 
 /// A matrix whose rows are looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Table {
     /// Its name.
     pub name: String,
@@ -84,6 +86,7 @@ impl Table {
 
 /// Where the map to the model's width stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Place {
     /// Token rows are mapped before positions are added (OPT).
     BeforePositions,
@@ -95,6 +98,7 @@ pub enum Place {
 
 /// Vectors of positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PositionTable {
     /// Rows of the file.
     Learned {
@@ -121,6 +125,7 @@ pub enum PositionTable {
 
 /// Which row a position has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PositionIndex {
     /// Its place plus this number.
     Place(usize),
@@ -134,6 +139,7 @@ pub enum PositionIndex {
 
 /// How token types (`token_type_ids`) enter.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Segments {
     /// The family has none, or does not read them.
     None,
@@ -147,6 +153,7 @@ pub enum Segments {
 
 /// What becomes of padded positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Padding {
     /// No other position sees them.
     Hidden,
@@ -160,6 +167,7 @@ pub enum Padding {
 
 /// A convolution over neighbouring positions, and the norm of the stream that it is added to.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Convolution {
     /// Name of weight (D,D/groups,kernel) and bias.
     pub name: String,

@@ -4,6 +4,7 @@ use super::{Activation, Linear, Norm};
 
 /// How vectors become logits.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Head {
     /// What stands before the matrix in masked language models.
     pub transform: Option<Transform>,
@@ -25,6 +26,7 @@ pub struct Head {
 
 /// A layer before the matrix: linear, non-linearity, norm.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Transform {
     /// The map.
     pub linear: Linear,

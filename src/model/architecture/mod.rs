@@ -17,6 +17,7 @@ pub use head::*;
 
 /// A whole model: one stack or two, and a head.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Architecture {
     /// The `model_type` of `config.json`, e.g. `llama`.
     pub family: &'static str,
@@ -38,6 +39,12 @@ impl Architecture {
         Architecture { family, prefix, encoder: None, main, head, start_token: None }
     }
 
+    /// Whether the main stack sees what comes after a position: it then predicts the position's own token (BERT), not
+    /// the next one.
+    pub fn reads_both_ways(&self) -> bool {
+        self.main.sees == Sees::Both
+    }
+
     /// Vocabulary size V of what the model writes.
     pub fn vocab(&self) -> usize {
         self.head.linear.outputs
@@ -46,6 +53,7 @@ impl Architecture {
 
 /// Embedding, blocks and final norm: what stands between token ids and the head.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Stack {
     /// Width D of the residual stream.
     pub width: usize,
@@ -65,6 +73,7 @@ pub struct Stack {
 
 /// Which positions a position may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Sees {
     /// Itself and those before it.
     Causal,
@@ -76,6 +85,7 @@ pub enum Sees {
 
 /// A norm over the last axis.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Norm {
     /// Name of gain and bias.
     pub name: String,
@@ -101,6 +111,7 @@ impl Norm {
 
 /// What a norm computes before gain and bias.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum NormKind {
     /// Mean removed, divided by the standard deviation.
     Layer {
@@ -116,6 +127,7 @@ pub enum NormKind {
 
 /// What normed numbers are multiplied by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Gain {
     /// The numbers in the file.
     Stored,
@@ -127,6 +139,7 @@ pub enum Gain {
 
 /// An affine map.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Linear {
     /// Name of weight and bias.
     pub name: String,
@@ -144,6 +157,7 @@ pub struct Linear {
 
 /// How a weight matrix lies in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Layout {
     /// Rows are outputs (PyTorch's `Linear`).
     OutIn,

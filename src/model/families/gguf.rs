@@ -5,11 +5,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::checkpoint::{Item, Layout, Metadata};
-use crate::{Error, Result};
+use crate::checkpoint::{Arrangement, Checkpoint, Item, Metadata};
+use crate::{DType, Device, Error, Result};
 
 /// How one architecture is read.
-pub(crate) struct Family<'a> {
+struct Family<'a> {
     architecture: &'a str,
     metadata: &'a Metadata,
     heads: usize,
@@ -17,18 +17,40 @@ pub(crate) struct Family<'a> {
 }
 
 /// What is said about the tensors of the file, as far as the config depends on it.
-pub(crate) struct Found<'a> {
-    pub vocab: usize,
-    pub has: &'a dyn Fn(&str) -> bool,
+struct Found<'a> {
+    vocab: usize,
+    has: &'a dyn Fn(&str) -> bool,
     /// The numbers of `rope_freqs.weight`, if it is there.
-    pub rope_factors: Option<Vec<f32>>,
+    rope_factors: Option<Vec<f32>>,
+}
+
+/// A GGUF file with the configuration and the names of the Hugging Face checkpoint; any other checkpoint as it is.
+///
+/// # Errors
+/// When the architecture, a key or a tensor is not known.
+pub(super) fn settled(checkpoint: Checkpoint) -> Result<Checkpoint> {
+    let Some(metadata) = checkpoint.metadata().cloned() else { return Ok(checkpoint) };
+    let family = Family::new(&metadata)?;
+    let vocab = checkpoint.shape("token_embd.weight").and_then(|shape| shape.first().copied()).ok_or_else(|| {
+        let file = checkpoint.path().display();
+        Error::tensor("token_embd.weight", format!("not in {file}; the file is no language model"))
+    })?;
+    let rope_factors = match checkpoint.contains("rope_freqs.weight") {
+        false => None,
+        true => {
+            let factors = checkpoint.tensor("rope_freqs.weight", DType::F32, Device::Cpu)?;
+            Some(Vec::<f32>::try_from(factors.f_reshape([-1])?)?)
+        }
+    };
+    let config = family.config(&Found { vocab, has: &|name| checkpoint.contains(name), rope_factors })?;
+    checkpoint.renamed(config, |name| family.rename(name))
 }
 
 /// Keys that name or describe, under any architecture.
 const DESCRIBING: [&str; 3] = ["vocab_size", "tensor_data_layout", "name"];
 
 impl<'a> Family<'a> {
-    pub fn new(metadata: &'a Metadata) -> Result<Family<'a>> {
+    fn new(metadata: &'a Metadata) -> Result<Family<'a>> {
         let architecture = match metadata.get("general.architecture") {
             Some(Item::Text(name)) => name.as_str(),
             Some(other) => {
@@ -94,7 +116,7 @@ impl<'a> Family<'a> {
     }
 
     /// The same as `config.json` of the Hugging Face checkpoint.
-    pub fn config(&self, found: &Found) -> Result<Map<String, Value>> {
+    fn config(&self, found: &Found) -> Result<Map<String, Value>> {
         let mut config = match self.architecture {
             "gpt2" => self.gpt2_config(found)?,
             "gptneox" => self.gptneox_config(found)?,
@@ -370,7 +392,7 @@ impl<'a> Family<'a> {
 
     /// The Hugging Face name of a tensor and what undoes the converter's reordering; `None` for tables that
     /// the config stands for.
-    pub fn rename(&self, name: &str) -> Result<Option<(String, Layout)>> {
+    fn rename(&self, name: &str) -> Result<Option<(String, Arrangement)>> {
         let unknown = || {
             Error::tensor(
                 name,
@@ -394,69 +416,69 @@ impl<'a> Family<'a> {
             "gptneox" => self.gptneox(stem),
             _ => self.llama(stem),
         };
-        let (target, layout) = renamed.ok_or_else(unknown)?;
+        let (target, arrangement) = renamed.ok_or_else(unknown)?;
         match (target.contains("{}"), block) {
-            (true, Some(layer)) => Ok(Some((format!("{}.{ending}", target.replace("{}", layer)), layout))),
-            (false, None) => Ok(Some((format!("{target}.{ending}"), layout))),
+            (true, Some(layer)) => Ok(Some((format!("{}.{ending}", target.replace("{}", layer)), arrangement))),
+            (false, None) => Ok(Some((format!("{target}.{ending}"), arrangement))),
             _ => Err(unknown()),
         }
     }
 
-    fn llama(&self, stem: &str) -> Option<(&'static str, Layout)> {
+    fn llama(&self, stem: &str) -> Option<(&'static str, Arrangement)> {
         // llama.cpp rotates neighbours in `llama`, halves in the others; its converter moves the rows accordingly.
         let pairs = |heads: usize| match self.architecture {
-            "llama" => Layout::RotaryPairs { heads },
-            _ => Layout::Rows,
+            "llama" => Arrangement::RotaryPairs { heads },
+            _ => Arrangement::Rows,
         };
         Some(match stem {
-            "token_embd" => ("model.embed_tokens", Layout::Rows),
-            "output_norm" => ("model.norm", Layout::Rows),
-            "output" => ("lm_head", Layout::Rows),
-            "attn_norm" => ("model.layers.{}.input_layernorm", Layout::Rows),
+            "token_embd" => ("model.embed_tokens", Arrangement::Rows),
+            "output_norm" => ("model.norm", Arrangement::Rows),
+            "output" => ("lm_head", Arrangement::Rows),
+            "attn_norm" => ("model.layers.{}.input_layernorm", Arrangement::Rows),
             "attn_q" => ("model.layers.{}.self_attn.q_proj", pairs(self.heads)),
             "attn_k" => ("model.layers.{}.self_attn.k_proj", pairs(self.kv_heads)),
-            "attn_v" => ("model.layers.{}.self_attn.v_proj", Layout::Rows),
-            "attn_output" => ("model.layers.{}.self_attn.o_proj", Layout::Rows),
-            "attn_q_norm" if self.architecture == "qwen3" => ("model.layers.{}.self_attn.q_norm", Layout::Rows),
-            "attn_k_norm" if self.architecture == "qwen3" => ("model.layers.{}.self_attn.k_norm", Layout::Rows),
-            "ffn_norm" => ("model.layers.{}.post_attention_layernorm", Layout::Rows),
-            "ffn_gate" => ("model.layers.{}.mlp.gate_proj", Layout::Rows),
-            "ffn_up" => ("model.layers.{}.mlp.up_proj", Layout::Rows),
-            "ffn_down" => ("model.layers.{}.mlp.down_proj", Layout::Rows),
+            "attn_v" => ("model.layers.{}.self_attn.v_proj", Arrangement::Rows),
+            "attn_output" => ("model.layers.{}.self_attn.o_proj", Arrangement::Rows),
+            "attn_q_norm" if self.architecture == "qwen3" => ("model.layers.{}.self_attn.q_norm", Arrangement::Rows),
+            "attn_k_norm" if self.architecture == "qwen3" => ("model.layers.{}.self_attn.k_norm", Arrangement::Rows),
+            "ffn_norm" => ("model.layers.{}.post_attention_layernorm", Arrangement::Rows),
+            "ffn_gate" => ("model.layers.{}.mlp.gate_proj", Arrangement::Rows),
+            "ffn_up" => ("model.layers.{}.mlp.up_proj", Arrangement::Rows),
+            "ffn_down" => ("model.layers.{}.mlp.down_proj", Arrangement::Rows),
             _ => return None,
         })
     }
 
-    fn gptneox(&self, stem: &str) -> Option<(&'static str, Layout)> {
+    fn gptneox(&self, stem: &str) -> Option<(&'static str, Arrangement)> {
         // The converter gathers all queries, then all keys, then all values; the checkpoint has them head by head.
-        let by_head = Layout::Gathered { heads: self.heads };
+        let by_head = Arrangement::Gathered { heads: self.heads };
         Some(match stem {
-            "token_embd" => ("gpt_neox.embed_in", Layout::Rows),
-            "output_norm" => ("gpt_neox.final_layer_norm", Layout::Rows),
-            "output" => ("embed_out", Layout::Rows),
-            "attn_norm" => ("gpt_neox.layers.{}.input_layernorm", Layout::Rows),
+            "token_embd" => ("gpt_neox.embed_in", Arrangement::Rows),
+            "output_norm" => ("gpt_neox.final_layer_norm", Arrangement::Rows),
+            "output" => ("embed_out", Arrangement::Rows),
+            "attn_norm" => ("gpt_neox.layers.{}.input_layernorm", Arrangement::Rows),
             "attn_qkv" => ("gpt_neox.layers.{}.attention.query_key_value", by_head),
-            "attn_output" => ("gpt_neox.layers.{}.attention.dense", Layout::Rows),
-            "ffn_norm" => ("gpt_neox.layers.{}.post_attention_layernorm", Layout::Rows),
-            "ffn_up" => ("gpt_neox.layers.{}.mlp.dense_h_to_4h", Layout::Rows),
-            "ffn_down" => ("gpt_neox.layers.{}.mlp.dense_4h_to_h", Layout::Rows),
+            "attn_output" => ("gpt_neox.layers.{}.attention.dense", Arrangement::Rows),
+            "ffn_norm" => ("gpt_neox.layers.{}.post_attention_layernorm", Arrangement::Rows),
+            "ffn_up" => ("gpt_neox.layers.{}.mlp.dense_h_to_4h", Arrangement::Rows),
+            "ffn_down" => ("gpt_neox.layers.{}.mlp.dense_4h_to_h", Arrangement::Rows),
             _ => return None,
         })
     }
 }
 
-fn gpt2(stem: &str, ending: &str) -> Option<(&'static str, Layout)> {
+fn gpt2(stem: &str, ending: &str) -> Option<(&'static str, Arrangement)> {
     // GPT-2's own files have the rows of these matrices along their inputs.
-    let conv1d = if ending == "weight" { Layout::Transposed } else { Layout::Rows };
+    let conv1d = if ending == "weight" { Arrangement::Transposed } else { Arrangement::Rows };
     Some(match stem {
-        "token_embd" => ("transformer.wte", Layout::Rows),
-        "position_embd" => ("transformer.wpe", Layout::Rows),
-        "output_norm" => ("transformer.ln_f", Layout::Rows),
-        "output" => ("lm_head", Layout::Rows),
-        "attn_norm" => ("transformer.h.{}.ln_1", Layout::Rows),
+        "token_embd" => ("transformer.wte", Arrangement::Rows),
+        "position_embd" => ("transformer.wpe", Arrangement::Rows),
+        "output_norm" => ("transformer.ln_f", Arrangement::Rows),
+        "output" => ("lm_head", Arrangement::Rows),
+        "attn_norm" => ("transformer.h.{}.ln_1", Arrangement::Rows),
         "attn_qkv" => ("transformer.h.{}.attn.c_attn", conv1d),
         "attn_output" => ("transformer.h.{}.attn.c_proj", conv1d),
-        "ffn_norm" => ("transformer.h.{}.ln_2", Layout::Rows),
+        "ffn_norm" => ("transformer.h.{}.ln_2", Arrangement::Rows),
         "ffn_up" => ("transformer.h.{}.mlp.c_fc", conv1d),
         "ffn_down" => ("transformer.h.{}.mlp.c_proj", conv1d),
         _ => return None,

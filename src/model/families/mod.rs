@@ -16,7 +16,7 @@ mod falcon;
 mod gemma;
 mod gemma2;
 mod gemma3;
-pub(crate) mod gguf;
+mod gguf;
 mod gpt2;
 mod gpt_bigcode;
 mod gpt_neo;
@@ -50,10 +50,13 @@ mod umt5;
 mod xlm;
 mod xlnet;
 
+use std::path::Path;
+
 use serde_json::{Map, Value};
 
 use super::architecture::*;
 use super::config::Config;
+use crate::checkpoint::Checkpoint;
 use crate::{Error, Result};
 
 /// A kind of model that Flowlens can compute.
@@ -65,9 +68,11 @@ pub struct Family {
     /// What older files call it.
     pub other_names: &'static [&'static str],
     /// What it reads and writes.
-    pub kind: Kind,
+    pub kind: FamilyKind,
     /// Well-known models of the family.
     pub known_for: &'static str,
+    /// The class of tokenizers in files older than the key `tokenizer_class`.
+    tokenizer_class: Option<&'static str>,
     /// The file among VISIT's published configurations that fits it, where one does.
     pub(crate) visit_form: Option<&'static str>,
     read: Read,
@@ -77,7 +82,7 @@ type Read = fn(&Config) -> Result<Architecture>;
 
 /// What models of a family read and write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FamilyKind {
     /// Goes on with a text.
     Decoder,
     /// Reads a text both ways, and where the checkpoint has a head for it predicts masked tokens.
@@ -86,19 +91,20 @@ pub enum Kind {
     EncoderDecoder,
 }
 
-impl std::fmt::Display for Kind {
+impl std::fmt::Display for FamilyKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Kind::Decoder => "decoder",
-            Kind::Encoder => "encoder",
-            Kind::EncoderDecoder => "encoder-decoder",
+            FamilyKind::Decoder => "decoder",
+            FamilyKind::Encoder => "encoder",
+            FamilyKind::EncoderDecoder => "encoder-decoder",
         })
     }
 }
 
 impl Family {
     const fn decoder(name: &'static str, known_for: &'static str, read: Read) -> Family {
-        Family { name, other_names: &[], kind: Kind::Decoder, known_for, visit_form: None, read }
+        let kind = FamilyKind::Decoder;
+        Family { name, other_names: &[], kind, known_for, tokenizer_class: None, visit_form: None, read }
     }
 
     const fn with_visit_form(self, file: &'static str) -> Family {
@@ -106,16 +112,17 @@ impl Family {
     }
 
     const fn encoder(name: &'static str, known_for: &'static str, read: Read) -> Family {
-        Family { kind: Kind::Encoder, ..Family::decoder(name, known_for, read) }
+        Family { kind: FamilyKind::Encoder, ..Family::decoder(name, known_for, read) }
     }
 
     const fn encoder_decoder(name: &'static str, known_for: &'static str, read: Read) -> Family {
-        Family { kind: Kind::EncoderDecoder, ..Family::decoder(name, known_for, read) }
+        Family { kind: FamilyKind::EncoderDecoder, ..Family::decoder(name, known_for, read) }
     }
 }
 
 const FAMILIES: &[Family] = &[
-    Family::decoder("gpt2", "GPT-2, DistilGPT-2", gpt2::read).with_visit_form("flow_graph_config_gpt2.json"),
+    Family { tokenizer_class: Some("GPT2Tokenizer"), ..Family::decoder("gpt2", "GPT-2, DistilGPT-2", gpt2::read) }
+        .with_visit_form("flow_graph_config_gpt2.json"),
     Family::decoder("gpt_bigcode", "StarCoder, SantaCoder", gpt_bigcode::read),
     Family::decoder("gpt_neo", "GPT-Neo", gpt_neo::read).with_visit_form("flow_graph_config_gpt_neo.json"),
     Family::decoder("gptj", "GPT-J", gptj::read).with_visit_form("flow_graph_config_gptj.json"),
@@ -172,6 +179,24 @@ pub fn families() -> &'static [Family] {
     FAMILIES
 }
 
+/// Opens a model's folder or GGUF file: a checkpoint whose tensors have the names of the Hugging Face checkpoint, and
+/// whose configuration says what older files and GGUF metadata leave to the family.
+///
+/// # Errors
+/// As [`Checkpoint::open`], and when a GGUF file has an architecture, a key or a tensor that is not known.
+pub fn open(path: &Path) -> Result<Checkpoint> {
+    let checkpoint = gguf::settled(Checkpoint::open(path)?)?;
+    let class = checkpoint.config().get("model_type").and_then(Value::as_str).and_then(find);
+    Ok(match class.and_then(|family| family.tokenizer_class) {
+        Some(class) => checkpoint.unless_said("tokenizer_class", class),
+        None => checkpoint,
+    })
+}
+
+fn find(name: &str) -> Option<&'static Family> {
+    FAMILIES.iter().find(|family| family.name == name || family.other_names.contains(&name))
+}
+
 /// Reads a `config.json`.
 pub(crate) fn read(keys: &Map<String, Value>) -> Result<Architecture> {
     let config = Config::new(keys);
@@ -179,7 +204,7 @@ pub(crate) fn read(keys: &Map<String, Value>) -> Result<Architecture> {
     if name.is_empty() {
         return Err(Error::config("model_type", "missing; it names the family, e.g. \"llama\""));
     }
-    let Some(family) = FAMILIES.iter().find(|family| family.name == name || family.other_names.contains(&name)) else {
+    let Some(family) = find(name) else {
         return Err(Error::UnknownFamily { family: name.to_owned(), nearest: nearest(name).to_owned() });
     };
     // Weights that are packed or scaled in ways of their own would be read as plain numbers.

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Angles, HeadNorm, Linear, Relative, Rotary, Seen};
+use super::{Angles, HeadNorm, Linear, Relative, Rotary, Seen, soft_capped};
 use crate::Result;
 use crate::model::architecture::{self, BiasesApart, FusedOrder};
 use crate::model::weights::Weights;
@@ -21,7 +21,8 @@ pub(crate) struct Attention {
     relative: Option<Relative>,
     /// Products of queries and keys are multiplied by it.
     pub scale: f64,
-    soft_cap: Option<f64>,
+    /// The cap of scores.
+    pub soft_cap: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -117,15 +118,12 @@ impl Attention {
             (Some(relative), Some(seen)) => Some(relative.bias(&query, &key, seen)?.f_mul_scalar(self.scale)?),
             _ => positions.bias.map(Tensor::shallow_clone),
         };
-        let mut scores = self.per_key_head(&query.f_mul_scalar(self.scale)?, &key.f_transpose(1, 2)?)?;
+        let mut scores = self.per_key_head(&query.f_mul_scalar(self.scale)?, &key.f_transpose(-2, -1)?)?;
         if let Some(bias) = bias {
             scores = scores.f_add(&watcher.at(Site::PositionBias(layer), bias)?)?;
         }
-        if let Some(cap) = self.soft_cap {
-            scores = scores.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?;
-        }
-        let scores = watcher.at(Site::Scores(layer), scores)?;
-        let pattern = watcher.at(Site::Pattern(layer), softmax(&scores, positions.hidden)?)?;
+        let scores = watcher.at(Site::Scores(layer), soft_capped(scores, self.soft_cap)?)?;
+        let pattern = watcher.at(Site::Pattern(layer), masked_softmax(&scores, positions.hidden, Kind::Float)?)?;
         let mix = watcher.at(Site::HeadMix(layer), self.per_key_head(&pattern, &value)?)?;
         self.combine(layer, &mix, watcher)
     }
@@ -133,7 +131,7 @@ impl Attention {
     /// Queries (H,T,d) of the rows `x` (T,D), keys and values (K,S,d) of the rows `memory` (S,D), or else of `x`.
     fn project(&self, x: &Tensor, memory: Option<&Tensor>) -> Result<(Tensor, Tensor, Tensor)> {
         let split = |flat: Tensor, heads: i64| -> Result<Tensor> {
-            Ok(flat.f_view([-1, heads, self.head_dim])?.f_transpose(0, 1)?)
+            Ok(flat.f_unflatten(-1, [heads, self.head_dim])?.f_transpose(-3, -2)?)
         };
         let (linear, order) = match &self.projection {
             Projection::Separate { query, key, value } => {
@@ -154,18 +152,18 @@ impl Attention {
             FusedOrder::Blocks => {
                 let (queries, keys) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
                 Ok((
-                    split(from_x.f_narrow(1, 0, queries)?, self.heads)?,
-                    split(from_memory.f_narrow(1, queries, keys)?, self.kv_heads)?,
-                    split(from_memory.f_narrow(1, queries + keys, keys)?, self.kv_heads)?,
+                    split(from_x.f_narrow(-1, 0, queries)?, self.heads)?,
+                    split(from_memory.f_narrow(-1, queries, keys)?, self.kv_heads)?,
+                    split(from_memory.f_narrow(-1, queries + keys, keys)?, self.kv_heads)?,
                 ))
             }
             FusedOrder::Groups => {
                 let serves = self.heads / self.kv_heads;
-                let groups = |all: &Tensor| all.f_view([-1, self.kv_heads, serves + 2, self.head_dim]);
+                let groups = |all: &Tensor| all.f_unflatten(-1, [self.kv_heads, serves + 2, self.head_dim]);
                 let (from_x, from_memory) = (groups(&from_x)?, groups(&from_memory)?);
-                let queries = from_x.f_narrow(2, 0, serves)?.f_reshape([-1, self.heads, self.head_dim])?;
-                let part = |index| -> Result<Tensor> { Ok(from_memory.f_select(2, index)?.f_transpose(0, 1)?) };
-                Ok((queries.f_transpose(0, 1)?, part(serves)?, part(serves + 1)?))
+                let queries = from_x.f_narrow(-2, 0, serves)?.f_flatten(-3, -2)?;
+                let part = |index| -> Result<Tensor> { Ok(from_memory.f_select(-2, index)?.f_transpose(-3, -2)?) };
+                Ok((queries.f_transpose(-3, -2)?, part(serves)?, part(serves + 1)?))
             }
         }
     }
@@ -175,9 +173,9 @@ impl Attention {
         if self.heads == self.kv_heads {
             return Ok(left.f_matmul(right)?);
         }
-        let size = left.size();
-        let groups = left.f_reshape([self.kv_heads, self.heads / self.kv_heads * size[1], size[2]])?;
-        Ok(groups.f_matmul(right)?.f_reshape([self.heads, size[1], right.size()[2]])?)
+        let (serves, rows) = (self.heads / self.kv_heads, left.size()[left.dim() - 2]);
+        let groups = left.f_unflatten(-3, [self.kv_heads, serves])?.f_flatten(-3, -2)?;
+        Ok(groups.f_matmul(right)?.f_unflatten(-2, [serves, rows])?.f_flatten(-4, -3)?)
     }
 
     /// Heads (H,T,d) through the output matrix. Head by head only when somebody looks there, since that takes H
@@ -187,15 +185,14 @@ impl Attention {
         if watcher.wants(site) {
             let by_head = watcher.at(site, self.head_outputs(mix)?)?;
             if watcher.changes(site) {
-                let sum = by_head.f_sum_dim_intlist(0i64, false, None)?;
+                let sum = by_head.f_sum_dim_intlist(-3i64, false, None)?;
                 return Ok(match &self.output.bias {
                     Some(bias) => sum.f_add(bias)?,
                     None => sum,
                 });
             }
         }
-        let t = mix.size()[1];
-        self.output.forward(&mix.f_transpose(0, 1)?.f_reshape([t, self.heads * self.head_dim])?)
+        self.output.forward(&mix.f_transpose(-3, -2)?.f_flatten(-2, -1)?)
     }
 
     /// What each head adds to the attention output (H,T,D), from HeadMix (H,T,d); without the output bias.
@@ -251,11 +248,6 @@ impl Attention {
         self.head_norms.as_ref()
     }
 
-    /// The cap of scores.
-    pub(crate) fn soft_cap(&self) -> Option<f64> {
-        self.soft_cap
-    }
-
     /// The key head that query head `head` reads.
     pub(crate) fn key_head(&self, head: usize) -> usize {
         head / (self.heads / self.kv_heads) as usize
@@ -291,12 +283,12 @@ fn bias_in_groups(plan: &BiasesApart, heads: usize, head_dim: usize, weights: &W
     Ok(Tensor::f_stack(&parts, 1)?.f_view(-1)?)
 }
 
-/// Probabilities of each row of `scores` (H,T,S) over what is not `hidden`.
+/// Probabilities of each row of `scores` (..,T,S) over what is not `hidden` (T,S), computed in `precision` and given in
+/// the scores' own type.
 ///
 /// A row that may see nothing (a padded one) gets the same probability everywhere, as in `transformers`: the least
 /// float stands in for minus infinity.
-fn softmax(scores: &Tensor, hidden: &Tensor) -> Result<Tensor> {
-    let kind = scores.kind();
-    let masked = scores.f_to_kind(Kind::Float)?.f_masked_fill(hidden, f64::from(f32::MIN))?;
-    Ok(masked.f_softmax(-1, Kind::Float)?.f_to_kind(kind)?)
+pub(crate) fn masked_softmax(scores: &Tensor, hidden: &Tensor, precision: Kind) -> Result<Tensor> {
+    let masked = scores.f_to_kind(precision)?.f_masked_fill(hidden, f64::from(f32::MIN))?;
+    Ok(masked.f_softmax(-1, precision)?.f_to_kind(scores.kind())?)
 }

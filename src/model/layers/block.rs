@@ -4,16 +4,16 @@ use tch::Tensor;
 
 use super::attention::Positions;
 use super::{Attention, Mlp, Norm};
-use crate::Result;
 use crate::model::Sublayer;
-use crate::model::architecture::{self, Order};
+use crate::model::architecture;
 use crate::model::weights::Weights;
 use crate::site::{Site, Watcher, Within};
+use crate::{Error, Result};
 
 /// A block and its weights.
 #[derive(Debug)]
 pub(crate) struct Block {
-    pub order: Order,
+    plan: architecture::Block,
     pub attn_norms: Norms,
     pub attention: Attention,
     pub cross: Option<Cross>,
@@ -68,35 +68,11 @@ impl Norms {
         })
     }
 
-    /// The stream that is read and added to.
-    fn enter(&self, site: Site, stream: Tensor, watcher: &mut dyn Watcher) -> Result<Tensor> {
-        match &self.first {
-            Some(norm) => watcher.at(site, norm.forward(&stream)?),
-            None => Ok(stream),
-        }
-    }
-
-    /// What is read of the stream.
-    fn read(&self, site: Site, stream: &Tensor, watcher: &mut dyn Watcher) -> Result<Tensor> {
-        match &self.before {
-            Some(norm) => watcher.at(site, norm.forward(stream)?),
-            None => Ok(stream.shallow_clone()),
-        }
-    }
-
     /// What is added to the stream.
     fn write(&self, written: Tensor) -> Result<Tensor> {
         match &self.written {
             Some(norm) => norm.forward(&written),
             None => Ok(written),
-        }
-    }
-
-    /// What the stream goes on with.
-    fn go_on(&self, site: Site, stream: Tensor, watcher: &mut dyn Watcher) -> Result<Tensor> {
-        match &self.after {
-            Some(norm) => watcher.at(site, norm.forward(&stream)?),
-            None => Ok(stream),
         }
     }
 }
@@ -111,7 +87,7 @@ impl Block {
             None => None,
         };
         Ok(Block {
-            order: plan.order,
+            plan: plan.clone(),
             attn_norms: Norms::load(&plan.attn_norms, width, weights)?,
             attention: Attention::load(&plan.attention, weights)?,
             cross,
@@ -120,7 +96,7 @@ impl Block {
         })
     }
 
-    /// The stream (T,D) after the block.
+    /// The stream (T,D) after the block, by its [routes](architecture::Block::routes).
     pub(crate) fn forward(
         &self,
         layer: usize,
@@ -129,49 +105,64 @@ impl Block {
         memory: Option<&Memory>,
         watcher: &mut dyn Watcher,
     ) -> Result<Tensor> {
-        let stream = watcher.at(Site::ResidPre(layer), stream)?;
-        let stream = self.attn_norms.enter(Site::AttnNorm(layer), stream, watcher)?;
-        let attn_input = self.attn_norms.read(Site::AttnNorm(layer), &stream, watcher)?;
-        let written = self.attention.forward(layer, &attn_input, None, positions, watcher)?;
-        let attn_out = watcher.at(Site::AttnOut(layer), self.attn_norms.write(written)?)?;
-        let with_attention = stream.f_add(&attn_out)?;
-        if self.order == Order::Parallel {
-            let mlp_input = match &self.mlp_norms.before {
-                Some(norm) => norm.forward(&stream)?,
-                None => attn_input,
+        let mut stream = watcher.at(Site::ResidPre(layer), stream)?;
+        // What a parallel block's attention leaves to its MLP: what it read, and the stream with what it wrote.
+        let mut beside: Option<(Tensor, Tensor)> = None;
+        let routes = self.plan.routes(layer);
+        for (index, route) in routes.iter().enumerate() {
+            let Some(norms) = self.norms(route.sublayer) else { continue };
+            let mut normed =
+                |norm: &Norm, of: &Tensor| watcher.at(route.normed.unwrap_or(route.reads), norm.forward(of)?);
+            let carries = match &norms.first {
+                Some(norm) => normed(norm, &stream)?,
+                None => stream,
             };
-            let mlp_input = watcher.at(Site::MlpNorm(layer), mlp_input)?;
-            let mlp_out = self.mlp_out(layer, &mlp_input, watcher)?;
-            return watcher.at(Site::ResidPost(layer), with_attention.f_add(&mlp_out)?);
+            let reads = match (&norms.before, &beside) {
+                (Some(norm), _) => normed(norm, &carries)?,
+                (None, Some((read, _))) => watcher.at(Site::MlpNorm(layer), read.shallow_clone())?,
+                (None, None) => carries.shallow_clone(),
+            };
+            let written = self.written(route.sublayer, layer, &reads, positions, memory, watcher)?;
+            let added = watcher.at(route.writes, norms.write(written)?)?;
+            let sum = match beside.take() {
+                Some((_, sum)) => sum.f_add(&added)?,
+                None => carries.f_add(&added)?,
+            };
+            if routes.get(index + 1).is_some_and(|next| next.sum == route.sum) {
+                beside = Some((reads, sum));
+                stream = carries;
+                continue;
+            }
+            let sum = watcher.at(route.sum, sum)?;
+            stream = match &norms.after {
+                Some(norm) => watcher.at(route.leaves, norm.forward(&sum)?)?,
+                None => sum,
+            };
         }
-        let middle = watcher.at(Site::ResidMid(layer), with_attention)?;
-        let mut middle = self.attn_norms.go_on(Site::AttnNorm(layer), middle, watcher)?;
-        if let (Some(cross), Some(memory)) = (&self.cross, memory) {
-            let watcher = &mut Within { watcher, name: Site::in_cross };
-            middle = cross.forward(layer, middle, memory, watcher)?;
-        }
-        let middle = self.mlp_norms.enter(Site::MlpNorm(layer), middle, watcher)?;
-        let mlp_input = self.mlp_norms.read(Site::MlpNorm(layer), &middle, watcher)?;
-        let mlp_out = self.mlp_out(layer, &mlp_input, watcher)?;
-        let stream = watcher.at(Site::ResidPost(layer), middle.f_add(&mlp_out)?)?;
-        self.mlp_norms.go_on(Site::MlpNorm(layer), stream, watcher)
+        Ok(stream)
     }
 
-    /// What the MLP adds to the stream.
-    fn mlp_out(&self, layer: usize, input: &Tensor, watcher: &mut dyn Watcher) -> Result<Tensor> {
-        let written = self.mlp.forward(layer, input, watcher)?;
-        watcher.at(Site::MlpOut(layer), self.mlp_norms.write(written)?)
-    }
-}
-
-impl Cross {
-    /// The stream (T,D) after cross attention.
-    fn forward(&self, layer: usize, stream: Tensor, memory: &Memory, watcher: &mut dyn Watcher) -> Result<Tensor> {
-        let input = self.norms.read(Site::AttnNorm(layer), &stream, watcher)?;
-        let positions = Positions { hidden: memory.hidden, rotation: None, bias: None, relative: None };
-        let written = self.attention.forward(layer, &input, Some(memory.output), &positions, watcher)?;
-        let out = watcher.at(Site::AttnOut(layer), self.norms.write(written)?)?;
-        let stream = watcher.at(Site::ResidMid(layer), stream.f_add(&out)?)?;
-        self.norms.go_on(Site::AttnNorm(layer), stream, watcher)
+    /// What a sublayer writes of the rows `reads` (T,D).
+    fn written(
+        &self,
+        sublayer: Sublayer,
+        layer: usize,
+        reads: &Tensor,
+        positions: &Positions,
+        memory: Option<&Memory>,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Tensor> {
+        match (sublayer, &self.cross, memory) {
+            (Sublayer::Attention, ..) => self.attention.forward(layer, reads, None, positions, watcher),
+            (Sublayer::Mlp, ..) => self.mlp.forward(layer, reads, watcher),
+            (Sublayer::Cross, Some(cross), Some(memory)) => {
+                let positions = Positions { hidden: memory.hidden, rotation: None, bias: None, relative: None };
+                let watcher = &mut Within { watcher, name: Site::in_cross };
+                cross.attention.forward(layer, reads, Some(memory.output), &positions, watcher)
+            }
+            (Sublayer::Cross, ..) => {
+                Err(Error::Input("cross attention has no encoder's output to read; give the encoder a text".to_owned()))
+            }
+        }
     }
 }

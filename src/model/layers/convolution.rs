@@ -33,10 +33,10 @@ impl Convolution {
 
     /// The stream (T,D) with what the embedded rows (T,D) and their neighbours add to it, normed.
     pub(crate) fn forward(&self, embedded: &Tensor, stream: &Tensor) -> Result<Tensor> {
-        let rows = embedded.f_tr()?.f_unsqueeze(0)?;
+        let rows = embedded.f_transpose(-2, -1)?;
         let beside = (self.weight.size()[2] - 1) / 2;
         let mixed = rows.f_conv1d(&self.weight, Some(&self.bias), [1], [beside], [1], self.groups)?;
-        let mixed = mixed.f_squeeze_dim(0)?.f_tr()?;
+        let mixed = mixed.f_transpose(-2, -1)?;
         self.norm.forward(&stream.f_add(&activate(self.activation, &mixed)?)?)
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Experts {
 }
 
 /// Neurons that the same tokens use.
-struct Part {
+struct Used {
     first: i64,
     width: i64,
     /// All when absent.
@@ -89,7 +89,8 @@ impl Experts {
             }
             None => activate(mlp.activation, &pre)?,
         };
-        let neurons = watcher.at(Site::Neurons(layer), active.f_mul(&self.shares(&weights, x, pre.size()[1])?)?)?;
+        let neurons =
+            watcher.at(Site::Neurons(layer), active.f_mul(&self.shares(&weights, x, mlp.up.weight.size()[0])?)?)?;
         if watcher.changes(Site::Neurons(layer)) {
             // Neurons of experts that nobody uses may have been set.
             return mlp.down.forward(&neurons);
@@ -104,7 +105,7 @@ impl Experts {
         if self.normed {
             best = best.f_div(&best.f_sum_dim_intlist([-1i64].as_slice(), true, Kind::Float)?)?;
         }
-        Ok(all.f_zeros_like()?.f_scatter(1, &chosen, &best)?.f_to_kind(x.kind())?)
+        Ok(all.f_zeros_like()?.f_scatter(-1, &chosen, &best)?.f_to_kind(x.kind())?)
     }
 
     /// The expert that a neuron belongs to, none for the one that all tokens use, and the neuron's number in it.
@@ -117,62 +118,78 @@ impl Experts {
     }
 
     /// The neurons of every expert that some token uses, and those that all tokens use.
-    fn parts(&self, weights: &Tensor, total: i64) -> Result<Vec<Part>> {
+    fn parts(&self, weights: &Tensor, total: i64) -> Result<Vec<Used>> {
         let mut parts = Vec::new();
         for expert in 0..self.count {
-            let tokens = weights.f_select(1, expert)?.f_nonzero()?.f_view(-1)?;
+            let tokens = weights.f_select(-1, expert)?.f_flatten(0, -1)?.f_nonzero()?.f_view(-1)?;
             if tokens.size()[0] > 0 {
-                parts.push(Part { first: expert * self.width, width: self.width, tokens: Some(tokens) });
+                parts.push(Used { first: expert * self.width, width: self.width, tokens: Some(tokens) });
             }
         }
         let first = self.count * self.width;
         if total > first {
-            parts.push(Part { first, width: total - first, tokens: None });
+            parts.push(Used { first, width: total - first, tokens: None });
         }
         Ok(parts)
     }
 
     /// What each neuron (T,I) is multiplied by, `x` being what is read and `weights` how much each expert counts.
     pub(crate) fn shares(&self, weights: &Tensor, x: &Tensor, total: i64) -> Result<Tensor> {
-        let own = weights.f_repeat_interleave_self_int(self.width, 1, None)?;
+        let own = weights.f_repeat_interleave_self_int(self.width, -1, None)?;
         let Some(opening) = &self.opening else { return Ok(own) };
         let shared = total - self.count * self.width;
-        Ok(Tensor::f_cat(&[own, opening.forward(x)?.f_sigmoid()?.f_expand([-1, shared], false)?], 1)?)
+        let opened = opening.forward(x)?.f_sigmoid()?.f_repeat_interleave_self_int(shared, -1, None)?;
+        Ok(Tensor::f_cat(&[own, opened], -1)?)
     }
 }
 
-/// `linear` (I,D) of the rows `x` (T,D), where tokens use its parts; 0 elsewhere.
-fn spread(linear: &Linear, parts: &[Part], x: &Tensor) -> Result<Tensor> {
-    let out = x.f_new_zeros([x.size()[0], linear.weight.size()[0]], (x.kind(), x.device()))?;
-    for Part { first, width, tokens } in parts {
-        let rows = linear.weight.f_narrow(0, *first, *width)?;
-        let mut columns = out.f_narrow(1, *first, *width)?;
-        match tokens {
-            Some(tokens) => {
-                let used = x.f_index_select(0, tokens)?.f_linear(&rows, None::<&Tensor>)?;
-                let _ = columns.f_index_copy_(0, tokens, &used)?;
-            }
-            None => columns.f_copy_(&x.f_linear(&rows, None::<&Tensor>)?)?,
+/// `linear` (I,D) of the rows `x` (T,D), where tokens use its parts; 0 elsewhere. Nothing is written in place: a
+/// gradient may be asked for.
+fn spread(linear: &Linear, parts: &[Used], x: &Tensor) -> Result<Tensor> {
+    let rows = x.f_flatten(0, -2)?;
+    let count = rows.size()[0];
+    let none = |width: i64| rows.f_new_zeros([count, width], (x.kind(), x.device()));
+    let (mut columns, mut end) = (Vec::with_capacity(2 * parts.len() + 1), 0);
+    for Used { first, width, tokens } in parts {
+        if *first > end {
+            columns.push(none(first - end)?);
         }
+        end = first + width;
+        let weight = linear.weight.f_narrow(0, *first, *width)?;
+        columns.push(match tokens {
+            Some(tokens) => {
+                let used = rows.f_index_select(0, tokens)?.f_linear(&weight, None::<&Tensor>)?;
+                none(*width)?.f_index_copy(0, tokens, &used)?
+            }
+            None => rows.f_linear(&weight, None::<&Tensor>)?,
+        });
     }
-    Ok(out)
+    let total = linear.weight.size()[0];
+    if total > end {
+        columns.push(none(total - end)?);
+    }
+    let mut shape = x.size();
+    shape.pop();
+    shape.push(total);
+    Ok(Tensor::f_cat(&columns, -1)?.f_view(shape.as_slice())?)
 }
 
 /// `linear` (D,I) of the neurons (T,I), where tokens use its parts; as large as `x` (T,D).
-fn gather(linear: &Linear, parts: &[Part], neurons: &Tensor, x: &Tensor) -> Result<Tensor> {
-    let mut out = x.f_zeros_like()?;
-    for Part { first, width, tokens } in parts {
+fn gather(linear: &Linear, parts: &[Used], neurons: &Tensor, x: &Tensor) -> Result<Tensor> {
+    let neurons = neurons.f_flatten(0, -2)?;
+    let mut out = x.f_flatten(0, -2)?.f_zeros_like()?;
+    for Used { first, width, tokens } in parts {
         let columns = linear.weight.f_narrow(1, *first, *width)?;
-        let own = neurons.f_narrow(1, *first, *width)?;
-        match tokens {
+        let own = neurons.f_narrow(-1, *first, *width)?;
+        out = match tokens {
             Some(tokens) => {
                 let written = own.f_index_select(0, tokens)?.f_linear(&columns, None::<&Tensor>)?;
-                let _ = out.f_index_add_(0, tokens, &written)?;
+                out.f_index_add(0, tokens, &written)?
             }
-            None => out = out.f_add(&own.f_linear(&columns, None::<&Tensor>)?)?,
-        }
+            None => out.f_add(&own.f_linear(&columns, None::<&Tensor>)?)?,
+        };
     }
-    Ok(out)
+    Ok(out.f_view(x.size().as_slice())?)
 }
 
 #[cfg(test)]

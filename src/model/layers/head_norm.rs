@@ -41,14 +41,14 @@ impl HeadNorm {
         match self {
             HeadNorm::Same(norm) => norm.forward(x),
             HeadNorm::Own(norms) => {
-                let heads = norms.iter().enumerate().map(|(head, norm)| norm.forward(&x.f_get(head as i64)?));
-                Ok(Tensor::f_stack(&heads.collect::<Result<Vec<_>>>()?, 0)?)
+                let heads = norms.iter().enumerate().map(|(head, norm)| norm.forward(&x.f_select(-3, head as i64)?));
+                Ok(Tensor::f_stack(&heads.collect::<Result<Vec<_>>>()?, -3)?)
             }
             HeadNorm::Together(norm) => {
-                let by_position = x.f_transpose(0, 1)?;
-                let shape = by_position.size();
-                let normed = norm.forward(&by_position.f_reshape([shape[0], -1])?)?;
-                Ok(normed.f_view(shape.as_slice())?.f_transpose(0, 1)?)
+                let by_position = x.f_transpose(-3, -2)?;
+                let (heads, width) = (x.size()[x.dim() - 3], x.size()[x.dim() - 1]);
+                let normed = norm.forward(&by_position.f_flatten(-2, -1)?)?;
+                Ok(normed.f_unflatten(-1, [heads, width])?.f_transpose(-3, -2)?)
             }
         }
     }

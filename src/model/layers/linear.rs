@@ -1,6 +1,6 @@
 //! An affine map whose weight is always (out,in), whatever the file has.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::Result;
 use crate::model::architecture::{self, Layout};
@@ -43,8 +43,22 @@ impl Linear {
         Ok(Linear { weight: part(weight)?, bias })
     }
 
+    /// The same in float32.
+    pub(crate) fn in_float(&self) -> Result<Linear> {
+        let float = |tensor: &Tensor| tensor.f_to_kind(Kind::Float);
+        Ok(Linear { weight: float(&self.weight)?, bias: self.bias.as_ref().map(float).transpose()? })
+    }
+
     /// (..,in) to (..,out).
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(x.f_linear(&self.weight, self.bias.as_ref())?)
+    }
+}
+
+/// `cap · tanh(x / cap)`: what lies far from 0 is drawn to the cap; `x` itself without one.
+pub(crate) fn soft_capped(x: Tensor, cap: Option<f64>) -> Result<Tensor> {
+    match cap {
+        Some(cap) => Ok(x.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?),
+        None => Ok(x),
     }
 }

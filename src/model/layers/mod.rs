@@ -1,6 +1,6 @@
 //! The maths, each piece once, driven by [`architecture`](super::architecture).
 //!
-//! Tensors have no batch axis: a stream is (T,D), heads stand first (H,T,d).
+//! A stream is (T,D), heads are (H,T,d). Axes are counted from the end, so that more of them may stand in front.
 
 mod attention;
 mod block;
@@ -14,12 +14,12 @@ mod position_bias;
 mod relative;
 mod rotary;
 
-pub(crate) use attention::{Attention, Positions, Role};
+pub(crate) use attention::{Attention, Positions, Role, masked_softmax};
 pub(crate) use block::{Block, Memory};
 pub(crate) use convolution::Convolution;
 pub(crate) use experts::Experts;
 pub(crate) use head_norm::HeadNorm;
-pub(crate) use linear::Linear;
+pub(crate) use linear::{Linear, soft_capped};
 pub(crate) use mlp::{Mlp, activate};
 pub(crate) use norm::Norm;
 pub(crate) use position_bias::PositionBias;

@@ -1,5 +1,7 @@
 //! What positions add to the scores: learned buckets of distances, or slopes.
 
+use std::ops::Range;
+
 use tch::{Kind, Tensor};
 
 use crate::Result;
@@ -29,21 +31,24 @@ impl PositionBias {
         })
     }
 
-    /// The bias (H,T,T) of a run. `real` counts, for every position, the real tokens up to it: slopes go by it, so
-    /// that padding before a text moves nothing.
-    pub(crate) fn forward(&self, real: &[i64], kind: Kind) -> Result<Tensor> {
-        let count = real.len() as i64;
+    /// The bias (H,T,S) of some of a run's positions, the `queries`, to all. `real` counts, for every position, the
+    /// real tokens up to it: slopes go by it, so that padding before a text moves nothing.
+    pub(crate) fn forward(&self, real: &[i64], queries: &Range<usize>, kind: Kind) -> Result<Tensor> {
+        let (count, first, end) = (real.len() as i64, queries.start as i64, queries.end as i64);
         match self {
             PositionBias::Buckets { table, .. } => {
-                let kernel = self.kernel(1 - count, count - 1)?.f_to_device(table.device())?;
-                let places = Tensor::f_arange(count, (Kind::Int64, table.device()))?;
-                let distance = places.f_unsqueeze(0)?.f_sub(&places.f_unsqueeze(1)?)?.f_add_scalar(count - 1)?;
+                let kernel = self.kernel(1 - end, count - 1 - first)?.f_to_device(table.device())?;
+                let options = (Kind::Int64, table.device());
+                let keys = Tensor::f_arange(count, options)?.f_unsqueeze(0)?;
+                let places = Tensor::f_arange_start(first, end, options)?.f_unsqueeze(1)?;
+                let distance = keys.f_sub(&places)?.f_add_scalar(end - 1)?;
                 let flat = kernel.f_index_select(1, &distance.f_view(-1)?)?;
-                Ok(flat.f_view([-1, count, count])?.f_to_kind(kind)?)
+                Ok(flat.f_view([-1, end - first, count])?.f_to_kind(kind)?)
             }
             PositionBias::Slopes { by_head, scale } => {
                 let of_place = along(by_head, *scale, &Tensor::f_from_slice(real)?.f_sub_scalar(1)?)?;
-                Ok(of_place.f_unsqueeze(1)?.f_sub(&of_place.f_unsqueeze(2)?)?.f_to_kind(kind)?)
+                let of_query = of_place.f_narrow(1, first, end - first)?;
+                Ok(of_place.f_unsqueeze(1)?.f_sub(&of_query.f_unsqueeze(2)?)?.f_to_kind(kind)?)
             }
         }
     }

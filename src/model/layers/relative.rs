@@ -1,6 +1,8 @@
 //! What the distance between query and key adds to the scores through matrices of each layer: XLNet's and DeBERTa's
 //! attention.
 
+use std::ops::Range;
+
 use tch::{Kind, Tensor};
 
 use super::{Linear, Norm};
@@ -21,7 +23,7 @@ pub(crate) enum Distances {
 pub(crate) struct DistanceVectors {
     /// (N,D).
     rows: Tensor,
-    /// (T,T): which row belongs to a query (first axis) and a key.
+    /// (T,S): which row belongs to a query (first axis) and a key.
     index: Tensor,
 }
 
@@ -42,10 +44,17 @@ impl Distances {
         })
     }
 
-    /// The vectors of a run of `count` positions, in the type and on the device given.
-    pub(crate) fn vectors(&self, count: i64, (kind, device): (Kind, tch::Device)) -> Result<DistanceVectors> {
-        let places = Tensor::f_arange(count, (Kind::Int64, device))?;
-        let distance = places.f_unsqueeze(1)?.f_sub(&places.f_unsqueeze(0)?)?;
+    /// The vectors of the distances from `queries` of a run of `count` positions to all, in the type and on the device
+    /// given.
+    pub(crate) fn vectors(
+        &self,
+        queries: &Range<usize>,
+        count: i64,
+        (kind, device): (Kind, tch::Device),
+    ) -> Result<DistanceVectors> {
+        let options = (Kind::Int64, device);
+        let places = Tensor::f_arange_start(queries.start as i64, queries.end as i64, options)?;
+        let distance = places.f_unsqueeze(1)?.f_sub(&Tensor::f_arange(count, options)?.f_unsqueeze(0)?)?;
         Ok(match self {
             Distances::Sinusoidal { width, clamp } => {
                 let mut all = Tensor::f_arange_start(1 - count, count, (Kind::Float, device))?;
@@ -121,7 +130,7 @@ struct QueryBiases {
 #[derive(Clone, Copy)]
 pub(crate) struct Seen<'a> {
     pub distances: &'a DistanceVectors,
-    /// (T,T): 1 where query and key stand in different segments.
+    /// (T,S): 1 where query and key stand in different segments.
     pub other_segment: Option<&'a Tensor>,
 }
 
@@ -150,37 +159,42 @@ impl Relative {
         Ok(Relative { key: linear(&plan.key)?, query: linear(&plan.query)?, biases })
     }
 
-    /// What is added to the products of queries and keys (H,T,d), before they are scaled: (H,T,T).
+    /// What is added to the products of queries and keys (H,T,d), before they are scaled: (H,T,S).
     pub(crate) fn bias(&self, query: &Tensor, key: &Tensor, seen: Seen) -> Result<Tensor> {
-        let (heads, count, head_dim) = query.size3()?;
+        let (heads, head_dim) = (query.size()[query.dim() - 3], query.size()[query.dim() - 1]);
         let DistanceVectors { rows, index } = seen.distances;
         // (H,d,N)
         let by_head = |linear: &Linear| -> Result<Tensor> {
             Ok(linear.forward(rows)?.f_view([-1, heads, head_dim])?.f_permute([1, 2, 0])?)
         };
         let pick = |products: &Tensor, index: &Tensor| -> Result<Tensor> {
-            Ok(products.f_gather(2, &index.f_expand([heads, count, count], false)?, false)?)
+            let mut shape = products.size();
+            shape.truncate(products.dim() - 2);
+            shape.extend(index.size());
+            Ok(products.f_gather(-1, &index.f_expand(shape, false)?, false)?)
         };
-        let mut sum = Tensor::f_zeros([heads, count, count], (query.kind(), query.device()))?;
+        // (H,T,S), each with as many axes in front as the queries have.
+        let mut terms = Vec::new();
         if let Some(biases) = &self.biases {
-            sum = sum.f_add(&biases.content.f_matmul(&key.f_transpose(1, 2)?)?)?;
+            terms.push(biases.content.f_matmul(&key.f_transpose(-2, -1)?)?);
         }
         if let Some(linear) = &self.key {
             let query = match &self.biases {
                 Some(biases) => query.f_add(&biases.position)?,
                 None => query.shallow_clone(),
             };
-            sum = sum.f_add(&pick(&query.f_matmul(&by_head(linear)?)?, index)?)?;
+            terms.push(pick(&query.f_matmul(&by_head(linear)?)?, index)?);
         }
         if let Some(linear) = &self.query {
             let products = key.f_matmul(&by_head(linear)?)?;
-            sum = sum.f_add(&pick(&products, &index.f_tr()?)?.f_transpose(1, 2)?)?;
+            terms.push(pick(&products, &index.f_tr()?)?.f_transpose(-2, -1)?);
         }
         if let (Some(biases), Some(other)) = (&self.biases, seen.other_segment) {
             let products = query.f_add(&biases.segment)?.f_matmul(&biases.segments)?;
-            sum = sum.f_add(&pick(&products, other)?)?;
+            terms.push(pick(&products, other)?);
         }
-        Ok(sum)
+        let none = Tensor::f_zeros([heads, 1, 1], (query.kind(), query.device()))?;
+        terms.iter().try_fold(none, |sum, term| Ok(sum.f_add(term)?))
     }
 }
 

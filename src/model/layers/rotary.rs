@@ -44,23 +44,23 @@ impl Rotary {
     }
 
     fn apply(&self, x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
-        let pairs = cos.size()[1];
-        let width = x.size()[2];
-        let turning = x.f_narrow(2, 0, 2 * pairs)?;
+        let pairs = cos.size()[cos.dim() - 1];
+        let width = x.size()[x.dim() - 1];
+        let turning = x.f_narrow(-1, 0, 2 * pairs)?;
         let (a, b) = match self.plan.pairing {
-            Pairing::Halves => (turning.f_narrow(2, 0, pairs)?, turning.f_narrow(2, pairs, pairs)?),
-            Pairing::Neighbours => (turning.f_slice(2, 0, None, 2)?, turning.f_slice(2, 1, None, 2)?),
+            Pairing::Halves => (turning.f_narrow(-1, 0, pairs)?, turning.f_narrow(-1, pairs, pairs)?),
+            Pairing::Neighbours => (turning.f_slice(-1, 0, None, 2)?, turning.f_slice(-1, 1, None, 2)?),
         };
         let turned_a = a.f_mul(cos)?.f_sub(&b.f_mul(sin)?)?;
         let turned_b = b.f_mul(cos)?.f_add(&a.f_mul(sin)?)?;
         let turned = match self.plan.pairing {
-            Pairing::Halves => Tensor::f_cat(&[turned_a, turned_b], 2)?,
-            Pairing::Neighbours => Tensor::f_stack(&[turned_a, turned_b], 3)?.f_flatten(2, 3)?,
+            Pairing::Halves => Tensor::f_cat(&[turned_a, turned_b], -1)?,
+            Pairing::Neighbours => Tensor::f_stack(&[turned_a, turned_b], -1)?.f_flatten(-2, -1)?,
         };
         if 2 * pairs == width {
             return Ok(turned);
         }
-        Ok(Tensor::f_cat(&[turned, x.f_narrow(2, 2 * pairs, width - 2 * pairs)?], 2)?)
+        Ok(Tensor::f_cat(&[turned, x.f_narrow(-1, 2 * pairs, width - 2 * pairs)?], -1)?)
     }
 }
 
