@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use flowlens::flow::{FlowGraph, Graph, Heads, LinkKind, Method, NodeKind, Palette};
+use flowlens::flow::{FlowGraph, Graph, Heads, LinkKind, Method, Node, NodeKind, Palette};
 use flowlens::model::architecture::Order;
 use flowlens::{Array, Change, Model, Seq2Seq, Site, Trace};
 
@@ -72,6 +72,31 @@ fn trace(family: &str) -> Trace {
         0 => model.run(ids).unwrap(),
         _ => model.run(Seq2Seq { source: [9i64, 8, 30, 31, 7], target: ids }).unwrap(),
     }
+}
+
+/// A node or link as it is drawn.
+struct Look {
+    label: String,
+    color: String,
+    hover: Vec<String>,
+}
+
+/// How the nodes (or links) of all graphs are drawn, in their order, as the figure's numbers tell.
+fn looks(graph: &FlowGraph, of: &str) -> Vec<Look> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let json = graph.to_json();
+    let all = json["graphs"].as_array().unwrap().iter().flat_map(|graph| graph[of].as_array().unwrap());
+    all.map(|it| Look {
+        label: text(&it["label"]),
+        color: text(&it["color"]),
+        hover: text(&it["hover"]).split("<br />").map(str::to_owned).collect(),
+    })
+    .collect()
+}
+
+/// The nodes with how they are drawn.
+fn drawn(graph: &FlowGraph) -> impl Iterator<Item = (&Node, Look)> {
+    graph.nodes().zip(looks(graph, "nodes"))
 }
 
 /// Checks every sum of a graph through what its terms put onto the logits of the targets: a linear view of the
@@ -163,8 +188,8 @@ fn the_first_block_input_and_the_output_put_the_logit_together() {
 fn layers_left_out_are_one_link_with_what_they_added() {
     for family in ["gpt2", "gptj", "llama_gqa"] {
         let trace = trace(family);
-        let graph = trace.flow_graph().layers([2, 0, 2]).chain(true).target(7).build().unwrap();
-        let graph = &graph.graphs[0];
+        let whole = trace.flow_graph().layers([2, 0, 2]).chain(true).target(7).build().unwrap();
+        let graph = &whole.graphs[0];
         assert_eq!(graph.layers, [0, 2]);
         let skip: Vec<_> = graph.links.iter().filter(|link| link.kind == LinkKind::Skip).collect();
         assert_eq!(skip.len(), 1);
@@ -174,7 +199,9 @@ fn layers_left_out_are_one_link_with_what_they_added() {
         let (attention, mlp) = (row(Site::AttnOut(1)), row(Site::MlpOut(1)));
         let length = attention.iter().zip(&mlp).map(|(a, m)| f64::from(a + m).powi(2)).sum::<f64>().sqrt();
         assert!((skip[0].weight - length).abs() < 1e-5 * length, "{family}: {} {length}", skip[0].weight);
-        assert!(skip[0].hover.contains("layer 1, not shown") && skip[0].hover.contains("says"), "{}", skip[0].hover);
+        let place = graph.links.iter().position(|link| link.kind == LinkKind::Skip).unwrap();
+        let hover = looks(&whole, "links").remove(place).hover.concat();
+        assert!(hover.contains("layer 1, not shown, adds a vector") && hover.contains("says"), "{hover}");
     }
 }
 
@@ -218,13 +245,13 @@ fn neurons_of_experts_are_named_by_them() {
     let layer = blocks.iter().position(|block| block.mlp.experts.is_some()).unwrap();
     let experts = blocks[layer].mlp.experts.as_ref().unwrap();
     let graph = trace.flow_graph().layers([layer]).neurons(400, 400).build().unwrap();
-    let out = graph.nodes().find(|node| node.kind == NodeKind::MlpOut).unwrap();
+    let (_, out) = drawn(&graph).find(|(node, _)| node.kind == NodeKind::MlpOut).unwrap();
     let used = out.hover.iter().find(|line| line.starts_with("written by ")).unwrap();
     assert!(used.contains("the shared expert with weight 0."), "{used}");
     assert_eq!(used.matches("expert ").count(), experts.chosen + 1, "{used}");
     let weights = trace.get(Site::ExpertWeights(layer)).unwrap().row(8).unwrap();
     let width = blocks[layer].mlp.up.outputs;
-    for node in graph.nodes().filter(|node| node.kind == NodeKind::NeuronValue) {
+    for (node, look) in drawn(&graph).filter(|(node, _)| node.kind == NodeKind::NeuronValue) {
         let neuron = node.neuron.unwrap();
         let name = match neuron / width {
             expert if expert < experts.count => {
@@ -233,8 +260,8 @@ fn neurons_of_experts_are_named_by_them() {
             }
             _ => format!("layer {layer}, shared expert, neuron {}: ", neuron - experts.count * width),
         };
-        assert!(node.hover[0].starts_with(&name), "{:?} {name}", node.hover);
-        assert!(node.hover.iter().any(|line| line.contains(" x the expert's weight 0.")), "{:?}", node.hover);
+        assert!(look.hover[0].starts_with(&name), "{:?} {name}", look.hover);
+        assert!(look.hover.iter().any(|line| line.contains(" x the expert's weight 0.")), "{:?}", look.hover);
     }
 }
 
@@ -246,11 +273,11 @@ fn cross_attention_is_a_part_of_its_own() {
         let of = |kind: NodeKind| graph.nodes().filter(|node| node.kind == kind).collect::<Vec<_>>();
         assert_eq!((of(NodeKind::Head).len(), of(NodeKind::CrossHead).len()), (1, 1));
         assert_eq!(of(NodeKind::CrossKey).len(), 2);
-        for key in of(NodeKind::CrossKey) {
+        for (key, look) in drawn(&graph).filter(|(node, _)| node.kind == NodeKind::CrossKey) {
             let position = key.source_position.unwrap();
             assert!(position < 5, "the encoder reads five tokens");
-            assert_eq!(key.label, format!("«{}»", graph.meta.encoder_tokens[position]));
-            assert!(key.hover[0].contains(&format!("at the encoder's position {position}")), "{:?}", key.hover);
+            assert_eq!(look.label, format!("«{}»", graph.meta.encoder_tokens[position]));
+            assert!(look.hover[0].contains(&format!("at the encoder's position {position}")), "{:?}", look.hover);
         }
         let columns = |kinds: &[NodeKind]| -> Vec<usize> {
             graph.nodes().filter(|node| kinds.contains(&node.kind)).map(|node| node.column).collect()
@@ -272,7 +299,7 @@ fn cross_attention_is_a_part_of_its_own() {
 fn a_score_tells_position_from_content() {
     for (family, says) in [("bloom", "from position"), ("t5_tied", "from position"), ("gemma2", "by a soft cap")] {
         let graph = trace(family).flow_graph().layers([0]).build().unwrap();
-        let key = graph.nodes().find(|node| node.kind == NodeKind::Key).unwrap();
+        let (_, key) = drawn(&graph).find(|(node, _)| node.kind == NodeKind::Key).unwrap();
         let score = key.hover.iter().find(|line| line.starts_with("score ")).unwrap();
         assert!(score.contains("from content") && score.contains(says), "{family}: {score}");
         assert!(key.hover.iter().any(|line| line.starts_with("content ")), "{family}: {:?}", key.hover);
@@ -288,14 +315,14 @@ fn nodes_tell_what_they_are_and_ids_are_unique() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), graph.nodes().count());
-    for node in graph.nodes() {
-        let hover = node.hover.join("\n");
+    for (node, look) in drawn(&graph) {
+        let hover = look.hover.join("\n");
         for part in ["layer ", "says “", "“␣the”: rank ", "“␣of”: rank ", "length ", "entropy "] {
             assert!(hover.contains(part), "{}: {part:?} is not in {hover}", node.id);
         }
-        assert!(node.color.starts_with("rgba(") || node.color.starts_with('#'));
+        assert!(look.color.starts_with("rgba(") || look.color.starts_with('#'));
     }
-    let key = graph.nodes().find(|node| node.kind == NodeKind::Key).unwrap();
+    let (_, key) = drawn(&graph).find(|(node, _)| node.kind == NodeKind::Key).unwrap();
     assert!(key.hover.iter().any(|line| line.starts_with("attention 0.")), "{:?}", key.hover);
     assert!(key.label.starts_with('«'));
     let columns: Vec<usize> = graph.graphs[0]
@@ -308,8 +335,10 @@ fn nodes_tell_what_they_are_and_ids_are_unique() {
         })
         .collect();
     assert_eq!(columns.iter().max(), Some(&36));
-    assert!(graph.links().all(|link| link.weight >= 0. && !link.color.is_empty()));
-    assert!(graph.meta.link_colors.len() > 3 && graph.meta.rank_colors.len() > 3);
+    assert!(graph.links().all(|link| link.weight >= 0.));
+    assert!(looks(&graph, "links").iter().all(|look| !look.color.is_empty() && look.hover.concat().len() > 10));
+    let legend = |key: &str| graph.to_json()["meta"][key].as_array().unwrap().len();
+    assert!(legend("link_colors") > 3 && legend("rank_colors") > 3);
 }
 
 #[test]
@@ -324,7 +353,8 @@ fn targets_that_are_not_one_token_are_remarked() {
     let own = trace.flow_graph().layers([0]).build().unwrap();
     assert_eq!(own.meta.targets[0].id, trace.next_tokens(1).unwrap()[0].id, "ids are passed on, not texts");
     let none = trace.flow_graph().layers([0]).no_target().build().unwrap();
-    assert!(none.meta.rank_colors.is_empty() && none.nodes().all(|node| node.contributions.is_empty()));
+    assert!(none.to_json()["meta"]["rank_colors"].as_array().unwrap().is_empty());
+    assert!(none.nodes().all(|node| node.contributions.is_empty()));
 }
 
 #[test]
@@ -376,8 +406,8 @@ fn configurations_set_amounts_and_colours() {
         let fewer = trace.flow_graph().layers([1]).heads(Heads::Top(1)).config(configs.join(format!("{name}.json")));
         assert_eq!(heads(&fewer.build().unwrap()), 1, "the builder wins");
     }
-    let rank_one =
-        |palette| trace.flow_graph().layers([1]).palette(palette).build().unwrap().meta.rank_colors[0].0.clone();
+    let legend = |graph: FlowGraph, key: &str| graph.to_json()["meta"][key].clone();
+    let rank_one = |palette| legend(trace.flow_graph().layers([1]).palette(palette).build().unwrap(), "rank_colors");
     assert_ne!(rank_one(Palette::ColorBlind), rank_one(Palette::Standard));
 }
 
@@ -408,11 +438,65 @@ fn the_listed_sites_are_enough_for_both_methods() {
 }
 
 #[test]
+fn a_builder_outlives_its_run_and_says_what_it_is_made_from() {
+    for family in ["gpt2", "gptj", "bart", "gemma2"] {
+        // No borrow: the run itself is gone when the builder is asked.
+        let builder = trace(family).flow_graph().target(3);
+        let model = model(&format!("parity/{family}"));
+        let input = || match model.encoder_layers() {
+            0 => flowlens::Input::from([5i64, 17, 3]),
+            _ => Seq2Seq { source: [9i64, 8], target: [2i64, 5, 17] }.into(),
+        };
+        for wanted in [builder.clone(), builder.clone().layers([0, 1]).chain(true)] {
+            wanted.build().unwrap();
+            let poor = model.watch(input()).keep(wanted.sites()).run().unwrap();
+            let again = poor.flow_graph().target(3);
+            let same = if wanted.sites() == builder.sites() { again } else { again.layers([0, 1]).chain(true) };
+            let (graph, mut sites) = (same.build().unwrap(), poor.sites());
+            assert!(graph.nodes().all(|node| node.part_of.is_none() || node.contributions.len() == 1), "{family}");
+            sites.sort_unstable();
+            assert_eq!(sites, wanted.sites(), "{family}: nothing else is kept");
+        }
+    }
+}
+
+#[test]
+fn colours_of_a_published_file_take_effect_in_the_exact_graph_too() {
+    let trace = trace("gpt2");
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("flow_graph_configs");
+    let file = configs.join("flow_graph_config_basic_color_palette2.json");
+    let graph = trace.flow_graph().layers([1]).config(file).build().unwrap();
+    let all = looks(&graph, "links");
+    let of = |kind: LinkKind| graph.links().zip(&all).filter(move |(link, _)| link.kind == kind);
+    // Past attention blue, past the MLP light blue; attention from purple over grey to yellow.
+    let past: Vec<&str> = of(LinkKind::Residual).map(|(_, look)| look.color.as_str()).collect();
+    assert_eq!(past, ["rgba(0, 0, 255, 0.45)", "rgba(173, 216, 230, 0.45)"]);
+    let scores: std::collections::BTreeSet<&str> = of(LinkKind::Score).map(|(_, look)| look.color.as_str()).collect();
+    assert!(scores.len() > 3, "{scores:?}");
+    let refused = |text: &str| {
+        let path = std::env::temp_dir().join(format!("flowlens_refused_{}.json", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        let error = trace.flow_graph().layers([1]).config(&path).build().unwrap_err().to_string();
+        std::fs::remove_file(path).unwrap();
+        error
+    };
+    for (text, key) in [
+        (r#"{"font_size": 9}"#, "font_size"),
+        (r#"{"backgroud_color": "white"}"#, "backgroud_color"),
+        (r#"{"factor_head_norm": 2}"#, "factor_head_norm"),
+        (r#"{"include_mlp_bias": false}"#, "include_mlp_bias"),
+    ] {
+        let error = refused(text);
+        assert!(error.contains(key) && error.contains("leave it out"), "{error}");
+    }
+}
+
+#[test]
 fn what_was_changed_by_hand_is_a_term_of_its_own() {
     let model = model("parity/gpt2");
     let ids = [5i64, 17, 200, 3];
     let changes = |graph: &FlowGraph| -> Vec<String> {
-        graph.nodes().filter(|node| node.label == "change").map(|node| node.id.clone()).collect()
+        drawn(graph).filter(|(_, look)| look.label == "change").map(|(node, _)| node.id.clone()).collect()
     };
     let draw = |change: Change| {
         let trace = model.watch(ids).change(change).run().unwrap();

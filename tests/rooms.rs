@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// From left to right; those of a group do not know each other.
 const ROOMS: &[&[&str]] = &[
     &["error"],
-    &["array", "device", "files", "progress"],
+    &["array", "colors", "device", "files", "progress"],
     &["text"],
     &["site"],
     &["checkpoint"],

@@ -47,7 +47,11 @@ pub(super) struct Readings {
 impl Readings {
     /// The reading of one vector.
     pub fn of(&self, index: usize) -> Result<&Reading> {
-        self.readings.get(index).ok_or_else(|| Error::FlowGraph(format!("vector {index} was never gathered")))
+        self.readings.get(index).ok_or_else(|| {
+            Error::FlowGraph(format!(
+                "vector {index} was never gathered, which is a fault of Flowlens: please report it with this line"
+            ))
+        })
     }
 
     /// The length of one vector.

@@ -1,33 +1,24 @@
 //! From a run to a flow graph, option by option.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::config::Config;
-use super::exact::{self, Amounts, Extent};
-use super::graph::{FlowGraph, Meta, Method, Target};
-use super::palette::{Palette, Scheme};
+use super::amounts::{Amounts, Heads};
+use super::exact::{self, Extent};
+use super::graph::{FlowGraph, Graph, Meta, Method, Target};
+use super::sites;
+use super::style::{Palette, Style};
 use super::target::{self, TargetSpec};
-use super::visit;
+use super::visit::{self, Config};
 use crate::run::Trace;
-use crate::{Array, Error, Result};
+use crate::{Array, Error, Result, Site};
 
-/// Which heads of a layer are shown; the others are summed into one remainder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Heads {
-    /// All of them.
-    All,
-    /// The ones that write the longest vectors.
-    Top(usize),
-    /// The ones that move the first target's logit most against the average token's, up or down.
-    ByTarget(usize),
-}
-
-/// Options of a flow graph; made by [`Trace::flow_graph`].
+/// Options of a flow graph; made by [`Trace::flow_graph`]. Shows itself in a notebook; [`build`](Self::build) gives the
+/// plain data.
 #[derive(Debug, Clone)]
 #[must_use = "call build() to get the graph"]
-pub struct FlowGraphBuilder<'a> {
-    trace: &'a Trace,
+pub struct FlowGraphBuilder {
+    trace: Trace,
     layers: Vec<usize>,
     chain: bool,
     overview: bool,
@@ -53,9 +44,9 @@ impl Trace {
     /// println!("{} nodes", graph.nodes().count());
     /// # Ok(()) }
     /// ```
-    pub fn flow_graph(&self) -> FlowGraphBuilder<'_> {
+    pub fn flow_graph(&self) -> FlowGraphBuilder {
         FlowGraphBuilder {
-            trace: self,
+            trace: self.clone(),
             layers: Vec::new(),
             chain: false,
             overview: false,
@@ -71,7 +62,7 @@ impl Trace {
     }
 }
 
-impl<'a> FlowGraphBuilder<'a> {
+impl FlowGraphBuilder {
     /// The layers to show, each as a graph of its own unless [chained](Self::chain). Without any, and without a
     /// configuration, the whole model is shown as an [overview](Self::overview).
     pub fn layers(mut self, layers: impl IntoIterator<Item = usize>) -> Self {
@@ -148,6 +139,19 @@ impl<'a> FlowGraphBuilder<'a> {
         self
     }
 
+    /// The sites that this graph is made from, by either method and at any position; [`sites`](super::sites) tells
+    /// them before there is a run.
+    pub fn sites(&self) -> Vec<Site> {
+        match self.is_overview() {
+            true => sites::of_overview(self.trace.model()),
+            false => sites::sites(self.trace.model(), self.layers.iter().copied()),
+        }
+    }
+
+    fn is_overview(&self) -> bool {
+        self.overview || self.layers.is_empty()
+    }
+
     /// Builds the graph.
     ///
     /// # Errors
@@ -161,42 +165,32 @@ impl<'a> FlowGraphBuilder<'a> {
         let last = model.layers().saturating_sub(1);
         if let Some(layer) = self.layers.iter().find(|&&layer| layer > last) {
             return Err(Error::FlowGraph(format!(
-                "layer {layer} does not exist; the model has {} layers (0 to {last})",
+                "layer {layer} does not exist; the model has {} layers (0 to {last}); name one of them",
                 last + 1
             )));
         }
         let position = self.resolved_position()?;
         match method {
-            Method::Visit => {
-                let config = match file {
-                    Some(file) => file.fitted(family)?,
-                    None => Config::of_family(family).unwrap_or_default(),
-                };
-                if Config::of_family(family).is_none() {
-                    return Err(Error::FlowGraph(format!(
-                        "VISIT has no form for {family} models, only for gpt2, gpt_neo, gptj and llama; \
-                         leave out the method visit"
-                    )));
-                }
-                self.build_visit(self.overridden(config)?, position)
-            }
+            Method::Visit => self.build_visit(self.overridden(Config::published(file, family)?)?, position),
             Method::Exact => {
-                let config = match file {
-                    Some(file) => file.fitted(family)?,
-                    None => Config::default(),
-                };
+                let config = file.map_or_else(|| Ok(Config::default()), |file| file.exact(family))?;
                 self.build_exact(&config, position)
             }
         }
     }
 
     fn build_visit(&self, config: Config, position: usize) -> Result<FlowGraph> {
-        if self.overview || self.layers.is_empty() {
+        if self.is_overview() {
             return Err(Error::FlowGraph("VISIT draws single layers; name them, e.g. layers([14])".to_owned()));
+        }
+        if self.palette.is_some() {
+            return Err(Error::FlowGraph(
+                "palettes are of the exact method; VISIT takes its colours from a configuration".to_owned(),
+            ));
         }
         let specs = self.targets.clone().unwrap_or_else(|| vec![TargetSpec::Auto]);
         if specs.len() > 1 {
-            return Err(Error::FlowGraph(format!("VISIT follows one target, got {}", specs.len())));
+            return Err(Error::FlowGraph(format!("VISIT follows one target, got {}; name one", specs.len())));
         }
         let best = || self.best_token(position);
         let target = specs.first().map(|spec| target::resolve_as_visit(spec, self.trace.model(), best)).transpose()?;
@@ -204,12 +198,11 @@ impl<'a> FlowGraphBuilder<'a> {
             true => vec![self.layers.clone()],
             false => self.layers.iter().map(|&layer| vec![layer]).collect(),
         };
-        let request = visit::Request { trace: self.trace, config: &config, target: target.as_ref(), position };
+        let request = visit::Request { trace: &self.trace, config: &config, target: target.as_ref(), position };
         let graphs = visit::build(&request, &lists)?;
-        let mut meta = self.meta(Method::Visit, position, target.iter().cloned().collect());
-        meta.width_means = visit::WIDTHS.to_owned();
-        (meta.rank_colors, meta.link_colors) = visit::legends(&request)?;
-        Ok(FlowGraph { meta, graphs })
+        let legend = visit::legend(&request)?;
+        let targets = target.iter().cloned().collect();
+        Ok(FlowGraph { meta: Meta { published: Some(legend), ..self.meta(Method::Visit, position, targets) }, graphs })
     }
 
     fn build_exact(&self, config: &Config, position: usize) -> Result<FlowGraph> {
@@ -222,7 +215,7 @@ impl<'a> FlowGraphBuilder<'a> {
                 targets.push(target);
             }
         }
-        let extent = if self.overview || self.layers.is_empty() {
+        let extent = if self.is_overview() {
             Extent::Overview
         } else if self.chain {
             let mut layers = self.layers.clone();
@@ -232,45 +225,40 @@ impl<'a> FlowGraphBuilder<'a> {
         } else {
             Extent::Layers(self.layers.iter().map(|&layer| vec![layer]).collect())
         };
-        let scheme = Scheme::new(self.palette.or(config.palette).unwrap_or_default(), config)?;
+        let style = config.style();
+        let style = Style { palette: self.palette.unwrap_or(style.palette), ..style };
         let amounts = self.amounts(config)?;
-        let request = exact::Request { trace: self.trace, position, targets: &targets, amounts, scheme: &scheme };
-        let (graphs, kinds) = exact::build(&request, &extent)?;
-        let mut meta = self.meta(Method::Exact, position, targets);
-        meta.width_means = exact::WIDTHS.to_owned();
-        meta.notes = notes;
-        if !meta.targets.is_empty() {
-            meta.rank_colors = scheme.rank_legend(self.trace.model().architecture().vocab());
-        }
-        meta.link_colors = scheme.link_legend(|kind| kinds.contains(&kind));
-        Ok(FlowGraph { meta, graphs })
+        let request = exact::Request { trace: &self.trace, position, targets: &targets, amounts };
+        let graphs = exact::build(&request, &extent)?;
+        let partial_tokens = self.partial_tokens(&graphs, &targets);
+        let meta = self.meta(Method::Exact, position, targets);
+        Ok(FlowGraph { meta: Meta { style, notes, partial_tokens, ..meta }, graphs })
     }
 
-    /// How much to show: the builder's word first, then the configuration's, then what keeps the picture readable.
+    /// How much to show: the builder's word first, then the configuration's.
     fn amounts(&self, config: &Config) -> Result<Amounts> {
-        let given = |field: &str, number: i64, usual: usize| match (config.sets(field), usize::try_from(number)) {
-            (false, _) => Ok(usual),
-            (true, Ok(number)) => Ok(number),
-            (true, Err(_)) => Err(Error::FlowGraph(format!("{field} is {number}; write 0 or more"))),
-        };
-        let heads = match (config.sets("heads"), usize::try_from(config.heads)) {
-            (false, _) => Heads::Top(6),
-            (true, Ok(count @ 1..)) => Heads::Top(count),
-            (true, _) => Heads::All,
-        };
-        let (top_neurons, bottom_neurons) = match self.neurons {
-            Some(counts) => counts,
-            None => (given("top_neurons", config.top_neurons, 6)?, given("bottom_neurons", config.bottom_neurons, 4)?),
-        };
+        let amounts = config.amounts()?;
+        let (top_neurons, bottom_neurons) = self.neurons.unwrap_or((amounts.top_neurons, amounts.bottom_neurons));
         Ok(Amounts {
-            heads: self.heads.unwrap_or(heads),
-            values_per_head: match self.values_per_head {
-                Some(count) => count,
-                None => given("values_per_head", config.values_per_head, 2)?,
-            },
+            heads: self.heads.unwrap_or(amounts.heads),
+            values_per_head: self.values_per_head.unwrap_or(amounts.values_per_head),
             top_neurons,
             bottom_neurons,
         })
+    }
+
+    /// What stands for the tokens of a graph that are no whole characters by themselves.
+    fn partial_tokens(&self, graphs: &[Graph], targets: &[Target]) -> BTreeMap<u32, String> {
+        let Some(tokenizer) = self.trace.model().tokenizer() else { return BTreeMap::new() };
+        let nodes = graphs.iter().flat_map(|graph| &graph.nodes).filter_map(|node| node.reading.as_ref());
+        let skipped = graphs.iter().flat_map(|graph| &graph.links).filter_map(|link| link.skipped.as_ref());
+        let readings = nodes.chain(skipped.map(|skipped| &skipped.reading));
+        let of_words = readings.flat_map(|reading| reading.top.iter().chain(&reading.bottom));
+        let ids = of_words.filter(|token| token.text.contains('\u{fffd}')).map(|token| token.id);
+        let others = self.trace.ids().into_iter().chain(self.trace.encoder_ids());
+        let others = others.chain(targets.iter().map(|target| target.id));
+        let others = others.filter(|&id| tokenizer.piece(id).contains('\u{fffd}'));
+        ids.chain(others).map(|id| (id, tokenizer.shown(id))).collect()
     }
 
     fn meta(&self, method: Method, position: usize, targets: Vec<Target>) -> Meta {
@@ -282,16 +270,19 @@ impl<'a> FlowGraphBuilder<'a> {
         Meta {
             model: model.name().to_owned(),
             family: model.architecture().family.to_owned(),
+            vocabulary: model.architecture().vocab(),
             method,
             line: line.map_or_else(|| pieces.concat(), str::to_owned),
+            token_ids: self.trace.ids(),
             tokens: self.trace.pieces(),
+            encoder_token_ids: self.trace.encoder_ids(),
             encoder_tokens: self.trace.encoder_pieces(),
+            partial_tokens: BTreeMap::new(),
             position,
             targets,
-            rank_colors: Vec::new(),
-            link_colors: Vec::new(),
-            width_means: String::new(),
+            style: Style::default(),
             notes: Vec::new(),
+            published: None,
         }
     }
 
@@ -300,10 +291,14 @@ impl<'a> FlowGraphBuilder<'a> {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         match self.heads {
             Some(Heads::All) => config.heads = -1,
-            Some(Heads::Top(0)) => return Err(Error::FlowGraph("VISIT cannot show no heads at all".to_owned())),
+            Some(Heads::Top(0)) => {
+                return Err(Error::FlowGraph("VISIT cannot show no heads at all; ask for one or more".to_owned()));
+            }
             Some(Heads::Top(count)) => config.heads = number(count),
             Some(Heads::ByTarget(_)) => {
-                return Err(Error::FlowGraph("VISIT chooses heads by norm only; use the exact method".to_owned()));
+                return Err(Error::FlowGraph(
+                    "VISIT chooses heads by norm only; use Heads::Top(..), or leave out the method visit".to_owned(),
+                ));
             }
             None => {}
         }
@@ -321,7 +316,7 @@ impl<'a> FlowGraphBuilder<'a> {
         let place = if self.position < 0 { self.position + count as i64 } else { self.position };
         usize::try_from(place).ok().filter(|&place| place < count).ok_or_else(|| {
             Error::FlowGraph(format!(
-                "position {} does not exist; the run has {count} tokens (0 to {}, or -1 for the last)",
+                "position {} does not exist; the run has {count} tokens: write 0 to {}, or -1 for the last",
                 self.position,
                 count.saturating_sub(1)
             ))
@@ -337,6 +332,7 @@ impl<'a> FlowGraphBuilder<'a> {
             .first()
             .and_then(|reading| reading.top.first())
             .map(|token| token.id)
-            .ok_or_else(|| Error::FlowGraph("the model's logits are not numbers at this position".to_owned()))
+            .ok_or_else(|| Error::FlowGraph("the model's logits are not numbers at this position, so there is no best token to follow; name a target, or \
+                     no_target()".to_owned()))
     }
 }

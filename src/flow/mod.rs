@@ -32,29 +32,30 @@
 //! let trace = model.run("The capital of Japan is the city of")?;
 //! let graph = trace.flow_graph().layers([23]).target(" Tokyo").build()?;
 //!
-//! // The head that says most for Tokyo, and what it looked at.
+//! // The head that says most for Tokyo, and the words that it writes.
 //! let heads = graph.nodes().filter(|node| node.kind == NodeKind::Head);
 //! let best = heads.max_by(|a, b| a.contributions[0].total_cmp(&b.contributions[0])).unwrap();
-//! println!("{}", best.hover.join("\n"));
+//! println!("head {:?}: {:?}", best.head, best.reading);
 //! graph.save("layer23.html")?;
 //! # Ok(()) }
 //! ```
 
+mod amounts;
 mod batch;
 mod builder;
-mod colors;
-mod config;
 mod exact;
 mod graph;
-mod json;
-mod palette;
-mod python;
 mod sites;
+mod style;
 mod target;
 mod visit;
 
-pub use builder::{FlowGraphBuilder, Heads};
-pub use graph::{FlowGraph, Graph, Link, LinkKind, Meta, Method, Node, NodeKind, Target};
-pub use palette::Palette;
+pub use amounts::Heads;
+pub use builder::FlowGraphBuilder;
+pub use graph::{
+    Facts, Firing, FlowGraph, Graph, Link, LinkKind, Meta, Method, Node, NodeKind, Published, PublishedLegend, Score,
+    Skipped, Target,
+};
 pub use sites::sites;
+pub use style::{Palette, Style};
 pub use target::TargetSpec;

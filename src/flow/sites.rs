@@ -45,6 +45,18 @@ pub fn sites(model: &Model, layers: impl IntoIterator<Item = usize>) -> Vec<Site
             sites.extend((route.carries != route.enters).then_some(route.enters));
         }
     }
+    known(model, sites)
+}
+
+/// The sites that an overview is made from.
+pub(super) fn of_overview(model: &Model) -> Vec<Site> {
+    let routes = (0..model.layers()).flat_map(|layer| model.routes(layer));
+    let sites = routes.flat_map(|route| [route.enters, route.carries, route.writes, route.sum, route.leaves]);
+    known(model, sites.collect())
+}
+
+/// Those that the model has, each once.
+fn known(model: &Model, mut sites: Vec<Site>) -> Vec<Site> {
     let known = model.sites();
     sites.retain(|site| known.contains(site));
     sites.sort_unstable();

@@ -100,7 +100,10 @@ fn tokenizer(model: &Model) -> Result<&Tokenizer> {
 fn known(id: i64, model: &Model) -> Result<u32> {
     let vocabulary = model.architecture().vocab();
     u32::try_from(id).ok().filter(|&id| (id as usize) < vocabulary).ok_or_else(|| {
-        Error::FlowGraph(format!("target {id} is outside the vocabulary; ids go from 0 to {}", vocabulary - 1))
+        Error::FlowGraph(format!(
+            "target {id} is outside the vocabulary; ids go from 0 to {}: give one of those",
+            vocabulary - 1
+        ))
     })
 }
 

@@ -270,7 +270,7 @@ impl Lens {
     }
 
     fn word(&self, id: u32, words: &mut HashMap<u32, String>) -> String {
-        let Some(tokenizer) = &self.words else { return format!("[{id}]") };
+        let Some(tokenizer) = &self.words else { return format!("#{id}") };
         words.entry(id).or_insert_with(|| tokenizer.piece(id)).clone()
     }
 

@@ -56,7 +56,7 @@ macro_rules! shows_its_figure {
 
 shows_its_figure! {
     FlowGraph => |graph| Ok(graph.figure());
-    FlowGraphBuilder<'_> => |builder| builder.build().map(|graph| graph.figure());
+    FlowGraphBuilder => |builder| builder.figure();
     LogitLens => |lens| Ok(lens.figure());
     HeadView => |view| view.build();
     ModelView => |view| view.build();

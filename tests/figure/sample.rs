@@ -1,7 +1,9 @@
 //! Flow graphs for the tests: VISIT's own, written by `tools/figure_fixtures.py`.
 
 use flowlens::Site;
-use flowlens::flow::{FlowGraph, Graph, Link, LinkKind, Meta, Method, Node, NodeKind, Target};
+use flowlens::flow::{
+    Facts, FlowGraph, Graph, Link, LinkKind, Meta, Method, Node, NodeKind, Published, PublishedLegend, Style, Target,
+};
 use flowlens::lens::{LensCell, LensRow, LogitLens, TargetScore, TokenScore};
 use serde_json::Value;
 
@@ -16,30 +18,37 @@ pub fn graph(name: &str) -> FlowGraph {
         meta: Meta {
             model: text(&data["model"]),
             family: "gpt2".to_owned(),
+            vocabulary: 2001,
             method: Method::Visit,
             tokens: line.split_inclusive(' ').map(str::to_owned).collect(),
+            token_ids: Vec::new(),
             encoder_tokens: Vec::new(),
+            encoder_token_ids: Vec::new(),
+            partial_tokens: std::collections::BTreeMap::new(),
             position: 7,
             line,
             targets: vec![Target { id: 262, text: text(&data["target"]) }],
-            rank_colors: pairs(&[
-                ("lime", "best"),
-                ("yellow", "top 5 %"),
-                ("dimgrey", "between"),
-                ("orangered", "last 15 %"),
-                ("darkred", "worst"),
-            ]),
-            link_colors: pairs(&[
-                ("darkviolet", "through a norm"),
-                ("rgba(102, 0, 204, 0.3)", "past attention"),
-                ("rgba(51, 102, 153, 0.3)", "past the MLP"),
-                ("blue", "promotes"),
-                ("red", "suppresses"),
-                ("yellow", "attention"),
-                ("pink", "bias"),
-            ]),
-            width_means: "norms, attention x 10, activations x 1.5".to_owned(),
+            style: Style::default(),
             notes: Vec::new(),
+            published: Some(PublishedLegend {
+                rank_colors: pairs(&[
+                    ("lime", "best"),
+                    ("yellow", "top 5 %"),
+                    ("dimgrey", "between"),
+                    ("orangered", "last 15 %"),
+                    ("darkred", "worst"),
+                ]),
+                link_colors: pairs(&[
+                    ("darkviolet", "through a norm"),
+                    ("rgba(102, 0, 204, 0.3)", "past attention"),
+                    ("rgba(51, 102, 153, 0.3)", "past the MLP"),
+                    ("blue", "promotes"),
+                    ("red", "suppresses"),
+                    ("yellow", "attention"),
+                    ("pink", "bias"),
+                ]),
+                width_means: "norms, attention x 10, activations x 1.5".to_owned(),
+            }),
         },
         graphs: list(&data["graphs"]).iter().map(one).collect(),
     }
@@ -49,22 +58,25 @@ pub fn graph(name: &str) -> FlowGraph {
 pub fn hostile() -> FlowGraph {
     let mut graph = graph("layers");
     let long = "x<".repeat(5_000);
-    for texts in [&mut graph.meta.model, &mut graph.meta.line, &mut graph.meta.width_means] {
+    let legend = graph.meta.published.as_mut().unwrap();
+    legend.rank_colors[0] = ("red\"/><script>window.ran=1</script>".to_owned(), HOSTILE.to_owned());
+    for texts in [&mut graph.meta.model, &mut graph.meta.line, &mut legend.width_means] {
         texts.push_str(HOSTILE);
     }
     graph.meta.tokens[7] = HOSTILE.to_owned();
     graph.meta.targets[0].text = HOSTILE.to_owned();
-    graph.meta.rank_colors[0] = ("red\"/><script>window.ran=1</script>".to_owned(), HOSTILE.to_owned());
     for node in graph.graphs.iter_mut().flat_map(|graph| &mut graph.nodes) {
-        node.label = HOSTILE.to_owned();
-        node.color = "url(\"javascript:window.ran=1\")".to_owned();
-        node.hover = vec![HOSTILE.to_owned(), "\nEVCXR_END_CONTENT\n".to_owned(), "%{label}".to_owned()];
+        node.published = Some(Published {
+            label: HOSTILE.to_owned(),
+            color: "url(\"javascript:window.ran=1\")".to_owned(),
+            hover: vec![HOSTILE.to_owned(), "\nEVCXR_END_CONTENT\n".to_owned(), "%{label}".to_owned()],
+        });
     }
     for link in graph.graphs.iter_mut().flat_map(|graph| &mut graph.links) {
-        link.hover = HOSTILE.to_owned();
+        link.published.as_mut().unwrap().hover = vec![HOSTILE.to_owned()];
     }
-    graph.graphs[0].nodes[0].label = long.clone();
-    graph.graphs[0].nodes[0].hover = vec![long];
+    let first = graph.graphs[0].nodes[0].published.as_mut().unwrap();
+    (first.label, first.hover) = (long.clone(), vec![long]);
     graph
 }
 
@@ -102,12 +114,18 @@ fn one(graph: &Value) -> Graph {
         source_position: None,
         neuron: None,
         column: number(&node["column"]),
-        label: text(&node["label"]),
-        color: text(&node["color"]),
-        hover: list(&node["hover"]).iter().map(text).collect(),
+        site: None,
+        part_of: None,
         norm: 1.0,
         reading: None,
         contributions: Vec::new(),
+        average_contribution: None,
+        facts: Facts::Plain,
+        published: Some(Published {
+            label: text(&node["label"]),
+            color: text(&node["color"]),
+            hover: list(&node["hover"]).iter().map(text).collect(),
+        }),
     });
     let links = list(&graph["links"]).iter().map(|link| Link {
         source: number(&link["source"]),
@@ -115,8 +133,13 @@ fn one(graph: &Value) -> Graph {
         kind: link_kind(link["kind"].as_str().unwrap()),
         weight: link["weight"].as_f64().unwrap(),
         value: link["weight"].as_f64().unwrap(),
-        color: text(&link["color"]),
-        hover: text(&link["hover"]),
+        share: None,
+        skipped: None,
+        published: Some(Published {
+            label: String::new(),
+            color: text(&link["color"]),
+            hover: vec![text(&link["hover"])],
+        }),
     });
     Graph { nodes: nodes.collect(), links: links.collect(), layers }
 }

@@ -5,6 +5,7 @@
 //! neighbours (barycentres), and the distance to the neighbours is the least that keeps labels apart.
 //! Plotly draws its ribbons by the same rules, so that its picture and ours are the same.
 
+use super::look::Look;
 use super::net::Net;
 use crate::flow::Graph;
 
@@ -68,8 +69,8 @@ pub(super) struct Layout {
 impl Layout {
     /// Places a graph; links that are invisible, or that join nothing, have no place, and neither have nodes that
     /// nothing is joined to.
-    pub(super) fn of(graph: &Graph) -> Layout {
-        let mut net = Net::of(graph);
+    pub(super) fn of(graph: &Graph, looks: &[Look]) -> Layout {
+        let mut net = Net::of(graph, looks);
         net.order();
         let (scale, road, body) = net.scale();
         let tops = net.tops(scale, road, body);

@@ -1,8 +1,12 @@
 //! The figure of a flow graph: a Sankey diagram, Plotly's where scripts run.
 
+mod json;
 mod layout;
+mod look;
 mod net;
+mod palette;
 mod svg;
+mod words;
 
 use std::fmt;
 use std::path::Path;
@@ -13,9 +17,10 @@ use super::legend::Keys;
 use super::plotly::{Domain, Links, Nodes, Outline, Sankey};
 use super::{Figure, Panel, escape};
 use crate::Result;
-use crate::flow::{FlowGraph, Graph, Meta, Method};
+use crate::flow::{FlowGraph, FlowGraphBuilder, Graph, Method};
 use crate::text::list;
 use layout::{Layout, NODE_WIDTH};
+use look::Looks;
 
 /// Letters of the prompt and of a token that title and caption show at most.
 const PROMPT_LETTERS: usize = 160;
@@ -24,14 +29,21 @@ const TOKEN_LETTERS: usize = 40;
 impl FlowGraph {
     /// Draws the graph.
     pub fn figure(&self) -> Figure {
-        let layouts: Vec<Layout> = self.graphs.iter().map(Layout::of).collect();
-        let named: Vec<(String, &Graph, &Layout)> =
-            self.graphs.iter().zip(&layouts).map(|(graph, layout)| (name(graph), graph, layout)).collect();
+        let looks: Vec<Looks> = self.graphs.iter().map(|graph| Looks::of(&self.meta, graph)).collect();
+        let layouts: Vec<Layout> =
+            self.graphs.iter().zip(&looks).map(|(graph, looks)| Layout::of(graph, &looks.nodes)).collect();
+        let named: Vec<(String, &Graph, &Looks, &Layout)> = self
+            .graphs
+            .iter()
+            .zip(&looks)
+            .zip(&layouts)
+            .map(|((graph, looks), layout)| (name(graph), graph, looks, layout))
+            .collect();
         let panels = named
             .iter()
-            .map(|(name, graph, layout)| Panel {
+            .map(|(name, _, looks, layout)| Panel {
                 name: name.clone(),
-                svg: svg::picture(graph, layout, &format!("Flow graph of {name}")),
+                svg: svg::picture(looks, layout, &format!("Flow graph of {name}")),
                 width: layout.width,
                 height: layout.height,
             })
@@ -39,9 +51,9 @@ impl FlowGraph {
         let bare = |trace: Sankey| without_hover(&trace);
         let panels_data: Vec<Value> = named
             .iter()
-            .map(|(_, graph, layout)| {
+            .map(|(_, _, looks, layout)| {
                 json!({
-                    "width": layout.width, "height": layout.height.ceil(), "trace": bare(trace(graph, layout)),
+                    "width": layout.width, "height": layout.height.ceil(), "trace": bare(trace(looks, layout)),
                     "nodes": layout.boxes.iter().map(|it| it.node).collect::<Vec<_>>(),
                     "links": layout.ribbons.iter().map(|it| it.link).collect::<Vec<_>>(),
                 })
@@ -52,10 +64,10 @@ impl FlowGraph {
             title: title(self),
             caption: caption(self),
             panels,
-            legend: legend(&self.meta),
+            legend: legend(self),
             data: json!({ "panels": panels_data }),
             packed: [].into(),
-            plotly: named.first().map(|(_, graph, layout)| plotly_figure(self, graph, layout)),
+            plotly: named.first().map(|(_, _, looks, layout)| plotly_figure(self, looks, layout)),
             json: self.to_json(),
         }
     }
@@ -67,6 +79,24 @@ impl FlowGraph {
     /// For another ending, or when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.figure().save(path)
+    }
+}
+
+impl FlowGraphBuilder {
+    /// Draws the graph.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn figure(&self) -> Result<Figure> {
+        Ok(self.build()?.figure())
+    }
+
+    /// Saves the graph as [`FlowGraph::save`] does.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), or when the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.figure()?.save(path)
     }
 }
 
@@ -129,8 +159,9 @@ fn caption(graph: &FlowGraph) -> String {
             ));
         }
     }
-    if !meta.width_means.is_empty() {
-        let means = meta.width_means.trim_end_matches('.');
+    let widths = look::legend(meta, &graph.graphs).width_means;
+    if !widths.is_empty() {
+        let means = widths.trim_end_matches('.');
         let means = means.strip_prefix("width: ").unwrap_or(means);
         text.push_str(&format!(" Width of a link: {}.", escape::short(means, 2 * PROMPT_LETTERS)));
     }
@@ -145,23 +176,24 @@ fn caption(graph: &FlowGraph) -> String {
     text
 }
 
-fn legend(meta: &Meta) -> Vec<Keys> {
+fn legend(graph: &FlowGraph) -> Vec<Keys> {
+    let (meta, colors) = (&graph.meta, look::legend(&graph.meta, &graph.graphs));
     let shown = |entries: &[(String, String)]| -> Vec<(String, String)> {
         entries.iter().map(|(color, meaning)| (color.clone(), escape::short(meaning, TOKEN_LETTERS))).collect()
     };
     let mut rows = Vec::new();
-    if !meta.rank_colors.is_empty() {
+    if !colors.rank_colors.is_empty() {
         let target = meta.targets.first().map(|target| quoted(&target.text)).unwrap_or_default();
-        rows.push(Keys { title: format!("Rank of {target}"), entries: shown(&meta.rank_colors), bands: false });
+        rows.push(Keys { title: format!("Rank of {target}"), entries: shown(&colors.rank_colors), bands: false });
     }
-    if !meta.link_colors.is_empty() {
-        rows.push(Keys { title: "Links".to_owned(), entries: shown(&meta.link_colors), bands: true });
+    if !colors.link_colors.is_empty() {
+        rows.push(Keys { title: "Links".to_owned(), entries: shown(&colors.link_colors), bands: true });
     }
     rows
 }
 
 /// The graph as Plotly draws it, in the places of our own picture.
-fn trace(graph: &Graph, layout: &Layout) -> Sankey {
+fn trace(looks: &Looks, layout: &Layout) -> Sankey {
     let short = |value: f64| (value * 1e5).round() / 1e5;
     let mut nodes = Nodes {
         hovertemplate: "%{customdata}<extra></extra>",
@@ -171,7 +203,7 @@ fn trace(graph: &Graph, layout: &Layout) -> Sankey {
         ..Nodes::default()
     };
     for place in &layout.boxes {
-        let node = &graph.nodes[place.node];
+        let node = &looks.nodes[place.node];
         nodes.label.push(escape::plotly(&place.label));
         nodes.color.push(escape::color(&node.color).to_owned());
         nodes.x.push(short((place.x + NODE_WIDTH / 2.0) / layout.width));
@@ -180,12 +212,12 @@ fn trace(graph: &Graph, layout: &Layout) -> Sankey {
     }
     let mut links = Links { hovertemplate: "%{customdata}<extra></extra>", ..Links::default() };
     for ribbon in &layout.ribbons {
-        let link = &graph.links[ribbon.link];
+        let link = &looks.links[ribbon.link];
         links.source.push(ribbon.source);
         links.target.push(ribbon.target);
         links.value.push(ribbon.weight);
         links.color.push(escape::color(&link.color).to_owned());
-        links.customdata.push(escape::plotly(&svg::hover(std::slice::from_ref(&link.hover))));
+        links.customdata.push(escape::plotly(&svg::hover(&link.hover)));
     }
     let bottom = 1.0 - layout.plotly_height / layout.height.ceil();
     let domain = Domain { x: [0.0, 1.0], y: [bottom.max(0.0), 1.0] };
@@ -206,9 +238,9 @@ fn without_hover(trace: &Sankey) -> Value {
 }
 
 /// What a notebook with Plotly's own extension shows: the first graph.
-fn plotly_figure(whole: &FlowGraph, graph: &Graph, layout: &Layout) -> Value {
+fn plotly_figure(whole: &FlowGraph, looks: &Looks, layout: &Layout) -> Value {
     let mut plot = plotly::Plot::new();
-    plot.add_trace(Box::new(trace(graph, layout)));
+    plot.add_trace(Box::new(trace(looks, layout)));
     let mut value: Value = serde_json::from_str(&plot.to_json()).unwrap_or_default();
     value["layout"] = json!({
         "title": { "text": escape::plotly(&title(whole)), "font": { "size": 14 } },

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::layout::{Box, Column, HEAD, MARGIN, NODE_WIDTH, Ribbon};
+use super::look::Look;
 use super::svg::kind_name;
 use crate::figure::escape;
 use crate::flow::{Graph, LinkKind, NodeKind};
@@ -45,7 +46,7 @@ pub(super) struct Net<'a> {
 }
 
 impl<'a> Net<'a> {
-    pub(super) fn of(graph: &'a Graph) -> Net<'a> {
+    pub(super) fn of(graph: &'a Graph, looks: &[Look]) -> Net<'a> {
         let drawn = |source: usize, target: usize, kind: LinkKind| {
             kind != LinkKind::Invisible && source.max(target) < graph.nodes.len() && source != target
         };
@@ -92,7 +93,7 @@ impl<'a> Net<'a> {
                 stream.next().copied().filter(|_| stream.next().is_none())
             })
             .collect();
-        let labels = nodes.iter().map(|&node| escape::label(&graph.nodes[node].label, LABEL_LETTERS)).collect();
+        let labels = nodes.iter().map(|&node| escape::label(&looks[node].label, LABEL_LETTERS)).collect();
         Net { graph, nodes, column, value, labels, edges, order, road }
     }
 

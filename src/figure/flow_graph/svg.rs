@@ -3,31 +3,32 @@
 use std::fmt::Write;
 
 use super::layout::{HEAD, LEAST_NODE, Layout, NODE_WIDTH};
+use super::look::Looks;
 use crate::figure::escape;
-use crate::flow::{Graph, NodeKind};
+use crate::flow::NodeKind;
 
 /// Letters of one line of a hover text at most.
 const HOVER_LETTERS: usize = 600;
 
 /// The picture: an `<svg>` element without a style sheet of its own.
-pub(super) fn picture(graph: &Graph, layout: &Layout, name: &str) -> String {
+pub(super) fn picture(looks: &Looks, layout: &Layout, name: &str) -> String {
     let (width, height) = (layout.width.ceil(), layout.height.ceil());
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\" role=\"group\" aria-label=\"{}\">",
         escape::html(name)
     );
-    links(&mut svg, graph, layout);
-    nodes(&mut svg, graph, layout);
+    links(&mut svg, looks, layout);
+    nodes(&mut svg, looks, layout);
     svg.push_str("<g class=\"fl-over\" pointer-events=\"none\">");
     headings(&mut svg, layout);
-    marks(&mut svg, graph, layout);
+    marks(&mut svg, looks, layout);
     labels(&mut svg, layout);
     svg.push_str("</g></svg>");
     svg
 }
 
-fn links(svg: &mut String, graph: &Graph, layout: &Layout) {
+fn links(svg: &mut String, looks: &Looks, layout: &Layout) {
     svg.push_str("<g class=\"fl-links\">");
     for ribbon in &layout.ribbons {
         let (source, target) = (&layout.boxes[ribbon.source], &layout.boxes[ribbon.target]);
@@ -35,13 +36,13 @@ fn links(svg: &mut String, graph: &Graph, layout: &Layout) {
         let middle = f64::midpoint(left, right);
         let (from, to) = (ribbon.from, ribbon.to);
         let (from_end, to_end) = (from + ribbon.width, to + ribbon.width);
-        let link = &graph.links[ribbon.link];
+        let link = &looks.links[ribbon.link];
         let color = escape::color(&link.color);
         let class = if solid(color) { " class=\"fl-solid\" fill-opacity=\".5\" stroke-opacity=\".5\"" } else { "" };
         // A ribbon thinner than a pixel keeps an outline of one, so that it does not fade away.
         let outline =
             if ribbon.width <= 1.0 { format!(" stroke=\"{color}\" stroke-width=\"0.6\"") } else { String::new() };
-        let title = escape::html(&hover(std::slice::from_ref(&link.hover)));
+        let title = escape::html(&hover(&link.hover));
         let _ = write!(
             svg,
             "<path data-link=\"{}\" data-ends=\"{} {}\" d=\"M{left:.1},{from:.1}C{middle:.1},{from:.1} \
@@ -54,10 +55,10 @@ fn links(svg: &mut String, graph: &Graph, layout: &Layout) {
     svg.push_str("</g>");
 }
 
-fn nodes(svg: &mut String, graph: &Graph, layout: &Layout) {
+fn nodes(svg: &mut String, looks: &Looks, layout: &Layout) {
     svg.push_str("<g>");
     for place in &layout.boxes {
-        let node = &graph.nodes[place.node];
+        let node = &looks.nodes[place.node];
         let title = escape::html(&hover(&node.hover));
         let _ = write!(
             svg,
@@ -75,7 +76,7 @@ fn nodes(svg: &mut String, graph: &Graph, layout: &Layout) {
 }
 
 /// Thin nodes get a mark in their colour, so that it can be seen and pointed at; the ribbons keep their width.
-fn marks(svg: &mut String, graph: &Graph, layout: &Layout) {
+fn marks(svg: &mut String, looks: &Looks, layout: &Layout) {
     svg.push_str("<g stroke=\"var(--fl-line)\" stroke-width=\"0.7\">");
     for place in layout.boxes.iter().filter(|place| place.height < LEAST_NODE) {
         let _ = write!(
@@ -84,7 +85,7 @@ fn marks(svg: &mut String, graph: &Graph, layout: &Layout) {
             place.node,
             place.x,
             place.y + (place.height - LEAST_NODE) / 2.0,
-            escape::color(&graph.nodes[place.node].color)
+            escape::color(&looks.nodes[place.node].color)
         );
     }
     svg.push_str("</g>");

@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::super::batch;
+use super::super::graph::Score;
 use super::written::Written;
 use crate::model::Sublayer;
 use crate::model::layers::{self, Role};
@@ -53,15 +54,16 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// The part of a key's score that comes from content, `dot` being what is read along its direction.
-    pub fn content(&self, index: usize, dot: f64) -> f64 {
-        self.scale * (dot + self.offsets[index])
-    }
-
-    /// A key's score: a softmax over those of all keys that are seen gives attention.
-    pub fn score(&self, index: usize, dot: f64) -> f64 {
-        let score = self.content(index, dot) + self.by_position.as_ref().map_or(0., |bias| bias[index]);
-        self.soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
+    /// How a key comes to its `attention`, `along` being what is read along its direction.
+    pub fn score(&self, index: usize, along: f64, attention: f64) -> Score {
+        Score {
+            attention,
+            along,
+            offset: self.offsets[index],
+            scale: self.scale,
+            by_position: self.by_position.as_ref().map(|bias| bias[index]),
+            soft_cap: self.soft_cap,
+        }
     }
 }
 
@@ -73,7 +75,9 @@ impl<'a> Attention<'a> {
         let cross = sublayer == Sublayer::Cross;
         let (weights, plan) = match (cross, &block.cross, &plan.cross) {
             (true, Some(cross), Some(plan)) => (&cross.attention, &plan.attention),
-            (true, ..) => return Err(Error::FlowGraph(format!("layer {layer} has no cross attention"))),
+            (true, ..) => {
+                return Err(Error::FlowGraph(format!("layer {layer} has no cross attention; draw another layer")));
+            }
             (false, ..) => (&block.attention, &plan.attention),
         };
         let at = |site: Site| if cross { site.in_cross() } else { site };

@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::super::batch;
+use super::super::graph::Firing;
 use super::written::Written;
 use crate::model::layers::{self, activate};
 use crate::run::Trace;
@@ -67,12 +68,16 @@ impl<'a> Mlp<'a> {
         })
     }
 
-    /// What a neuron is called.
-    pub fn name(&self, neuron: usize) -> String {
-        match self.weights.experts.as_ref().map(|experts| experts.place(neuron)) {
-            None => format!("neuron {neuron}"),
-            Some((Some(expert), neuron)) => format!("expert {expert}, neuron {neuron}"),
-            Some((None, neuron)) => format!("shared expert, neuron {neuron}"),
+    /// How a neuron fires.
+    pub fn firing(&self, neuron: usize) -> Firing {
+        Firing {
+            expert: self.weights.experts.as_ref().map(|experts| experts.place(neuron)),
+            activation: self.activations[neuron],
+            pre: self.pre[neuron],
+            gate: self.gates.as_ref().map(|gates| gates[neuron]),
+            share: self.shares.as_ref().map(|shares| shares[neuron]),
+            added: self.lengths[neuron],
+            normed: self.written.has_norm(),
         }
     }
 
@@ -91,11 +96,6 @@ impl<'a> Mlp<'a> {
         let mut used: Vec<_> = firsts.map(|neuron| (experts.place(neuron).0, shares[neuron])).collect();
         used.sort_by(|a, b| b.1.total_cmp(&a.1));
         used
-    }
-
-    /// Whether what neurons write passes a norm before it is added.
-    pub fn has_norm(&self) -> bool {
-        self.written.has_norm()
     }
 
     /// The neurons to show: of those with a positive activation the ones that add most, then of those with a

@@ -22,32 +22,19 @@ mod written;
 
 use tch::{Kind, Tensor};
 
+use super::amounts::Amounts;
 use super::batch::{self, Batch};
-use super::builder::Heads;
-use super::graph::{Graph, LinkKind, NodeKind, Target};
-use super::palette::Scheme;
+use super::graph::{Facts, Graph, LinkKind, NodeKind, Target};
 use crate::model::Model;
 use crate::run::Trace;
+use crate::site::Part;
 use crate::{DType, Error, Result, Site};
 use attribution::Attributions;
-use draft::{Added, Draft, NodeDraft, Writer};
-
-/// What the width of links means.
-pub(super) const WIDTHS: &str = "length of the vector that is added there; links that read (norms, queries, \
-                                 keys) are as wide as what they lead to";
+use draft::{Added, Carried, Draft, NodeDraft, Reader};
 
 /// What rounding may leave of a sum, as a part of the lengths of the sum and its terms; in half precision, more.
 const ROUNDING: f64 = 2e-5;
 const HALF_ROUNDING: f64 = 0.02;
-
-/// How much of a block is shown.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Amounts {
-    pub heads: Heads,
-    pub values_per_head: usize,
-    pub top_neurons: usize,
-    pub bottom_neurons: usize,
-}
 
 /// What a build goes by.
 pub(super) struct Request<'a> {
@@ -55,7 +42,6 @@ pub(super) struct Request<'a> {
     pub position: usize,
     pub targets: &'a [Target],
     pub amounts: Amounts,
-    pub scheme: &'a Scheme,
 }
 
 /// Which part of the model is drawn.
@@ -79,8 +65,8 @@ pub(super) fn check(model: &Model) -> Result<()> {
     Ok(())
 }
 
-/// Graphs, and the kinds of links in them.
-pub(super) fn build(request: &Request, extent: &Extent) -> Result<(Vec<Graph>, Vec<LinkKind>)> {
+/// The graphs.
+pub(super) fn build(request: &Request, extent: &Extent) -> Result<Vec<Graph>> {
     let _guard = tch::no_grad_guard();
     check(request.trace.model())?;
     let mut scene = Scene::new(request)?;
@@ -100,10 +86,8 @@ pub(super) fn build(request: &Request, extent: &Extent) -> Result<(Vec<Graph>, V
     for (_, draft) in &mut drafts {
         draft.close_sums(&mut scene.batch, request.position, tolerance)?;
     }
-    let kinds = drafts.iter().flat_map(|(_, draft)| draft.kinds()).collect();
-    let writer = Writer::new(&scene)?;
-    let graphs = drafts.into_iter().map(|(layers, draft)| draft.finish(layers, &writer)).collect::<Result<_>>()?;
-    Ok((graphs, kinds))
+    let reader = Reader::new(&scene)?;
+    drafts.into_iter().map(|(layers, draft)| draft.finish(layers, &reader)).collect()
 }
 
 /// What all parts of a build share.
@@ -111,28 +95,11 @@ struct Scene<'a> {
     request: &'a Request<'a>,
     batch: Batch,
     attributions: Attributions,
-    /// The run's tokens as they are shown.
-    pieces: Vec<String>,
-    /// Those that the encoder of an encoder-decoder read.
-    encoder_pieces: Vec<String>,
 }
 
 impl<'a> Scene<'a> {
     fn new(request: &'a Request<'a>) -> Result<Scene<'a>> {
-        let trace = request.trace;
-        let model = trace.model();
-        let shown = |id: u32| match model.tokenizer() {
-            Some(tokenizer) => tokenizer.shown(id),
-            None => model.piece(id),
-        };
-        let pieces = |ids: Vec<u32>| ids.into_iter().map(|id| draft::short(&shown(id))).collect();
-        Ok(Scene {
-            request,
-            batch: Batch::default(),
-            attributions: Attributions::new(request)?,
-            pieces: pieces(trace.ids()),
-            encoder_pieces: pieces(trace.encoder_ids()),
-        })
+        Ok(Scene { request, batch: Batch::default(), attributions: Attributions::new(request)? })
     }
 
     /// The vector (D) of a site at the graph's position, float32.
@@ -144,21 +111,18 @@ impl<'a> Scene<'a> {
     fn site(&mut self, draft: &mut Draft, site: Site, kind: NodeKind, column: usize) -> Result<(usize, f64)> {
         let vector = self.row(site)?;
         let layer = site.layer().unwrap_or_default();
-        let goes_on = kind == NodeKind::NormedResid;
-        let (name, words) = match site {
-            Site::ResidPre(_) => ("resid_pre", "the residual stream before the block"),
-            Site::ResidMid(_) => ("resid_mid", "the residual stream after attention"),
-            Site::ResidMidCross(_) => ("resid_mid_cross", "the residual stream after cross attention"),
-            Site::ResidPost(_) => ("resid_post", "the residual stream after the block"),
-            Site::AttnNorm(_) if goes_on => ("ln1", "the residual stream through attention's norm"),
-            Site::CrossNorm(_) if goes_on => ("ln_cross", "the residual stream through cross attention's norm"),
-            Site::MlpNorm(_) if goes_on => ("ln2", "the residual stream through the MLP's norm"),
-            Site::AttnNorm(_) => ("ln1", "what attention reads"),
-            Site::CrossNorm(_) => ("ln_cross", "what cross attention reads"),
-            Site::MlpNorm(_) => ("ln2", "what the MLP reads"),
-            Site::AttnOut(_) => ("attn_out", "what attention writes"),
-            Site::CrossOut(_) => ("cross_attn_out", "what cross attention writes"),
-            _ => ("mlp_out", "what the MLP writes"),
+        // Two nodes may hold what a norm gives: what is read of it, or the stream that goes on with it.
+        let name = match site {
+            Site::ResidPre(_) => "resid_pre",
+            Site::ResidMid(_) => "resid_mid",
+            Site::ResidMidCross(_) => "resid_mid_cross",
+            Site::ResidPost(_) => "resid_post",
+            Site::AttnNorm(_) => "ln1",
+            Site::CrossNorm(_) => "ln_cross",
+            Site::MlpNorm(_) => "ln2",
+            Site::AttnOut(_) => "attn_out",
+            Site::CrossOut(_) => "cross_attn_out",
+            _ => "mlp_out",
         };
         let length = batch::norms(&vector.f_unsqueeze(0)?)?[0];
         let node = NodeDraft {
@@ -167,7 +131,7 @@ impl<'a> Scene<'a> {
             changed: self.changed(site, None) || self.changed_heads(site),
             ..bare(format!("blocks.{layer}.{name}"), kind, layer, column, self.batch.push(&vector)?)
         };
-        Ok((draft.node(NodeDraft { name: format!("layer {layer}: {words}"), ..node }), length))
+        Ok((draft.node(node), length))
     }
 
     /// Whether a site was changed by hand at the graph's position, of one head where one is named.
@@ -186,6 +150,16 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// Whether something was changed by hand in the layers from `first` on before the stream enters layer `end`.
+    fn changed_within(&self, first: usize, end: usize) -> bool {
+        let inside = |site: Site| {
+            site == Site::ResidPre(end)
+                || site.part() != Part::Encoder && site.layer().is_some_and(|layer| (first..end).contains(&layer))
+        };
+        let mut changes = self.request.trace.changes().iter();
+        changes.any(|change| inside(change.site) && change.reaches(self.request.position, None))
+    }
+
     /// Whether the stream was changed by hand between a node of it and the site where it is added to.
     fn changed_between(&self, node: &NodeDraft, carries: Site) -> bool {
         node.site != Some(carries) && self.changed(carries, None)
@@ -199,7 +173,7 @@ impl<'a> Scene<'a> {
             return Ok(Tensor::f_from_slice(target)?.f_sub(&Tensor::f_from_slice(&directions.average)?)?);
         }
         Err(match self.request.targets.is_empty() {
-            true => Error::FlowGraph("heads are to be chosen by target, and the graph follows none".to_owned()),
+            true => Error::FlowGraph("heads are to be chosen by target, and the graph follows none; name one with target(..), or choose Heads::Top(..)".to_owned()),
             false => Error::site(
                 self.request.trace.model().last_stream(),
                 "was not kept in this run, or another site that the stream passes on its way there, and heads chosen by \
@@ -219,10 +193,7 @@ fn bare(id: String, kind: NodeKind, layer: usize, column: usize, vector: usize) 
         neuron: None,
         column,
         vector,
-        name: String::new(),
-        mark: String::new(),
-        label: None,
-        facts: Vec::new(),
+        facts: Facts::Plain,
         added: None,
         site: None,
         changed: false,
@@ -243,20 +214,10 @@ fn chain(scene: &mut Scene, layers: &[usize]) -> Result<Draft> {
                 let added = scene.row(Site::ResidPre(layer))?.f_sub(&scene.row(model.stream_after(before))?)?;
                 let width = batch::norms(&added.f_unsqueeze(0)?)?[0];
                 let ends = (output, input.0);
-                draft.term(ends, LinkKind::Residual, length, length, "the residual stream goes on".to_owned());
-                let skipped = match before + 2 == layer {
-                    true => {
-                        format!("layer {}, not shown, adds a vector of length {}", before + 1, draft::number(width))
-                    }
-                    false => format!(
-                        "layers {} to {}, not shown, add a vector of length {}",
-                        before + 1,
-                        layer - 1,
-                        draft::number(width)
-                    ),
-                };
+                draft.term(ends, LinkKind::Residual, length);
+                let changed = scene.changed_within(before + 1, layer);
                 let vector = scene.batch.push(&added)?;
-                draft.carry(ends, LinkKind::Skip, width, vector, skipped);
+                draft.carry(ends, width, Carried { vector, layers: (before + 1, layer - 1), changed });
                 (input, column + 2)
             }
         };

@@ -1,10 +1,9 @@
 //! The whole model, coarsely: what attention and the MLP of every layer add to the stream.
 
-use super::super::graph::{LinkKind, NodeKind};
+use super::super::graph::{Facts, LinkKind, NodeKind};
 use super::Scene;
-use super::block::{Stream, residual, through_norm};
+use super::block::{Stream, through_norm, written_kind};
 use super::draft::Draft;
-use crate::model::Sublayer;
 use crate::{Result, Site};
 
 pub(super) fn draft(scene: &mut Scene) -> Result<Draft> {
@@ -22,16 +21,9 @@ pub(super) fn draft(scene: &mut Scene) -> Result<Draft> {
                 stream = through_norm(scene, &mut draft, stream, route.carries, column)?;
             }
             changed |= scene.changed_between(&draft.nodes[stream.0], route.carries);
-            let (kind, mark, who) = match route.sublayer {
-                Sublayer::Attention => (NodeKind::AttnOut, "attn", "attention"),
-                Sublayer::Cross => (NodeKind::CrossOut, "cross", "cross attention"),
-                Sublayer::Mlp => (NodeKind::MlpOut, "MLP", "the MLP"),
-            };
-            let (node, length) = scene.site(&mut draft, route.writes, kind, column + 1)?;
-            draft.nodes[node].mark = format!("{mark}: ");
-            let through = if route.reads == route.carries { "" } else { " through a norm" };
-            let hover = format!("{who} reads the stream{through}");
-            draft.link((stream.0, node), LinkKind::Norm, length, length, hover);
+            let (node, length) = scene.site(&mut draft, route.writes, written_kind(route.sublayer), column + 1)?;
+            draft.nodes[node].facts = Facts::Reads(route.reads);
+            draft.link((stream.0, node), LinkKind::Norm, length, length);
             written.push((node, length));
             let goes_on = routes.get(place + 1).is_some_and(|next| next.carries == next.enters);
             if route.leaves == route.sum && goes_on {
@@ -41,9 +33,9 @@ pub(super) fn draft(scene: &mut Scene) -> Result<Draft> {
             let before = stream;
             stream = scene.site(&mut draft, route.sum, NodeKind::Resid, column)?;
             draft.nodes[stream.0].changed |= std::mem::take(&mut changed);
-            residual(&mut draft, (before.0, stream.0), before.1);
+            draft.term((before.0, stream.0), LinkKind::Residual, before.1);
             for (node, length) in written.drain(..) {
-                draft.add((node, stream.0), LinkKind::Add, length);
+                draft.term((node, stream.0), LinkKind::Add, length);
             }
             if route.leaves != route.sum {
                 column += 1;

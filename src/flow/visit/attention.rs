@@ -4,8 +4,8 @@ use tch::Tensor;
 
 use super::super::batch::{self, Batch};
 use super::super::graph::{LinkKind, NodeKind};
-use super::super::python::{self, float};
 use super::draft::{Draft, Line, NodeDraft, Paint, Spot};
+use super::python::{self, float};
 use super::{Frame, Layer, Request, extremes, norm};
 use crate::{Error, Result};
 
@@ -231,7 +231,9 @@ fn rows(
     }
     if config.include_attn_bias {
         let bias = layer.output_bias.as_ref().ok_or_else(|| {
-            Error::FlowGraph("include_attn_bias is true, but attention's output has no bias in this model".to_owned())
+            Error::FlowGraph(
+                "include_attn_bias is true, but attention's output has no bias in this model; leave it out".to_owned(),
+            )
         })?;
         let spot = Spot::top(batch.push(bias)?);
         let paint = Paint::Fixed(config.bias_color.clone());

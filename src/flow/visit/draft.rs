@@ -1,11 +1,11 @@
 //! Nodes and links before their vectors are read, and how VISIT writes them once they are.
 
 use super::super::batch::Readings;
-use super::super::colors::ColorMap;
-use super::super::graph::{Graph, Link, LinkKind, Node, NodeKind};
-use super::super::python;
-use super::{Layer, Request};
+use super::super::graph::{Facts, Graph, Link, LinkKind, Node, NodeKind, Published};
+use super::config::{Css, texts};
+use super::{Layer, Request, python};
 use crate::Result;
+use crate::colors::ColorMap;
 use crate::text::Tokenizer;
 
 /// Columns of one block.
@@ -52,7 +52,7 @@ impl Line {
 /// What gives a node or link its colour.
 #[derive(Debug, Clone)]
 pub(super) enum Paint {
-    Fixed(String),
+    Fixed(Css),
     /// The target's rank in this vector.
     Rank(usize),
     /// The entropy of this vector.
@@ -136,12 +136,18 @@ impl Draft {
                 source_position: node.source_position,
                 neuron: node.neuron,
                 column: node.column,
-                label: labels.join(" > "),
-                color: style.color(readings, &node.paint)?,
-                hover: node.hover.iter().map(|line| style.line(readings, line)).collect::<Result<_>>()?,
+                site: None,
+                part_of: None,
                 norm: readings.norm(first),
                 reading: Some(readings.of(first)?.clone()),
                 contributions: Vec::new(),
+                average_contribution: None,
+                facts: Facts::Plain,
+                published: Some(Published {
+                    label: labels.join(" > "),
+                    color: style.color(readings, &node.paint)?,
+                    hover: node.hover.iter().map(|line| style.line(readings, line)).collect::<Result<_>>()?,
+                }),
             });
         }
         let mut links = Vec::with_capacity(self.links.len());
@@ -152,8 +158,13 @@ impl Draft {
                 kind: link.kind,
                 weight: link.value.abs(),
                 value: link.value,
-                color: style.color(readings, &link.paint)?,
-                hover: link.hover,
+                share: None,
+                skipped: None,
+                published: Some(Published {
+                    label: String::new(),
+                    color: style.color(readings, &link.paint)?,
+                    hover: vec![link.hover],
+                }),
             });
         }
         Ok(Graph { layers, nodes, links })
@@ -180,10 +191,10 @@ impl Style {
             target: request.target.map(|target| target.text.clone()),
             digits: config.round_digits,
             vocabulary,
-            rank: ColorMap::new(&config.rank_colors)?,
-            entropy: ColorMap::new(&config.entropy_colors)?,
-            score: ColorMap::new(&config.score_colors)?,
-            plain: config.default_color.clone(),
+            rank: ColorMap::new(&texts(&config.rank_colors))?,
+            entropy: ColorMap::new(&texts(&config.entropy_colors))?,
+            score: ColorMap::new(&texts(&config.score_colors))?,
+            plain: config.default_color.0.clone(),
             tokenizer: request.trace.model().tokenizer().cloned(),
         })
     }
@@ -223,7 +234,7 @@ impl Style {
 
     fn color(&self, readings: &Readings, paint: &Paint) -> Result<String> {
         Ok(match paint {
-            Paint::Fixed(color) => color.clone(),
+            Paint::Fixed(color) => color.0.clone(),
             Paint::Score(score) => self.score.at(*score).css(),
             Paint::Entropy(vector) => self.entropy.at(f64::from(readings.of(*vector)?.entropy) / 30.).css(),
             Paint::Rank(vector) => match readings.of(*vector)?.targets.first() {

@@ -2,8 +2,8 @@
 
 use super::super::batch::{self, Batch};
 use super::super::graph::{LinkKind, NodeKind};
-use super::super::python::{self, float};
 use super::draft::{Draft, Line, NodeDraft, Paint, Spot};
+use super::python::{self, float};
 use super::{Frame, Layer, Request, extremes, norm};
 use crate::{Error, Result};
 
@@ -71,7 +71,9 @@ pub(super) fn add(request: &Request, layer: &Layer, frame: &Frame, draft: &mut D
 fn biases(request: &Request, layer: &Layer, frame: &Frame, draft: &mut Draft, batch: &mut Batch) -> Result<()> {
     let config = request.config;
     let (Some(first), Some(second)) = (&layer.ff1_bias, &layer.ff2_bias) else {
-        return Err(Error::FlowGraph("include_mlp_bias is true, but the MLP has no biases in this model".to_owned()));
+        return Err(Error::FlowGraph(
+            "include_mlp_bias is true, but the MLP has no biases in this model; leave it out".to_owned(),
+        ));
     };
     // The first bias is pushed through the second matrix as if there were no activation in between.
     let key = Spot::top(batch.push(&layer.ff2.f_tr()?.f_mv(first)?)?);

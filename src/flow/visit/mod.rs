@@ -5,22 +5,24 @@
 //! on the wrong axis, rotated keys, unsigned neurons, sums without their remainder.
 
 mod attention;
+mod config;
 mod draft;
+mod fit;
 mod layer;
 mod mlp;
+mod python;
 
 use super::batch::{self, Batch};
-use super::config::Config;
-use super::graph::{Graph, LinkKind, NodeKind, Target};
-use super::python;
+use super::graph::{Graph, LinkKind, NodeKind, PublishedLegend, Target};
 use crate::lens::Lens;
 use crate::run::Trace;
 use crate::{Error, Result};
+pub(super) use config::Config;
 use draft::{Draft, Paint, Spot};
 use layer::Layer;
 
 /// What the width of links means.
-pub(super) const WIDTHS: &str = "VISIT's mixture of units: norms of vectors, attention scores x 10, \
+const WIDTHS: &str = "VISIT's mixture of units: norms of vectors, attention scores x 10, \
                                  activations x 1.5, and constants";
 
 /// What a build goes by.
@@ -45,12 +47,11 @@ pub(super) fn build(request: &Request, lists: &[Vec<usize>]) -> Result<Vec<Graph
     graphs.map(|(draft, layers)| draft.finish(layers.clone(), &readings, &style)).collect()
 }
 
-/// Node and link colours with their meaning.
-#[allow(clippy::type_complexity, reason = "two lists of colour and meaning, as the graph's meta has them")]
-pub(super) fn legends(request: &Request) -> Result<(Vec<(String, String)>, Vec<(String, String)>)> {
+/// Node and link colours with their meaning, and what widths mean.
+pub(super) fn legend(request: &Request) -> Result<PublishedLegend> {
     let config = request.config;
     let style = draft::Style::new(request, request.trace.model().architecture().vocab())?;
-    let ranks = if request.target.is_some() { style.legend() } else { Vec::new() };
+    let rank_colors = if request.target.is_some() { style.legend() } else { Vec::new() };
     let links = [
         (&config.norm_color, "through a norm"),
         (&config.attn_residual_color, "past attention"),
@@ -59,9 +60,10 @@ pub(super) fn legends(request: &Request) -> Result<(Vec<(String, String)>, Vec<(
         (&config.suppress_color, "smallest coefficient x norm"),
         (&config.bias_color, "bias"),
     ];
-    let mut links: Vec<_> = links.iter().map(|(color, meaning)| ((*color).clone(), (*meaning).to_owned())).collect();
-    links.extend(style.scales());
-    Ok((ranks, links))
+    let mut link_colors: Vec<_> =
+        links.iter().map(|(color, meaning)| (color.0.clone(), (*meaning).to_owned())).collect();
+    link_colors.extend(style.scales());
+    Ok(PublishedLegend { rank_colors, link_colors, width_means: WIDTHS.to_owned() })
 }
 
 /// The node that a block goes on from, with the norm that VISIT believes it has.
@@ -83,10 +85,7 @@ fn draft_chain(request: &Request, layers: &[usize], batch: &mut Batch) -> Result
     let mut previous = None;
     for (step, &layer) in layers.iter().enumerate() {
         let layer = Layer::new(request, layer, step * draft::COLUMNS)?;
-        let (frame, next) = match request.config.parallel {
-            true => parallel(request, &layer, previous, &mut draft, batch)?,
-            false => sequential(request, &layer, previous, &mut draft, batch)?,
-        };
+        let (frame, next) = block(request, &layer, previous, &mut draft, batch)?;
         attention::add(request, &layer, &frame, &mut draft, batch)?;
         mlp::add(request, &layer, &frame, &mut draft, batch)?;
         previous = Some(next);
@@ -116,7 +115,9 @@ fn extremes(values: &[f64], config: &Config, of: &str) -> Result<Vec<(usize, boo
     Ok(order.iter().take(top).map(|&index| (index, false)).chain(worst).collect())
 }
 
-fn sequential(
+/// The nodes of the stream, of what the sublayers read and of what they write. In a parallel block both read one norm of
+/// the block's input, and both write into its output.
+fn block(
     request: &Request,
     layer: &Layer,
     previous: Option<Previous>,
@@ -128,73 +129,50 @@ fn sequential(
         let index = batch.push(vector)?;
         Ok(draft.plain(layer, prefix, kind, column, Spot::top(index)))
     };
-    let input = match &previous {
-        Some(previous) => previous.node,
-        None => spot("block_input", NodeKind::Resid, 0, &layer.block_input, draft)?,
+    // Chained sequential blocks go on with the first block's input norm: VISIT never updates it.
+    let (input, entering) = match previous {
+        Some(Previous { node, norm }) => (node, norm),
+        None => {
+            (spot("block_input", NodeKind::Resid, 0, &layer.block_input, draft)?, norm(config, &layer.block_input)?)
+        }
     };
-    let attn_input = spot("attn_input", NodeKind::Normed, 1, &layer.attn_input, draft)?;
+    let normed = match config.parallel {
+        true => Some(spot("block_input_after_LN", NodeKind::Normed, 1, &layer.attn_input, draft)?),
+        false => None,
+    };
+    let attn_column = if config.parallel { 2 } else { 1 };
+    let attn_input = spot("attn_input", NodeKind::Normed, attn_column, &layer.attn_input, draft)?;
     let attn_output = spot("attn_output", NodeKind::AttnOut, 9, &layer.attn_output, draft)?;
-    let residual = spot("residual_after_attn", NodeKind::Resid, 10, &layer.residual, draft)?;
+    let middle = match config.parallel {
+        true => None,
+        false => Some(spot("residual_after_attn", NodeKind::Resid, 10, &layer.residual, draft)?),
+    };
     let mlp_input = spot("mlp_input", NodeKind::Normed, 11, &layer.mlp_input, draft)?;
     let mlp_output = spot("mlp_output", NodeKind::MlpOut, 14, &layer.mlp_output, draft)?;
     let output = spot("block_output", NodeKind::Resid, 15, &layer.block_output, draft)?;
 
-    // Chained blocks go on with the first block's input norm: VISIT never updates it.
-    let entering = match &previous {
-        Some(previous) => previous.norm,
-        None => norm(config, &layer.block_input)?,
-    };
-    let residual_norm = norm(config, &layer.residual)?;
+    let (normed_length, middle_length) = (norm(config, &layer.attn_input)?, norm(config, &layer.residual)?);
     let through_norm = || Paint::Fixed(config.norm_color.clone());
-    draft.norm_link(input, attn_input, LinkKind::Norm, entering, through_norm());
+    let past_attention = || Paint::Fixed(config.attn_residual_color.clone());
+    if let Some(normed) = normed {
+        draft.norm_link(input, normed, LinkKind::Norm, entering, through_norm());
+    }
+    let (read, length) = normed.map_or((input, entering), |normed| (normed, normed_length));
+    draft.norm_link(read, attn_input, LinkKind::Norm, length, through_norm());
     let entropy = Paint::Entropy(batch.push(&layer.attn_output)?);
-    draft.norm_link(attn_output, residual, LinkKind::Add, norm(config, &layer.attn_output)?, entropy);
-    draft.norm_link(input, residual, LinkKind::Residual, entering, Paint::Fixed(config.attn_residual_color.clone()));
-    draft.norm_link(residual, mlp_input, LinkKind::Norm, residual_norm, through_norm());
+    let attn_length = norm(config, &layer.attn_output)?;
+    draft.norm_link(attn_output, middle.unwrap_or(output), LinkKind::Add, attn_length, entropy);
+    if let Some(middle) = middle {
+        draft.norm_link(input, middle, LinkKind::Residual, entering, past_attention());
+    }
+    let (read, length) = middle.map_or((read, length), |middle| (middle, middle_length));
+    draft.norm_link(read, mlp_input, LinkKind::Norm, length, through_norm());
     let entropy = Paint::Entropy(batch.push(&layer.mlp_output)?);
     draft.norm_link(mlp_output, output, LinkKind::Add, norm(config, &layer.mlp_output)?, entropy);
     let past_mlp = Paint::Fixed(config.mlp_residual_color.clone());
-    draft.norm_link(residual, output, LinkKind::Residual, residual_norm, past_mlp);
-    Ok((Frame { attn_input, attn_output, mlp_input, mlp_output }, Previous { node: output, norm: entering }))
-}
-
-fn parallel(
-    request: &Request,
-    layer: &Layer,
-    previous: Option<Previous>,
-    draft: &mut Draft,
-    batch: &mut Batch,
-) -> Result<(Frame, Previous)> {
-    let config = request.config;
-    let mut spot = |prefix: &str, kind, column, vector: &tch::Tensor, draft: &mut Draft| -> Result<usize> {
-        let index = batch.push(vector)?;
-        Ok(draft.plain(layer, prefix, kind, column, Spot::top(index)))
-    };
-    let input = match &previous {
-        Some(previous) => previous.node,
-        None => spot("block_input", NodeKind::Resid, 0, &layer.block_input, draft)?,
-    };
-    let normed = spot("block_input_after_LN", NodeKind::Normed, 1, &layer.attn_input, draft)?;
-    let attn_input = spot("attn_input", NodeKind::Normed, 2, &layer.attn_input, draft)?;
-    let attn_output = spot("attn_output", NodeKind::AttnOut, 9, &layer.attn_output, draft)?;
-    let mlp_input = spot("mlp_input", NodeKind::Normed, 11, &layer.mlp_input, draft)?;
-    let mlp_output = spot("mlp_output", NodeKind::MlpOut, 14, &layer.mlp_output, draft)?;
-    let output = spot("block_output", NodeKind::Resid, 15, &layer.block_output, draft)?;
-
-    let entering = match &previous {
-        Some(previous) => previous.norm,
-        None => norm(config, &layer.block_input)?,
-    };
-    let normed_length = norm(config, &layer.attn_input)?;
-    let through_norm = || Paint::Fixed(config.norm_color.clone());
-    draft.norm_link(input, normed, LinkKind::Norm, entering, through_norm());
-    draft.norm_link(normed, attn_input, LinkKind::Norm, normed_length, through_norm());
-    let entropy = Paint::Entropy(batch.push(&layer.attn_output)?);
-    draft.norm_link(attn_output, output, LinkKind::Add, norm(config, &layer.attn_output)?, entropy);
-    draft.norm_link(normed, mlp_input, LinkKind::Norm, normed_length, through_norm());
-    let entropy = Paint::Entropy(batch.push(&layer.mlp_output)?);
-    draft.norm_link(mlp_output, output, LinkKind::Add, norm(config, &layer.mlp_output)?, entropy);
-    draft.norm_link(input, output, LinkKind::Residual, entering, Paint::Fixed(config.attn_residual_color.clone()));
-    let next = Previous { node: output, norm: norm(config, &layer.block_output)? };
-    Ok((Frame { attn_input, attn_output, mlp_input, mlp_output }, next))
+    let (passing, length, paint) =
+        middle.map_or_else(|| (input, entering, past_attention()), |middle| (middle, middle_length, past_mlp));
+    draft.norm_link(passing, output, LinkKind::Residual, length, paint);
+    let leaving = if config.parallel { norm(config, &layer.block_output)? } else { entering };
+    Ok((Frame { attn_input, attn_output, mlp_input, mlp_output }, Previous { node: output, norm: leaving }))
 }

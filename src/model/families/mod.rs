@@ -73,6 +73,8 @@ pub struct Family {
     pub known_for: &'static str,
     /// The class of tokenizers in files older than the key `tokenizer_class`.
     tokenizer_class: Option<&'static str>,
+    /// The file among VISIT's published configurations that fits it, where one does.
+    pub(crate) visit_form: Option<&'static str>,
     read: Read,
 }
 
@@ -101,7 +103,12 @@ impl std::fmt::Display for FamilyKind {
 
 impl Family {
     const fn decoder(name: &'static str, known_for: &'static str, read: Read) -> Family {
-        Family { name, other_names: &[], kind: FamilyKind::Decoder, known_for, tokenizer_class: None, read }
+        let kind = FamilyKind::Decoder;
+        Family { name, other_names: &[], kind, known_for, tokenizer_class: None, visit_form: None, read }
+    }
+
+    const fn with_visit_form(self, file: &'static str) -> Family {
+        Family { visit_form: Some(file), ..self }
     }
 
     const fn encoder(name: &'static str, known_for: &'static str, read: Read) -> Family {
@@ -114,15 +121,18 @@ impl Family {
 }
 
 const FAMILIES: &[Family] = &[
-    Family { tokenizer_class: Some("GPT2Tokenizer"), ..Family::decoder("gpt2", "GPT-2, DistilGPT-2", gpt2::read) },
+    Family { tokenizer_class: Some("GPT2Tokenizer"), ..Family::decoder("gpt2", "GPT-2, DistilGPT-2", gpt2::read) }
+        .with_visit_form("flow_graph_config_gpt2.json"),
     Family::decoder("gpt_bigcode", "StarCoder, SantaCoder", gpt_bigcode::read),
-    Family::decoder("gpt_neo", "GPT-Neo", gpt_neo::read),
-    Family::decoder("gptj", "GPT-J", gptj::read),
+    Family::decoder("gpt_neo", "GPT-Neo", gpt_neo::read).with_visit_form("flow_graph_config_gpt_neo.json"),
+    Family::decoder("gptj", "GPT-J", gptj::read).with_visit_form("flow_graph_config_gptj.json"),
     Family::decoder("gpt_neox", "GPT-NeoX, Pythia", gpt_neox::read),
-    Family::decoder("llama", "Llama 1 to 3, SmolLM2, TinyLlama", llama::read),
-    Family::decoder("mistral", "Mistral 7B, Mistral Nemo", mistral::read),
-    Family::decoder("qwen2", "Qwen 1.5 to 2.5", qwen2::read),
-    Family::decoder("qwen3", "Qwen 3 (dense)", qwen3::read),
+    Family::decoder("llama", "Llama 1 to 3, SmolLM2, TinyLlama", llama::read)
+        .with_visit_form("flow_graph_config_llama2_7B.json"),
+    Family::decoder("mistral", "Mistral 7B, Mistral Nemo", mistral::read)
+        .with_visit_form("flow_graph_config_llama2_7B.json"),
+    Family::decoder("qwen2", "Qwen 1.5 to 2.5", qwen2::read).with_visit_form("flow_graph_config_llama2_7B.json"),
+    Family::decoder("qwen3", "Qwen 3 (dense)", qwen3::read).with_visit_form("flow_graph_config_llama2_7B.json"),
     Family::decoder("openai-gpt", "GPT, the first", openai_gpt::read),
     Family::decoder("ctrl", "CTRL", ctrl::read),
     Family::decoder("opt", "OPT 125M to 66B, Galactica", opt::read),

@@ -1,6 +1,5 @@
-//! Colours by name and colour maps, as VISIT's configurations write them.
+//! Colours by name and scales of them, as configurations write them.
 
-use super::python;
 use crate::{Error, Result};
 
 /// CSS's named colours with their hexadecimal values.
@@ -32,7 +31,7 @@ snow fffafa springgreen 00ff7f steelblue 4682b4 tan d2b48c teal 008080 thistle d
 
 /// A colour; all parts between 0 and 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Color {
+pub(crate) struct Color {
     pub red: f64,
     pub green: f64,
     pub blue: f64,
@@ -79,7 +78,7 @@ impl Color {
     pub fn css(self) -> String {
         let byte = |part: f64| (part * 255.).round() as u8;
         let (red, green, blue) = (byte(self.red), byte(self.green), byte(self.blue));
-        format!("rgba({red}, {green}, {blue}, {})", python::float(self.alpha))
+        format!("rgba({red}, {green}, {blue}, {:?})", self.alpha)
     }
 
     fn parts(self) -> [f64; 4] {
@@ -88,8 +87,8 @@ impl Color {
 }
 
 /// A scale of colours over 0 to 1, as a table of 256 entries (what matplotlib makes of a list of names).
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct ColorMap {
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct ColorMap {
     table: Vec<Color>,
 }
 
@@ -145,7 +144,7 @@ mod tests {
 
     #[test]
     fn colour_maps_are_those_of_matplotlib() {
-        let text = include_str!("../../tests/fixtures/visit/colormaps.json");
+        let text = include_str!("../tests/fixtures/visit/colormaps.json");
         let maps: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).unwrap();
         assert_eq!(maps.len(), 6);
         for (name, map) in maps {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::graph::{FlowGraph, Graph, Link, LinkKind, Meta, Node, NodeKind};
+use super::look::{self, Look, Looks};
+use crate::flow::{FlowGraph, Graph, Link, LinkKind, Meta, Node, NodeKind, PublishedLegend};
 use crate::lens::{Reading, TokenScore};
 
 impl FlowGraph {
@@ -13,11 +14,13 @@ impl FlowGraph {
     /// `source` and `target` are indices into the `nodes` of the same graph. Hover lines are joined by `<br />`;
     /// token texts in them are raw. A number that is not finite is `null`.
     pub fn to_json(&self) -> Value {
-        json!({ "meta": meta(&self.meta), "graphs": self.graphs.iter().map(graph).collect::<Vec<_>>() })
+        let legend = look::legend(&self.meta, &self.graphs);
+        let graphs: Vec<Value> = self.graphs.iter().map(|one| graph(one, &Looks::of(&self.meta, one))).collect();
+        json!({ "meta": meta(&self.meta, &legend), "graphs": graphs })
     }
 }
 
-fn meta(meta: &Meta) -> Value {
+fn meta(meta: &Meta, shown: &PublishedLegend) -> Value {
     let legend = |list: &[(String, String)]| -> Vec<Value> {
         list.iter().map(|(color, meaning)| json!({ "color": color, "meaning": meaning })).collect()
     };
@@ -30,26 +33,26 @@ fn meta(meta: &Meta) -> Value {
         "encoder_tokens": meta.encoder_tokens,
         "position": meta.position,
         "targets": meta.targets.iter().map(|t| json!({ "id": t.id, "text": t.text })).collect::<Vec<_>>(),
-        "width_means": meta.width_means,
-        "rank_colors": legend(&meta.rank_colors),
-        "link_colors": legend(&meta.link_colors),
+        "width_means": shown.width_means,
+        "rank_colors": legend(&shown.rank_colors),
+        "link_colors": legend(&shown.link_colors),
         "notes": meta.notes,
     })
 }
 
-fn graph(graph: &Graph) -> Value {
+fn graph(graph: &Graph, looks: &Looks) -> Value {
     json!({
         "layers": graph.layers,
-        "nodes": graph.nodes.iter().map(node).collect::<Vec<_>>(),
-        "links": graph.links.iter().map(link).collect::<Vec<_>>(),
+        "nodes": graph.nodes.iter().zip(&looks.nodes).map(|(it, look)| node(it, look)).collect::<Vec<_>>(),
+        "links": graph.links.iter().zip(&looks.links).map(|(it, look)| link(it, look)).collect::<Vec<_>>(),
     })
 }
 
-fn node(node: &Node) -> Value {
+fn node(node: &Node, look: &Look) -> Value {
     json!({
-        "label": node.label,
-        "color": node.color,
-        "hover": node.hover.join("<br />"),
+        "label": look.label,
+        "color": look.color,
+        "hover": look.hover.join("<br />"),
         "id": node.id,
         "kind": node_kind(node.kind),
         "layer": node.layer,
@@ -63,13 +66,13 @@ fn node(node: &Node) -> Value {
     })
 }
 
-fn link(link: &Link) -> Value {
+fn link(link: &Link, look: &Look) -> Value {
     json!({
         "source": link.source,
         "target": link.target,
         "weight": link.weight,
-        "color": link.color,
-        "hover": link.hover,
+        "color": look.color,
+        "hover": look.hover.join("<br />"),
         "kind": link_kind(link.kind),
         "value": link.value,
     })
