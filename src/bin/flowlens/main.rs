@@ -45,9 +45,7 @@ fn main() -> ExitCode {
     match done {
         Ok(Ok(()) | Err(Failure::Unread)) => ExitCode::SUCCESS,
         Ok(Err(Failure::Error(error))) => {
-            let text = error.to_string();
-            let words: Vec<&str> = text.split_whitespace().collect();
-            eprintln!("error: {}", words.join(" "));
+            eprintln!("error: {}", one_paragraph(&error.to_string()));
             ExitCode::FAILURE
         }
         Err(_) => ExitCode::FAILURE,
@@ -68,7 +66,13 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::from(2);
     }
     let said = text.split("\n\nUsage:").next().unwrap_or(&text);
-    let words: Vec<&str> = said.split_whitespace().collect();
-    eprintln!("{}; `flowlens --help` and `flowlens <command> --help` list what there is", words.join(" "));
+    let said = one_paragraph(said);
+    eprintln!("{said}; `flowlens --help` and `flowlens <command> --help` list what there is");
     ExitCode::from(2)
+}
+
+/// The lines of a text one behind the other; blanks inside a line stay as they are.
+fn one_paragraph(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join(" ")
 }
