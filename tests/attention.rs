@@ -84,13 +84,12 @@ fn a_filter_keeps_original_numbers() {
 
 #[test]
 fn a_pair_knows_where_its_second_text_begins() {
-    let model = model("bert_pair");
-    let tokens = model.tokenizer().is_some();
-    if tokens {
-        let trace = model.run(("a b", "c d")).unwrap();
-        assert_eq!(trace.attention().unwrap().block("all").unwrap().second(), trace.second_text());
-        assert!(trace.second_text().is_some());
-    }
+    let model = model("bert");
+    let trace = model.run(("a b", "c d")).unwrap();
+    // [CLS] and [SEP] are 2 and 3 here; the second text begins after the first [SEP].
+    let first_end = trace.ids().iter().position(|&id| id == 3).unwrap();
+    assert_eq!(trace.second_text(), Some(first_end + 1));
+    assert_eq!(trace.attention().unwrap().block("all").unwrap().second(), Some(first_end + 1));
     let trace = model.run(vec![2, 5, 3, 6, 3]).unwrap();
     let figure = trace.head_view().second_text_at(3).build().unwrap();
     let json: serde_json::Value = serde_json::from_str(&figure.json()).unwrap();

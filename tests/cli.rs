@@ -57,6 +57,8 @@ fn fails(args: &[&str], parts: &[&str]) {
     assert!(output.stdout.is_empty(), "{args:?} wrote to standard output");
     assert!(said.starts_with("error: ") && said.lines().count() == 1, "{args:?}: {said:?}");
     assert!(!said.contains("failed where it should not"), "{args:?}: {said:?}");
+    // A run of blanks comes from a source line that was broken inside the text.
+    assert!(!said.contains("  "), "{args:?}: {said:?}");
     for part in parts {
         assert!(said.contains(part), "{args:?}: {part:?} is not in {said:?}");
     }
@@ -310,6 +312,10 @@ fn bad_input_is_a_clear_error() {
     fails(&["next", "--text", "x"], &["--model"]);
     fails(&["nonsense"], &["nonsense"]);
     fails(
+        &["next", "--model", &parity("bert_bare"), "--ids", "5,6", "--position", "0"],
+        &["no language-model head", "load one that was saved with its head"],
+    );
+    fails(
         &["next", "--model", &fixture("gguf/tokenizers.json").display().to_string(), "--text", "x"],
         &["not a model"],
     );
@@ -366,8 +372,12 @@ fn bad_input_is_a_clear_error() {
     std::fs::copy(fixture("bin/hostile.bin"), broken.join("pytorch_model.bin")).unwrap();
     next(&broken, &["posix.system"]);
     assert!(!Path::new("/tmp/flowlens-was-here").exists());
-    std::fs::write(broken.join("tokenizer.json"), "{").unwrap();
     fails(&["tokens", "--model", &parity("gpt2_bin"), "--text", "x"], &["tokenizer"]);
+
+    let broken = copy_of("gpt2", "tokenizer");
+    works(&["tokens", "--model", &broken.display().to_string(), "--text", "x"]);
+    std::fs::write(broken.join("tokenizer.json"), "{").unwrap();
+    fails(&["tokens", "--model", &broken.display().to_string(), "--text", "x"], &["tokenizer.json"]);
 
     let whole = std::fs::read(fixture("gguf/llama.gguf")).unwrap();
     let file = folder("gguf").join("model.gguf");

@@ -412,27 +412,42 @@ fn configurations_set_amounts_and_colours() {
 }
 
 #[test]
-fn the_listed_sites_are_enough_for_both_methods() {
+fn the_listed_sites_are_enough_for_both_methods_and_each_is_needed() {
     for family in FAMILIES {
         let model = model(&format!("parity/{family}"));
         let sites = flowlens::flow::sites(&model, [0]);
         let vocabulary = model.architecture().vocab() as i64;
         let ids = [5i64, 17, 200, 3].map(|id| id % vocabulary);
-        let trace = match model.encoder_layers() {
-            0 => model.watch(ids),
-            _ => model.watch(Seq2Seq { source: [9i64, 8], target: ids }),
+        let run = |sites: Vec<Site>| {
+            let watch = match model.encoder_layers() {
+                0 => model.watch(ids),
+                _ => model.watch(Seq2Seq { source: [9i64, 8], target: ids }),
+            };
+            watch.keep(sites).run().unwrap()
         };
-        let trace = trace.keep(sites.iter().copied()).run().unwrap();
-        let mut kept = trace.sites();
-        kept.sort_unstable();
-        assert_eq!(kept, sites, "{family}: nothing else is kept");
+        let exact = |trace: &Trace| trace.flow_graph().layers([0]).target(3).heads(Heads::ByTarget(1)).build();
+        let published = ["gpt2", "gpt_neo", "gptj", "llama_mha"].contains(&family);
+        let visit =
+            |trace: &Trace| trace.flow_graph().layers([0]).target(3).method(Method::Visit).neurons(4, 2).build();
+        let trace = run(sites.clone());
         let of_layer = sites.iter().filter(|site| site.layer() == Some(0)).count();
         assert!(of_layer <= 28, "{family}");
-        let graph = trace.flow_graph().layers([0]).target(3).heads(Heads::ByTarget(1)).build().unwrap();
+        let graph = exact(&trace).unwrap();
         let heads = graph.nodes().filter(|node| node.kind == NodeKind::Head);
         assert!(heads.into_iter().all(|head| head.contributions.len() == 1), "{family}");
-        if ["gpt2", "gpt_neo", "gptj", "llama_mha"].contains(&family) {
-            trace.flow_graph().layers([0]).target(3).method(Method::Visit).neurons(4, 2).build().unwrap();
+        if published {
+            visit(&trace).unwrap();
+        }
+        for missing in &sites {
+            let trace = run(sites.iter().copied().filter(|site| site != missing).collect());
+            let spared = exact(&trace).is_ok() && (!published || visit(&trace).is_ok());
+            // Of these families the exact graph reads rotated queries and keys and one norm; VISIT's graph reads all.
+            let only_visit = match missing {
+                Site::Query(_) | Site::Key(_) => sites.contains(&Site::RotatedQuery(0)),
+                Site::MlpNorm(_) => model.architecture().main.blocks[0].order == Order::Parallel,
+                _ => false,
+            };
+            assert!(!spared || only_visit, "{family}: both graphs are drawn without {missing}");
         }
     }
 }

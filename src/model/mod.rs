@@ -147,7 +147,8 @@ impl Model {
     pub(crate) fn head(&self) -> Result<&Head> {
         self.loaded.network.head.as_ref().ok_or_else(|| {
             Error::Input(format!(
-                "the checkpoint of {} holds no language-model head, so its vectors cannot be read as words; load one that was saved with its head",
+                "the checkpoint of {} holds no language-model head, so its vectors cannot be read as words; load one \
+                 that was saved with its head",
                 self.name()
             ))
         })

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     match done {
         Ok(Ok(()) | Err(Failure::Unread)) => ExitCode::SUCCESS,
         Ok(Err(Failure::Error(error))) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", one_paragraph(&error.to_string()));
             ExitCode::FAILURE
         }
         Err(_) => ExitCode::FAILURE,
@@ -67,7 +67,13 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::from(2);
     }
     let said = text.split("\n\nUsage:").next().unwrap_or(&text);
-    let words: Vec<&str> = said.split_whitespace().collect();
-    eprintln!("{}; `flowlens --help` and `flowlens <command> --help` list what there is", words.join(" "));
+    let said = one_paragraph(said);
+    eprintln!("{said}; `flowlens --help` and `flowlens <command> --help` list what there is");
     ExitCode::from(2)
+}
+
+/// The lines of a text one behind the other; blanks inside a line stay as they are.
+fn one_paragraph(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join(" ")
 }
