@@ -95,7 +95,7 @@ class FlowGraph(BrowserTest):
         self.assertLess(float(tab.locator(f"{SHOWN} .sankey-node[data-node='13']").evaluate(
             "it => { it.style.transition = 'none'; return getComputedStyle(it).opacity }")), 0.2)
         self.assertIn("lead to it", tab.locator(".fl-hint").inner_text())
-        tab.wait_for_timeout(300)
+        self.until(lambda: tab.evaluate("document.getAnimations().length") == 0, "nothing fades any more")
         self.shot(tab, "traced")
         tab.keyboard.press("Escape")
         self.assertEqual(tab.locator(".fl-dim").count(), 0)

@@ -132,9 +132,8 @@ class ModelView(BrowserTest):
         self.assertLessEqual(box["x"] + box["width"], 520)
         # Wider again: beside.
         tab.set_viewport_size({"width": 1300, "height": 900})
-        tab.wait_for_timeout(200)
-        box = tab.locator(".fl-large").bounding_box()
-        self.assertGreater(box["x"], self.bounds(tab, 0, 7)[0])
+        beside = lambda: tab.locator(".fl-large").bounding_box()["x"] > self.bounds(tab, 0, 7)[0]
+        self.until(beside, "the large head stands beside the grid")
         self.assertEqual(self.opened(tab), (2, 3))
 
     def test_weights_are_those_given(self):
@@ -361,10 +360,7 @@ class ModelView(BrowserTest):
         light = tab.evaluate(picture)
         for scheme, same in [("dark", False), ("light", True)]:
             tab.emulate_media(color_scheme=scheme)
-            end = time.monotonic() + 5
-            while (tab.evaluate(picture) == light) != same and time.monotonic() < end:
-                tab.wait_for_timeout(100)
-            self.assertEqual(tab.evaluate(picture) == light, same, scheme)
+            self.until(lambda same=same: (tab.evaluate(picture) == light) == same, f"colours are {scheme}")
             self.shot(tab, f"model_{scheme}")
 
     def test_two_views_on_a_page_do_not_meet(self):

@@ -471,6 +471,25 @@
     return self;
   }
 
+  /**
+   * Scrolls a box to a place, at once. What a wheel is still moving when that happens does not move the box away again:
+   * the place is kept until the reader scrolls anew.
+   */
+  function scroller(box) {
+    let kept = null;
+    const release = () => { kept = null; };
+    for (const input of ["wheel", "pointerdown", "touchstart", "keydown"]) {
+      box.addEventListener(input, release, { passive: true, capture: true });
+    }
+    box.addEventListener("scroll", () => {
+      if (kept !== null && Math.abs(box.scrollTop - kept) > 1) box.scrollTop = kept;
+    }, { passive: true });
+    return (top) => {
+      box.scrollTop = top;
+      kept = box.scrollTop;
+    };
+  }
+
   /** A token without the mark of the blank before it; of an endless one, both ends. */
   function label(token) {
     const shown = token.length > 1 && token.startsWith("␣") ? token.slice(1) : token;
@@ -666,7 +685,7 @@
   }
 
   flowlens.attention = {
-    open, headColor, cividis, cividisTable, signed, theme, onTheme, canvas, label, fit, chooser, button, group, attach, links,
+    open, headColor, cividis, cividisTable, signed, theme, onTheme, canvas, scroller, label, fit, chooser, button, group, attach, links,
     status, csv, numbers, unknown,
   };
 })();

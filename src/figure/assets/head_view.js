@@ -133,6 +133,7 @@
     const spacer = element("div", {}, stage);
     const scroller = element("div", { class: "fl-tokens" }, spacer);
     root.querySelector(".fl-picture").replaceChildren(squares, scroller);
+    const scrollTo = attention.scroller(scroller);
     const view = attention.canvas(root, stage, paint);
     const { canvas, context: pen } = view;
     canvas.tabIndex = 0;
@@ -210,7 +211,7 @@
       found = [];
       where = null;
       received.clear();
-      scroller.scrollTop = 0;
+      scrollTo(0);
       specialButton.parentNode.hidden = !special.key.size && !special.query.size;
     }
 
@@ -234,7 +235,10 @@
     function reveal({ at }) {
       const room = scroller.clientHeight - HEADER;
       const from = at * row;
-      if (from < scroller.scrollTop || from + row > scroller.scrollTop + room) scroller.scrollTop = from - room / 2;
+      const seen = from >= scroller.scrollTop && from + row <= scroller.scrollTop + room;
+      scrollTo(seen ? scroller.scrollTop : from - room / 2);
+      // Who asks for a place right afterwards gets the new one.
+      view.redraw();
     }
 
     const pinned = (side) => pins.filter((it) => it.side === side).map((it) => it.at);
@@ -685,7 +689,10 @@
     canvas.addEventListener("click", (event) => {
       const at = look(...view.point(event));
       if (at && at.kind === "token") pin(at, event.ctrlKey || event.metaKey || event.shiftKey);
-      else if (at && at.kind === "overview") scroller.scrollTop = at.at * row - (view.height - HEADER) / 2;
+      else if (at && at.kind === "overview") {
+        scrollTo(at.at * row - (view.height - HEADER) / 2);
+        view.redraw();
+      }
     });
     scroller.addEventListener("scroll", () => view.redraw(), { passive: true });
 

@@ -435,11 +435,11 @@
       const style = `position:absolute;top:${TOP}px;bottom:0;width:9px;overflow:hidden auto;scrollbar-width:thin`;
       const box = element("div", { tabindex: "-1", style }, inner);
       stage.append(box);
-      return { box, inner };
+      return { box, inner, scrollTo: attention.scroller(box) };
     });
 
-    function reveal({ box }, line) {
-      box.scrollTop = within((line + 1) * ROW - box.clientHeight, box.scrollTop, line * ROW);
+    function reveal({ box, scrollTo }, line) {
+      scrollTo(within((line + 1) * ROW - box.clientHeight, box.scrollTop, line * ROW));
     }
 
     function under(event) {
