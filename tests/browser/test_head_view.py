@@ -332,6 +332,16 @@ class HeadView(BrowserTest):
         self.assertNotEqual(tab.evaluate(square), before)
         self.shot(tab, "head_dark")
 
+    def test_the_saved_picture_has_the_colours_of_the_page(self):
+        """One palette: a head has one colour wherever it is drawn, in light and in dark."""
+        for scheme in ["light", "dark"]:
+            live = self.open("head.html", color_scheme=scheme)
+            squares = live.locator(".fl-squares button").evaluate_all("all => all.map(it => getComputedStyle(it).borderColor)")
+            still = self.open("head.svg", wait=False, color_scheme=scheme)
+            rects = still.locator("rect[rx]").evaluate_all("all => all.map(it => getComputedStyle(it).stroke)")
+            self.assertEqual(len(squares), 12)
+            self.assertEqual(rects, squares, scheme)
+
     def test_two_views_do_not_know_each_other(self):
         tab = self.open("head_two.html")
         second = self.pixels(tab, 1)

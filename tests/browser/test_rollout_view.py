@@ -71,7 +71,7 @@ class RolloutView(BrowserTest):
         tab = self.open("rollout.html")
         tab.mouse.move(*self.node(tab, 3, 1))
         share = rollout(5, 12, False, True)
-        self.assertRegex(self.tip(tab), r"^on\s+·\s+position 3, after layer 1\n")
+        self.assertRegex(self.tip(tab), r"^\u2068on\u2069\s+·\s+position 3, after layer 1\n")
         self.assertRegex(self.tip(tab), r"[\d.]+ % of “\w+” after layer 4\n+this layer takes from: “")
         tab.mouse.click(*self.node(tab, 3, 1))
         self.assertEqual(self.chosen(tab), (3, 1))
@@ -101,7 +101,7 @@ class RolloutView(BrowserTest):
         tab.evaluate(f"{VIEW}.select({{token: 8, layer: 0, residual: true}})")
         tab.evaluate("(state) => " + f"{VIEW}.select(state)", state)
         self.assertEqual(self.state(tab), state)
-        for wrong, said in [("token: 12", "this text has 0 to 11"), ("layer: 5", "this rollout has 0 to 4"),
+        for wrong, said in [("token: 12", "has 0 to 11"), ("layer: 5", "this rollout has 0 to 4"),
                             ("block: 'cross'", "this rollout has all")]:
             told = tab.evaluate(
                 f"(() => {{ try {{ {VIEW}.select({{{wrong}}}); }} catch (error) {{ return String(error); }} }})()"

@@ -156,9 +156,10 @@ export function control(root, book, data, hooks) {
       const text = field.value.trim().toLowerCase();
       found = text ? find((token) => token.toLowerCase().includes(text)) : [];
       turn = -1;
-      show(found, text);
-      if (!text) return;
-      status(root, found.length ? `${found.length} tokens found; Enter goes from one to the next.` : `No token contains “${text}”.`);
+      const many = `${found.length} tokens found; Enter goes from one to the next.`;
+      if (text) status(root, found.length ? many : `No token contains “${text}”.`);
+      // A view that has gone to the first one goes on to the second.
+      if (show(found, text)) turn = 0;
     };
     field.addEventListener("input", look);
     keys(field, (event) => {

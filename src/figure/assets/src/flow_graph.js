@@ -250,7 +250,8 @@ function view(root, data) {
   numbers.append(tables);
   root.querySelector(".fl-caption").after(hint, numbers);
   root.dataset.lmSuppressShortcuts = "true";
-  let shown = 0;
+  const first = data.open < panels.length ? data.open : 0;
+  let shown = first;
   let library = null;
 
   const settle = (picture) => {
@@ -290,9 +291,9 @@ function view(root, data) {
   numbers.addEventListener("toggle", fill);
   root.querySelectorAll(".fl-panel-name").forEach((name) => name.remove());
   if (panels.length > 1) {
-    chooser(root, "Part of the model", panels.map((panel) => panel.querySelector(".fl-picture").dataset.name), show);
+    chooser(root, "Part of the model", panels.map((panel) => panel.querySelector(".fl-picture").dataset.name), show, first);
   }
-  if (panels.length) show(0);
+  if (panels.length) show(first);
   new ResizeObserver(() => { if (pictures[shown]) pictures[shown].fit(); }).observe(root);
 
   const patience = setTimeout(() => without(null), 4000);

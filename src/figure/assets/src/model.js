@@ -247,7 +247,12 @@ class Large {
     button(bar, "×", "Close (Escape)", () => view.close());
     this.search = view.page.search(tools, {
       find: (holds) => this.find(holds),
-      show: (found) => (found.length ? this.go(found[0], 0, found.length) : this.point(null)),
+      show: (found, text) => {
+        if (!text) status(root, HINT);
+        if (found.length) this.go(found[0], 0, found.length);
+        else this.point(null);
+        return true;
+      },
       go: (found, turn, count) => this.go(found, turn, count),
     });
     this.zoomers = [["−", "More tokens", 2], ["+", "Fewer tokens, larger", 0.5], ["whole text", "All tokens", Infinity]]

@@ -156,12 +156,13 @@ export function takeTitle(owner) {
 }
 
 /** A row of buttons, or a list when there are many, to choose one of several names. */
-export function chooser(root, label, names, choose) {
+export function chooser(root, label, names, choose, first = 0) {
   const place = root.querySelector(".fl-choosers");
   const group = element("div", { class: "fl-group", role: "group", "aria-label": label });
   if (names.length > 12) {
     const list = element("select", { "aria-label": label }, ...names.map((name, at) => element("option", { value: at }, name)));
     list.addEventListener("change", () => choose(Number(list.value)));
+    list.value = String(first);
     group.append(list);
   } else {
     const buttons = names.map((name) => element("button", { type: "button", "aria-pressed": "false" }, name));
@@ -169,7 +170,7 @@ export function chooser(root, label, names, choose) {
       buttons.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
       choose(at);
     }));
-    buttons[0].setAttribute("aria-pressed", "true");
+    buttons[first].setAttribute("aria-pressed", "true");
     group.append(...buttons);
   }
   place.append(group);

@@ -79,7 +79,7 @@
  * @property {number[]} padded
  *
  * @typedef {object} FlowGraph
- * @property {number} [open] the panel that is shown first
+ * @property {number} open the panel that is shown first
  * @property {Panel[]} panels
  *
  * @typedef {object} Panel
