@@ -170,13 +170,49 @@ class Picture {
     return fit < 0.75 ? 1 : Math.min(1.35, fit);
   }
 
+  /** Over a picture that must be scrolled the whole of it, small: it tells something at first sight, and where one is. */
+  overview() {
+    const { place } = this;
+    const wide = place.scrollWidth > 1.3 * place.clientWidth;
+    if (wide && !this.map) {
+      const copy = this.svg.cloneNode(true);
+      copy.querySelectorAll("text").forEach((it) => it.remove());
+      copy.setAttribute("preserveAspectRatio", "none");
+      const drawing = encodeURIComponent(new XMLSerializer().serializeToString(copy));
+      const image = element("img", { alt: "", draggable: "false", src: `data:image/svg+xml,${drawing}` });
+      this.frame = element("div", { class: "fl-mark fl-open" });
+      // Keys go from node to node, and the picture along with them.
+      this.map = element("div", { class: "fl-map", "aria-hidden": "true" }, image, this.frame);
+      const go = (event) => {
+        if (event.buttons !== 1) return;
+        const { left, width } = this.map.getBoundingClientRect();
+        place.scrollLeft = ((event.clientX - left) / width) * place.scrollWidth - place.clientWidth / 2;
+      };
+      this.map.addEventListener("pointerdown", go);
+      this.map.addEventListener("pointermove", go);
+      place.addEventListener("scroll", () => this.inSight(), { passive: true });
+      place.before(this.map);
+    }
+    if (!this.map) return;
+    this.map.hidden = !wide;
+    this.inSight();
+  }
+
+  /** Frames in the small picture what is seen of the large one. */
+  inSight() {
+    const { scrollLeft, scrollWidth, clientWidth } = this.place;
+    const part = (length) => `${(100 * length) / scrollWidth}%`;
+    Object.assign(this.frame.style, { left: part(scrollLeft), width: part(clientWidth), top: "0", bottom: "0" });
+  }
+
   async fit() {
     const scale = this.scale();
-    if (this.fitted && Math.abs(scale / this.fitted - 1) < 0.01) return;
+    if (this.fitted && Math.abs(scale / this.fitted - 1) < 0.01) return this.overview();
     this.fitted = scale;
     this.svg.setAttribute("width", this.info.width * scale);
     this.svg.setAttribute("height", this.info.height * scale);
     if (this.plot) await this.plotWith(this.library);
+    return this.overview();
   }
 
   /** Lets Plotly draw, then gives its parts the same names as in the static picture. */
