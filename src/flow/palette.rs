@@ -86,7 +86,9 @@ impl Scheme {
             Palette::Standard => (["#0f8a43", "#7cc242", "#e3c52f", "#d9a98a", "#9a9fa6"], "#d64545", "#8a8f98", 0.45),
             Palette::Light => (["#0b6b33", "#5fa32b", "#c9a90f", "#c7977a", "#8c959f"], "#b3261e", "#57606a", 0.40),
             Palette::Dark => (["#1fd17a", "#a5e05a", "#f2dd55", "#cfa58d", "#7d8590"], "#ff6b6b", "#b1bac4", 0.50),
-            Palette::ColorBlind => (["#0072b2", "#56b4e9", "#8fd9d0", "#d8d3ae", "#9a9fa6"], "#d55e00", "#8a8f98", 0.45),
+            Palette::ColorBlind => {
+                (["#0072b2", "#56b4e9", "#8fd9d0", "#d8d3ae", "#9a9fa6"], "#d55e00", "#8a8f98", 0.45)
+            }
         };
         let rank = match config.sets("rank_colors") {
             true => Ranks::Scale(ColorMap::new(&config.rank_colors)?),

@@ -179,7 +179,14 @@ mod tests {
         let page = Page {
             model: String::new(),
             run: String::new(),
-            first: First { block: "all".to_owned(), layer: 0, heads: None, head: None, token: None, residual: Some(true) },
+            first: First {
+                block: "all".to_owned(),
+                layer: 0,
+                heads: None,
+                head: None,
+                token: None,
+                residual: Some(true),
+            },
             blocks: vec![Block {
                 name: "all".to_owned(),
                 sides: Sides { queries: Vec::new(), keys: None, special: Vec::new(), second: None },

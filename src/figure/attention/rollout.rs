@@ -5,9 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::pack::{Chunks, Rounding};
-use super::{
-    MOST_WEIGHTS, describe, escape, payload, rollout_svg, run_name, show, title, weights, without_packing,
-};
+use super::{MOST_WEIGHTS, describe, escape, payload, rollout_svg, run_name, show, title, weights, without_packing};
 use crate::attention::RolloutView;
 use crate::figure::Figure;
 use crate::{Error, Result};

@@ -63,10 +63,8 @@ impl FlowGraph {
             nodes: layout.boxes.iter().map(|it| it.node).collect(),
             links: layout.ribbons.iter().map(|it| it.link).collect(),
         };
-        let page = Page {
-            open: most_gained(self).map_or(0, |(at, _)| at),
-            panels: named.iter().map(described).collect(),
-        };
+        let page =
+            Page { open: most_gained(self).map_or(0, |(at, _)| at), panels: named.iter().map(described).collect() };
         Figure {
             view: "flow-graph",
             title: title(self),
@@ -285,7 +283,8 @@ mod tests {
     fn graph(gains: &[f64]) -> FlowGraph {
         let of_layer = |(layer, &gain): (usize, &f64)| {
             let stream = node(NodeKind::Resid, vec![99.0]);
-            let nodes = vec![stream, node(NodeKind::AttnOut, vec![gain, 50.0]), node(NodeKind::MlpOut, vec![0.25, 0.0])];
+            let nodes =
+                vec![stream, node(NodeKind::AttnOut, vec![gain, 50.0]), node(NodeKind::MlpOut, vec![0.25, 0.0])];
             Graph { layers: vec![layer], nodes, links: Vec::new() }
         };
         let meta = Meta {
@@ -310,7 +309,9 @@ mod tests {
         let three = graph(&[-1.0, 2.5, 0.5]);
         assert_eq!(most_gained(&three), Some((1, 2.75)));
         assert_eq!(three.figure().data["open"], 1);
-        assert!(three.figure().caption().contains("opens on layer 1, which puts most onto the logit of “ Tokyo”: +2.75"));
+        assert!(
+            three.figure().caption().contains("opens on layer 1, which puts most onto the logit of “ Tokyo”: +2.75")
+        );
         assert_eq!(most_gained(&graph(&[2.0])), None);
         let mut aimless = graph(&[1.0, 2.0]);
         aimless.meta.targets.clear();
@@ -327,7 +328,8 @@ mod tests {
         for (typedef, value) in [("FlowGraph", &figure.data), ("Panel", &figure.data["panels"][0])] {
             let start = known.find(&format!("@typedef {{object}} {typedef}")).unwrap();
             let lines = known[start..].lines().skip(1).take_while(|line| line.contains("@property"));
-            let names: Vec<&str> = lines.map(|line| line.split("} ").nth(1).unwrap().split(' ').next().unwrap()).collect();
+            let names: Vec<&str> =
+                lines.map(|line| line.split("} ").nth(1).unwrap().split(' ').next().unwrap()).collect();
             assert_eq!(value.as_object().unwrap().keys().collect::<Vec<_>>(), names, "{typedef}");
         }
     }
