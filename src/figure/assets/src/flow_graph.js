@@ -179,10 +179,10 @@ class Picture {
       copy.querySelectorAll("text").forEach((it) => it.remove());
       copy.setAttribute("preserveAspectRatio", "none");
       const drawing = encodeURIComponent(new XMLSerializer().serializeToString(copy));
-      const image = element("img", { alt: "", draggable: "false", src: `data:image/svg+xml,${drawing}` });
       this.frame = element("div", { class: "fl-mark fl-open" });
       // Keys go from node to node, and the picture along with them.
-      this.map = element("div", { class: "fl-map", "aria-hidden": "true" }, image, this.frame);
+      this.map = element("div", { class: "fl-map", "aria-hidden": "true" }, this.frame);
+      this.map.style.backgroundImage = `url("data:image/svg+xml,${drawing}")`;
       const go = (event) => {
         if (event.buttons !== 1) return;
         const { left, width } = this.map.getBoundingClientRect();
