@@ -39,6 +39,20 @@ pub(crate) struct Color {
 }
 
 impl Color {
+    /// A middle grey.
+    pub const GREY: Color = Color { red: 0.6, green: 0.6, blue: 0.6, alpha: 1. };
+
+    /// This colour with a share of another.
+    pub fn mixed(self, other: Color, share: f64) -> Color {
+        let mix = |own: f64, other: f64| own + (other - own) * share;
+        Color {
+            red: mix(self.red, other.red),
+            green: mix(self.green, other.green),
+            blue: mix(self.blue, other.blue),
+            alpha: mix(self.alpha, other.alpha),
+        }
+    }
+
     /// Reads a CSS name, `#rgb`, `#rgba`, `#rrggbb`, `#rrggbbaa`, `rgb(..)` or `rgba(..)`.
     pub fn parse(text: &str) -> Option<Color> {
         let text = text.trim().to_ascii_lowercase();

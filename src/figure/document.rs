@@ -1,24 +1,48 @@
 //! Pages and notebook outputs around figures: style sheet, scripts and plotly.js once, then the figures.
 
+use std::sync::LazyLock;
+
+use sha2::{Digest, Sha256};
+
 use super::base64::base64;
-use super::squeeze::squeeze;
 use super::{Figure, Panel, escape, plotly, theme};
 
-/// What every page needs of our scripts.
-const RUNTIME: &str = include_str!("assets/runtime.js");
+/// A script, bundled from `assets/src` by `tools/check_scripts.py --build`.
+struct Script {
+    /// The kinds of view that it draws.
+    views: &'static [&'static str],
+    /// Of its content: a figure names it, and no other script takes the figure over.
+    hash: String,
+    text: String,
+}
 
-/// Our scripts for a kind of view, in the order in which they need each other.
-fn scripts(view: &str) -> &'static [&'static str] {
-    const INFLATE: &str = include_str!("assets/inflate.js");
-    const ATTENTION: &str = include_str!("assets/attention.js");
-    match view {
-        "flow-graph" => &[include_str!("assets/flow_graph.js")],
-        "head" => &[INFLATE, ATTENTION, include_str!("assets/head_view.js")],
-        "model" => &[INFLATE, ATTENTION, include_str!("assets/model_view.js")],
-        "neuron" => &[INFLATE, ATTENTION, include_str!("assets/neuron_view.js")],
-        "rollout" => &[INFLATE, ATTENTION, include_str!("assets/rollout_view.js")],
-        _ => &[include_str!("assets/heat_map.js")],
-    }
+/// The smallest ones first.
+static SCRIPTS: LazyLock<[Script; 7]> = LazyLock::new(|| {
+    [
+        hashed(&["heat-map", "logit-lens"], include_str!("assets/dist/heat_map.js")),
+        hashed(&["flow-graph"], include_str!("assets/dist/flow_graph.js")),
+        hashed(&["head"], include_str!("assets/dist/head.js")),
+        hashed(&["model"], include_str!("assets/dist/model.js")),
+        hashed(&["neuron"], include_str!("assets/dist/neuron.js")),
+        hashed(&["rollout"], include_str!("assets/dist/rollout.js")),
+        // They share half of what they need.
+        hashed(&ATTENTION, include_str!("assets/dist/attention_views.js")),
+    ]
+});
+
+const ATTENTION: [&str; 4] = ["head", "model", "neuron", "rollout"];
+
+fn hashed(views: &'static [&'static str], bundle: &str) -> Script {
+    let digest = Sha256::digest(bundle.as_bytes());
+    let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    Script { views, text: bundle.trim_end().replace("FLOWLENS_BUILD", &hash), hash }
+}
+
+/// The script that draws a figure among others: one for all attention views where there are several kinds.
+fn script(view: &str, figures: &[Figure]) -> Option<&'static Script> {
+    let both = |figure: &Figure| figure.view != view && ATTENTION.contains(&figure.view);
+    let several = ATTENTION.contains(&view) && figures.iter().any(both);
+    SCRIPTS.iter().find(|script| script.views.contains(&view) && (!several || script.views.len() == ATTENTION.len()))
 }
 
 /// Figures for a notebook's output; `library` puts plotly.js in, where a figure needs it.
@@ -43,21 +67,20 @@ fn still(svg: &str) -> String {
     let mut parts = svg.split("<title>");
     let mut still = parts.next().unwrap_or_default().to_owned();
     parts.for_each(|part| still.push_str(part.split_once("</title>").map_or("", |(_, rest)| rest)));
-    still.replacen('>', &format!("><style>{}</style>", theme::SVG_CSS), 1)
+    still.replacen('>', &format!("><style>{}</style>", theme::svg_css()), 1)
 }
 
 fn fragment(figures: &[Figure], library: bool, picture: fn(&Panel) -> String) -> String {
-    let mut html = format!("<style>{}</style>", theme::CSS);
-    figures.iter().for_each(|figure| html.push_str(&view(figure, picture)));
-    let mut wanted = vec![RUNTIME];
-    for script in figures.iter().flat_map(|figure| scripts(figure.view)) {
-        if !wanted.contains(script) {
-            wanted.push(script);
-        }
+    let mut html = format!("<style>{}</style>", theme::css());
+    figures.iter().for_each(|figure| html.push_str(&view(figure, script(figure.view, figures), picture)));
+    let drawn_by = |script: &Script| {
+        figures.iter().any(|figure| self::script(figure.view, figures).is_some_and(|it| it.hash == script.hash))
+    };
+    for script in SCRIPTS.iter().filter(|script| drawn_by(script)) {
+        html.push_str("<script>");
+        html.push_str(&script.text);
+        html.push_str("</script>");
     }
-    html.push_str("<script>");
-    wanted.iter().for_each(|script| squeeze(script, &mut html));
-    html.push_str("</script>");
     if library && figures.iter().any(Figure::wants_plotly) {
         html.push_str("<script type=\"text/plain\" data-flowlens-plotly>");
         html.push_str(plotly::library());
@@ -70,24 +93,26 @@ fn fragment(figures: &[Figure], library: bool, picture: fn(&Panel) -> String) ->
 /// A page of its own: one file, which asks the network for nothing and is not let to.
 pub(super) fn page(figures: &[Figure]) -> String {
     let title = figures.iter().map(Figure::title).collect::<Vec<_>>().join(", ");
+    let [light, dark] = theme::papers();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{}</title>\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
          script-src 'unsafe-inline'; img-src data: blob:\">\n\
-         <style>:root{{color-scheme:light dark}}body{{margin:20px;background:#fff}}\
-         @media (prefers-color-scheme:dark){{body{{background:#14171c}}}}</style>\n</head>\n<body>\n{}\n</body>\n</html>\n",
+         <style>:root{{color-scheme:light dark}}body{{margin:20px;background:{light}}}\
+         @media (prefers-color-scheme:dark){{body{{background:{dark}}}}}</style>\n</head>\n<body>\n{}\n</body>\n</html>\n",
         escape::html(&title),
         fragment(figures, true, |panel| panel.svg.clone())
     )
 }
 
 /// One figure: the static picture, and beside it what the scripts need to take it over.
-fn view(figure: &Figure, picture: fn(&Panel) -> String) -> String {
+fn view(figure: &Figure, script: Option<&Script>, picture: fn(&Panel) -> String) -> String {
     let mut html = format!(
-        "<div class=\"flowlens-view\" data-view=\"{}\" data-state=\"static\"><p class=\"fl-title\">{}</p>\
+        "<div class=\"flowlens-view\" data-view=\"{}\" data-script=\"{}\" data-state=\"static\"><p class=\"fl-title\">{}</p>\
          <div class=\"fl-choosers\"></div>",
         figure.view,
+        script.map_or("", |script| &script.hash),
         escape::html(&figure.title)
     );
     for panel in &figure.panels {
@@ -122,22 +147,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scripts_stay_small() {
-        for view in ["flow-graph", "head", "model", "neuron", "rollout", "heat-map"] {
-            let mut html = String::new();
-            [&RUNTIME].into_iter().chain(scripts(view)).for_each(|script| squeeze(script, &mut html));
-            assert!(html.len() < 60 * 1024, "{view}: {}", html.len());
+    fn scripts_stay_small_and_stand_in_html_as_they_are() {
+        for Script { views, text, .. } in SCRIPTS.iter() {
+            assert!(text.len() < 48 * 1024 * views.len().clamp(1, 2), "{views:?}: {}", text.len());
+            assert!(!text.contains("</script") && !text.contains("<!--"), "{views:?}");
         }
     }
 
     #[test]
-    fn no_script_has_a_text_of_several_lines() {
-        for view in ["flow-graph", "head", "model", "neuron", "rollout", "heat-map"] {
-            for script in scripts(view).iter().chain([&RUNTIME]) {
-                for line in script.lines().filter(|line| !line.trim_start().starts_with("//")) {
-                    assert_eq!(line.matches('`').count() % 2, 0, "{line}");
-                }
-            }
+    fn a_script_knows_its_own_hash() {
+        for Script { views, text, hash } in SCRIPTS.iter() {
+            assert!(text.contains(hash.as_str()), "{views:?}");
+            assert!(!text.contains("FLOWLENS_BUILD"), "{views:?}");
         }
+        let other = hashed(&["head"], "register(\"FLOWLENS_BUILD\", {})");
+        assert_ne!(Some(&other.hash), script("head", &[]).map(|script| &script.hash));
     }
 }

@@ -12,7 +12,6 @@ mod legend;
 mod logit_lens;
 mod plotly;
 mod save;
-mod squeeze;
 mod theme;
 
 use std::fmt;
@@ -96,7 +95,7 @@ impl Figure {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
              height=\"{height}\"><style>{}</style><rect width=\"100%\" height=\"100%\" fill=\"var(--fl-paper)\"/>\
              {body}{legend}</svg>\n",
-            theme::SVG_CSS
+            theme::svg_css()
         )
     }
 

@@ -65,12 +65,20 @@ class BrowserTest(unittest.TestCase):
         tab.on("request", lambda request: request.url != address and self.requests.append(request.url))
         tab.goto(address)
         if wait:
-            waiting = ".flowlens-view:not([data-state=drawn])"
-            end = time.monotonic() + 30
-            while tab.locator(waiting).count() and time.monotonic() < end:
-                tab.wait_for_timeout(50)
-            self.assertEqual(tab.locator(waiting).count(), 0, "figures that are not drawn")
+            waiting = tab.locator(".flowlens-view:not([data-state=drawn])")
+            self.until(lambda: waiting.count() == 0, "all figures are drawn", 30)
         return tab
+
+    def until(self, holds, what, seconds=10):
+        """Waits for a state of the page, however fast the machine is, and fails when it does not come."""
+        end = time.monotonic() + seconds
+        while not holds():
+            self.assertLess(time.monotonic(), end, f"not within {seconds} s: {what}")
+            time.sleep(0.01)
+
+    def frame(self, tab):
+        """Lets the page draw: what it has to do before its next picture is done afterwards."""
+        tab.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def tearDown(self):
         self.assertEqual(self.complaints, [])

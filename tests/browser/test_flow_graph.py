@@ -95,7 +95,7 @@ class FlowGraph(BrowserTest):
         self.assertLess(float(tab.locator(f"{SHOWN} .sankey-node[data-node='13']").evaluate(
             "it => { it.style.transition = 'none'; return getComputedStyle(it).opacity }")), 0.2)
         self.assertIn("lead to it", tab.locator(".fl-hint").inner_text())
-        tab.wait_for_timeout(300)
+        self.until(lambda: tab.evaluate("document.getAnimations().length") == 0, "nothing fades any more")
         self.shot(tab, "traced")
         tab.keyboard.press("Escape")
         self.assertEqual(tab.locator(".fl-dim").count(), 0)
@@ -194,6 +194,15 @@ class FlowGraph(BrowserTest):
 
     def test_a_narrow_place_scrolls_inside_the_figure(self):
         tab = self.open("chain.html", width=900)
+        self.until(lambda: tab.locator(".fl-map:not([hidden])").count() == 1, "the whole picture is seen small")
+        place, small = tab.locator(f"{SHOWN} .fl-picture"), tab.locator(".fl-map").bounding_box()
+        frame = lambda: tab.locator(".fl-map .fl-mark").bounding_box()
+        self.assertLess(abs(frame()["x"] - small["x"]), 3)
+        self.assertLess(frame()["width"], small["width"] / 1.3 + 3)
+        tab.mouse.click(small["x"] + small["width"] - 2, small["y"] + 20)
+        self.until(lambda: abs(frame()["x"] + frame()["width"] - small["x"] - small["width"]) < 5, "the end is in sight")
+        self.assertGreater(place.evaluate("it => it.scrollLeft"), 0)
+        place.evaluate("it => { it.scrollLeft = 0 }")
         width, room, page = tab.evaluate(
             "[document.querySelector('.fl-picture').scrollWidth, document.querySelector('.fl-picture').clientWidth,"
             " document.documentElement.scrollWidth]"

@@ -35,6 +35,9 @@ class HeadView(BrowserTest):
         """The lines of the tooltip."""
         return tab.locator(f"{TIP} p").all_inner_texts()
 
+    def scrolled(self, tab):
+        return tab.evaluate("document.querySelector('.fl-tokens').scrollTop")
+
     def square(self, tab, head, which=0):
         return tab.locator(f"{ROOT} >> nth={which} >> .fl-squares button[aria-label='Head {head}']")
 
@@ -165,7 +168,8 @@ class HeadView(BrowserTest):
         tab.keyboard.press("5")
         self.assertNotIn(5, self.state(tab, "heads"))
         # Two digits in quick succession are one head, and the first stays as it was.
-        tab.wait_for_timeout(800)
+        typed = tab.evaluate("performance.now()")
+        self.until(lambda: tab.evaluate("performance.now()") > typed + 700, "a digit is a new number")
         tab.keyboard.press("1")
         tab.keyboard.press("1")
         self.assertEqual(self.state(tab, "heads"), [0, 1, 2, 3, 4, 6, 7, 8, 9, 10])
@@ -260,15 +264,35 @@ class HeadView(BrowserTest):
         # One byte a weight: the tooltip says how far that is from exact.
         self.assertEqual(self.tip(tab)[-1], "each ± 0.2 %")
         tab.mouse.wheel(0, 3000)
-        tab.wait_for_timeout(200)
+        self.until(lambda: self.scrolled(tab) > 0, "the wheel scrolls")
         tab.mouse.move(2, 2)
-        self.assertNotEqual(self.pixels(tab), top)
-        self.view(tab, "select({token: 400})")
-        box, canvas = self.view(tab, "place({query: 400}).toJSON()"), tab.locator("canvas").bounding_box()
-        self.assertTrue(canvas["y"] < box["y"] < canvas["y"] + canvas["height"])
+        self.until(lambda: self.pixels(tab) != top, "another part is drawn")
+        # A choice scrolls there before it returns, also while a wheel is still moving, and stays there.
+        for token in [400, 30]:
+            self.view(tab, "select({token: 0})")
+            tab.mouse.move(*self.spot(tab, key=8))
+            tab.evaluate("""() => {
+                window.wheeled = new Promise(done => {
+                    document.querySelector('.fl-tokens').addEventListener('wheel', done, { once: true });
+                });
+            }""")
+            tab.mouse.wheel(0, 3000)
+            box, canvas = tab.evaluate(
+                f"""wheeled.then(() => {{
+                    const root = document.querySelector('{ROOT}');
+                    root.flowlens.select({{ token: {token} }});
+                    return [root.flowlens.place({{ query: {token} }}), root.querySelector('canvas').getBoundingClientRect()]
+                        .map(box => box.toJSON());
+                }})"""
+            )
+            self.assertTrue(canvas["y"] < box["y"] < canvas["y"] + canvas["height"], token)
+            settled = self.scrolled(tab)
+            for _ in range(10):
+                self.frame(tab)
+            self.assertEqual(self.scrolled(tab), settled)
+            self.assertEqual(self.view(tab, f"place({{query: {token}}}).y"), box["y"])
         # The strip at the right edge shows the whole row; a click goes there.
         tab.mouse.click(canvas["x"] + canvas["width"] - 8, canvas["y"] + 40)
-        tab.wait_for_timeout(100)
         first = self.view(tab, "place({key: 0}).toJSON()")
         self.assertTrue(canvas["y"] < first["y"] < canvas["y"] + 100)
         self.shot(tab, "head_long")
@@ -287,10 +311,10 @@ class HeadView(BrowserTest):
         wide = self.view(tab, "place({key: 0}).x")
         for width in [900, 420]:
             tab.set_viewport_size({"width": width, "height": 900})
-            tab.wait_for_timeout(150)
+            self.until(lambda: self.view(tab, "place({key: 0}).x") < wide, "the picture is drawn anew")
             box = tab.locator("canvas").bounding_box()
             self.assertLessEqual(box["x"] + box["width"], width)
-            self.assertLess(self.view(tab, "place({key: 0}).x"), wide)
+            wide = self.view(tab, "place({key: 0}).x")
             self.assertLess(self.view(tab, "place({query: 0}).right"), self.view(tab, "place({key: 0}).x"))
             self.hover(tab, query=3)
             self.assertIn("query 3", self.tip(tab)[0])
@@ -304,10 +328,19 @@ class HeadView(BrowserTest):
         before = tab.evaluate(square)
         self.shot(tab, "head_light")
         tab.emulate_media(color_scheme="dark")
-        tab.wait_for_timeout(100)
-        self.assertNotEqual(self.pixels(tab), light)
+        self.until(lambda: self.pixels(tab) != light, "the canvas has other colours")
         self.assertNotEqual(tab.evaluate(square), before)
         self.shot(tab, "head_dark")
+
+    def test_the_saved_picture_has_the_colours_of_the_page(self):
+        """One palette: a head has one colour wherever it is drawn, in light and in dark."""
+        for scheme in ["light", "dark"]:
+            live = self.open("head.html", color_scheme=scheme)
+            squares = live.locator(".fl-squares button").evaluate_all("all => all.map(it => getComputedStyle(it).borderColor)")
+            still = self.open("head.svg", wait=False, color_scheme=scheme)
+            rects = still.locator("rect[rx]").evaluate_all("all => all.map(it => getComputedStyle(it).stroke)")
+            self.assertEqual(len(squares), 12)
+            self.assertEqual(rects, squares, scheme)
 
     def test_two_views_do_not_know_each_other(self):
         tab = self.open("head_two.html")

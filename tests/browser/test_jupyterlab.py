@@ -175,7 +175,8 @@ class JupyterLab(BrowserTest):
         model.evaluate("root => root.scrollIntoView()")
         x, y = model.evaluate("root => { const box = root.flowlens.bounds(0, 1); return [box.x + box.width / 2, box.y + box.height / 2]; }")
         tab.mouse.click(x, y)
-        tab.wait_for_timeout(100)
+        self.until(lambda: roots.evaluate_all(states)[1] == [0, 1], "the head opens")
+        self.frame(tab)
         self.assertEqual(roots.evaluate_all(states), [before[0], [0, 1], before[2]])
 
     def assert_still(self, tab, stage):

@@ -132,9 +132,8 @@ class ModelView(BrowserTest):
         self.assertLessEqual(box["x"] + box["width"], 520)
         # Wider again: beside.
         tab.set_viewport_size({"width": 1300, "height": 900})
-        tab.wait_for_timeout(200)
-        box = tab.locator(".fl-large").bounding_box()
-        self.assertGreater(box["x"], self.bounds(tab, 0, 7)[0])
+        beside = lambda: tab.locator(".fl-large").bounding_box()["x"] > self.bounds(tab, 0, 7)[0]
+        self.until(beside, "the large head stands beside the grid")
         self.assertEqual(self.opened(tab), (2, 3))
 
     def test_weights_are_those_given(self):
@@ -180,14 +179,14 @@ class ModelView(BrowserTest):
         tab.mouse.click(*self.middle(tab, 4, 2))
         tab.mouse.move(*self.cell(tab, 5, 4), steps=3)
         text = self.tip(tab)
-        self.assertIn("mat → the", text)
+        self.assertIn("\u2068mat\u2069 → \u2068the\u2069", text)
         self.assertIn(f"{weights(4, 2)[5][4]:.2f}", text)
         self.assertRegex(text, r"± 0\.0+\d")
         self.assertIn("query 5, key 4", text)
         # On a token: where it looks most.
         box = tab.evaluate(f"(({{x, y, width, height}}) => [x + width - 8, y + height / 2])({VIEW}.place({{query: 9}}))")
         tab.mouse.move(*box, steps=3)
-        self.assertRegex(self.tip(tab), r"looked\n+→ it ")
+        self.assertRegex(self.tip(tab), r"looked\n+→ \u2068it\u2069 ")
         self.shot(tab, "model_hover")
         tab.mouse.move(2, 2)
         self.assertEqual(self.tip(tab), "")
@@ -238,7 +237,7 @@ class ModelView(BrowserTest):
         tab.locator(".fl-large canvas").focus()
         tab.keyboard.press("ArrowDown")
         tab.keyboard.press("ArrowRight")
-        self.assertIn("cat → cat", self.status(tab))
+        self.assertIn("\u2068cat\u2069 → \u2068cat\u2069", self.status(tab))
         tab.keyboard.press("Escape")
         self.assertEqual(self.opened(tab), (None, None))
 
@@ -292,7 +291,7 @@ class ModelView(BrowserTest):
         wanted = [value for row in weights(3, 1)[:5] for value in row[5:]]
         self.assertLessEqual(max(abs(a - b) for a, b in zip(got, wanted)), 0.002)
         tab.mouse.move(*self.cell(tab, 1, 2), steps=2)
-        self.assertIn("cat → then", self.tip(tab))
+        self.assertIn("\u2068cat\u2069 → \u2068then\u2069", self.tip(tab))
         self.assertIn("query 1, key 7", self.tip(tab))
 
     def test_encoder_decoder_and_cross_attention(self):
@@ -335,7 +334,7 @@ class ModelView(BrowserTest):
         for _ in range(5):
             tab.get_by_role("button", name="+", exact=True).click()
         tab.mouse.move(*self.cell(tab, 256, 250), steps=2)
-        self.assertIn("w256 → w250", self.tip(tab))
+        self.assertIn("\u2068w256\u2069 → \u2068w250\u2069", self.tip(tab))
         # The overview in the corner shows where that is; a press there goes elsewhere.
         box = tab.locator(".fl-large canvas").bounding_box()
         tab.mouse.move(box["x"] + 20, box["y"] + 20)
@@ -344,12 +343,12 @@ class ModelView(BrowserTest):
         tab.mouse.up()
         self.assertIsNone(self.state(tab)["token"])
         tab.mouse.move(*self.cell(tab, 19, 19), steps=2)
-        self.assertIn("w19 → w19", self.tip(tab))
+        self.assertIn("\u2068w19\u2069 → \u2068w19\u2069", self.tip(tab))
         self.shot(tab, "model_zoomed")
         search = tab.locator(".fl-large input[type=search]")
         search.fill("w500")
         tab.mouse.move(*self.cell(tab, 500, 19), steps=2)
-        self.assertIn("w500 →", self.tip(tab))
+        self.assertIn("w500\u2069 →", self.tip(tab))
         tab.get_by_role("button", name="whole text").click()
         tab.evaluate(f"{VIEW}.select({{token: 511}})")
         self.assertEqual(self.state(tab)["token"], 511)
@@ -361,10 +360,7 @@ class ModelView(BrowserTest):
         light = tab.evaluate(picture)
         for scheme, same in [("dark", False), ("light", True)]:
             tab.emulate_media(color_scheme=scheme)
-            end = time.monotonic() + 5
-            while (tab.evaluate(picture) == light) != same and time.monotonic() < end:
-                tab.wait_for_timeout(100)
-            self.assertEqual(tab.evaluate(picture) == light, same, scheme)
+            self.until(lambda same=same: (tab.evaluate(picture) == light) == same, f"colours are {scheme}")
             self.shot(tab, f"model_{scheme}")
 
     def test_two_views_on_a_page_do_not_meet(self):

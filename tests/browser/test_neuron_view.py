@@ -289,12 +289,10 @@ class NeuronView(BrowserTest):
         tab = self.family("gemma2", color_scheme="light")
         light = self.picture(tab)
         tab.emulate_media(color_scheme="dark")
-        tab.wait_for_timeout(100)
-        self.assertNotEqual(self.picture(tab), light)
+        self.until(lambda: self.picture(tab) != light, "colours are dark")
         self.shot(tab, "neuron_dark")
         tab.emulate_media(color_scheme="light")
-        tab.wait_for_timeout(100)
-        self.assertEqual(self.picture(tab), light)
+        self.until(lambda: self.picture(tab) == light, "colours are light again")
 
     def test_hostile_tokens(self):
         def change(data, _):
@@ -343,8 +341,7 @@ class NeuronView(BrowserTest):
         x, y = self.place(tab, key=3)
         tab.mouse.move(x, y)
         tab.mouse.wheel(0, 900)
-        tab.wait_for_timeout(200)
-        self.assertNotEqual(self.picture(tab), picture)
+        self.until(lambda: self.picture(tab) != picture, "the wheel scrolls")
         x, y = self.place(tab, query=7)
         box = tab.locator(".fl-picture").bounding_box()
         self.assertTrue(box["y"] < y < box["y"] + box["height"])
@@ -363,12 +360,10 @@ class NeuronView(BrowserTest):
         inner = "(place => place.scrollWidth - place.clientWidth)(document.querySelector('.fl-picture'))"
         self.assertEqual(tab.evaluate(inner), 0)
         tab.set_viewport_size({"width": 1500, "height": 900})
-        tab.wait_for_timeout(100)
-        wide = tab.locator(".fl-picture canvas").bounding_box()["width"]
-        self.assertGreater(wide, 1300)
+        width = lambda: tab.locator(".fl-picture canvas").bounding_box()["width"]
+        self.until(lambda: width() > 1300, "the picture is as wide as its place")
         tab.set_viewport_size({"width": 500, "height": 900})
-        tab.wait_for_timeout(100)
-        self.assertGreater(tab.evaluate(inner), 0)
+        self.until(lambda: tab.evaluate(inner) > 0, "the place scrolls")
 
 
 if __name__ == "__main__":

@@ -71,14 +71,14 @@ class RolloutView(BrowserTest):
         tab = self.open("rollout.html")
         tab.mouse.move(*self.node(tab, 3, 1))
         share = rollout(5, 12, False, True)
-        self.assertRegex(self.tip(tab), r"^on\s+·\s+position 3, after layer 1\n")
-        self.assertRegex(self.tip(tab), r"[\d.]+ % of “\w+” after layer 4\n+this layer takes from: “")
+        self.assertRegex(self.tip(tab), r"^\u2068on\u2069\s+·\s+position 3, after layer 1\n")
+        self.assertRegex(self.tip(tab), r"[\d.]+ % of “\u2068\w+\u2069” after layer 4\n+this layer takes from: “")
         tab.mouse.click(*self.node(tab, 3, 1))
         self.assertEqual(self.chosen(tab), (3, 1))
         tab.mouse.click(*self.node(tab, 9, 4))
         self.assertEqual(self.chosen(tab), (9, 4))
         best = int(share[9].argmax())
-        self.assertIn(f"comes from: “{WORDS[best]}”", tab.locator(".fl-status").inner_text())
+        self.assertIn(f"comes from: “\u2068{WORDS[best]}\u2069”", tab.locator(".fl-status").inner_text())
         tab.mouse.move(5, 5)
         self.assertEqual(self.tip(tab), "")
 
@@ -101,8 +101,8 @@ class RolloutView(BrowserTest):
         tab.evaluate(f"{VIEW}.select({{token: 8, layer: 0, residual: true}})")
         tab.evaluate("(state) => " + f"{VIEW}.select(state)", state)
         self.assertEqual(self.state(tab), state)
-        for wrong, said in [("token: 12", "this text has 0 to 11"), ("layer: 5", "this rollout has 0 to 4"),
-                            ("block: 'cross'", "this rollout has all")]:
+        for wrong, said in [("token: 12", "has 0 to 11"), ("layer: 5", "layer 5: block \"all\" of this view has 0 to 4"),
+                            ("block: 'cross'", "this view has all")]:
             told = tab.evaluate(
                 f"(() => {{ try {{ {VIEW}.select({{{wrong}}}); }} catch (error) {{ return String(error); }} }})()"
             )

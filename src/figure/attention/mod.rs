@@ -5,12 +5,13 @@ mod model_svg;
 mod neuron;
 mod neuron_svg;
 mod pack;
+mod payload;
 mod rollout;
 mod rollout_svg;
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::legend::Keys;
 use super::{Figure, Panel, escape, theme};
@@ -111,19 +112,23 @@ fn draw(mut attention: Attention, options: &Options, name: &'static str) -> Resu
     for block in &attention.blocks {
         let rounding = Rounding::of(block, pool)?;
         error = error.max(rounding.error());
-        let mut described = describe(block, &rounding, &mut chunks)?;
-        described["measures"] = measures(block)?;
-        blocks.push(described);
+        blocks.push(payload::Block { measures: Some(measures(block)?), ..describe(block, &rounding, &mut chunks)? });
     }
     let panel = if lines { head_svg::picture(&opened)? } else { model_svg::picture(&opened)? };
-    let data = json!({
-        "model": escape::model_name(&attention.model),
-        "run": format!("{:016x}", attention.run),
-        "first": {
-            "block": block.name, "layer": layer, "heads": opened.heads, "head": opened.head, "token": opened.token,
+    let data = serde_json::to_value(payload::Page {
+        model: escape::model_name(&attention.model),
+        run: run_name(attention.run),
+        first: payload::First {
+            block: block.name.clone(),
+            layer,
+            heads: opened.heads.clone(),
+            head: opened.head,
+            token: opened.token,
+            residual: None,
         },
-        "blocks": blocks,
-    });
+        blocks,
+    })
+    .unwrap_or_default();
     let json = without_packing(data.clone());
     Ok(Figure {
         view: name,
@@ -159,43 +164,47 @@ fn first_block(attention: &Attention, layer: Option<usize>) -> Result<&Block> {
     found.ok_or_else(|| Error::Attention("there is nothing to show".to_owned()))
 }
 
+/// The name of a run: views that share it lead to each other.
+fn run_name(run: u64) -> String {
+    format!("{run:016x}")
+}
+
 /// A block for the scripts.
-fn describe(block: &Block, rounding: &Rounding, chunks: &mut Chunks) -> Result<Value> {
-    let mut described = json!({ "name": block.name });
-    merge(&mut described, sides(block));
-    merge(&mut described, rounding.describe());
-    described["layers"] = Value::from(pack::layers(block, rounding, chunks)?);
-    Ok(described)
+fn describe(block: &Block, rounding: &Rounding, chunks: &mut Chunks) -> Result<payload::Block> {
+    Ok(payload::Block {
+        name: block.name.clone(),
+        sides: sides(block),
+        weights: Some(rounding.describe()),
+        layers: pack::layers(block, rounding, chunks)?,
+        measures: None,
+    })
 }
 
 /// What the heads of a block do: its measures with their values, shares in percent.
-fn measures(block: &Block) -> Result<Value> {
+fn measures(block: &Block) -> Result<Vec<payload::Measure>> {
     let told = |(measure, values): (Measure, Vec<Vec<f32>>)| {
         let rounded = |value: &f32| (f64::from(value * measure.scale()) * 1e3).round() / 1e3;
-        let values: Vec<Vec<f64>> = values.iter().map(|layer| layer.iter().map(rounded).collect()).collect();
-        json!({
-            "name": measure.name(), "title": measure.title(), "unit": measure.unit(), "about": measure.about(),
-            "values": values,
-        })
+        payload::Measure {
+            name: measure.name(),
+            title: measure.title(),
+            unit: measure.unit(),
+            about: measure.about(),
+            values: values.iter().map(|layer| layer.iter().map(rounded).collect()).collect(),
+        }
     };
     Ok(block.measured(&Measure::ALL)?.into_iter().map(told).collect())
 }
 
 /// The tokens of a block.
-fn sides(block: &Block) -> Value {
+fn sides(block: &Block) -> payload::Sides {
     let shown = |tokens: &[Token]| -> Vec<String> {
         tokens.iter().map(|token| escape::clipped(&token.shown, TOKEN_LETTERS)).collect()
     };
-    let special: Vec<usize> = (0..block.keys.len()).filter(|&place| block.keys[place].special).collect();
-    json!({
-        "queries": shown(&block.queries), "keys": (!block.to_itself).then(|| shown(&block.keys)),
-        "special": special, "second": block.second,
-    })
-}
-
-fn merge(into: &mut Value, from: Value) {
-    if let (Value::Object(into), Value::Object(from)) = (into, from) {
-        into.extend(from);
+    payload::Sides {
+        queries: shown(&block.queries),
+        keys: (!block.to_itself).then(|| shown(&block.keys)),
+        special: (0..block.keys.len()).filter(|&place| block.keys[place].special).collect(),
+        second: block.second,
     }
 }
 
@@ -270,7 +279,7 @@ fn caption(opened: &Opened, lines: bool, error: f32, notes: &[String]) -> String
 fn legend(block: &Block) -> Result<Vec<Keys>> {
     let scale = if block.kind == Quantity::Probability { 1.0 } else { f64::from(pack::largest(block)?) };
     let (title, entries) = if block.kind == Quantity::Difference {
-        let [less, more] = model_svg::LESS_AND_MORE.map(|[r, g, b]| format!("#{r:02x}{g:02x}{b:02x}"));
+        let [less, more] = theme::sides().map(theme::hex);
         ("Difference", vec![(less, format!("-{scale:.2}")), (more, format!("+{scale:.2}"))])
     } else {
         let entry = |share: f64| (theme::cividis(share.sqrt()).0, format!("{}", (share * scale * 1e3).round() / 1e3));
@@ -307,10 +316,10 @@ mod tests {
     #[test]
     fn pages_get_every_measure_that_fits() {
         let all = measures(&causal().blocks()[0]).unwrap();
-        let names: Vec<&str> = all.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+        let names: Vec<&str> = all.iter().map(|one| one.name).collect();
         assert_eq!(names, ["entropy", "distance", "previous", "itself", "first", "same-token", "induction"]);
-        assert_eq!(all[2]["unit"], "%");
-        assert_eq!(all[2]["values"], json!([[46.25]]));
-        assert_eq!(all[5]["values"].to_string(), "[[20.0]]");
+        assert_eq!(all[2].unit, "%");
+        assert_eq!(all[2].values, [[46.25]]);
+        assert_eq!(serde_json::to_string(&all[5].values).unwrap(), "[[20.0]]");
     }
 }

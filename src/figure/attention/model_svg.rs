@@ -18,8 +18,6 @@ use crate::figure::{Panel, theme};
 const MOST_DOTS: usize = 60_000;
 /// Colours besides what a query does not see: more would cost bytes and not be told apart.
 const COLORS: usize = 63;
-/// Colours of the two sides of a difference.
-pub(super) const LESS_AND_MORE: [[u8; 3]; 2] = [[0, 114, 178], [213, 94, 0]];
 const LEFT: f64 = 40.0;
 const TOP: f64 = 24.0;
 const WIDTH: f64 = 940.0;
@@ -139,7 +137,7 @@ fn palette(kind: Quantity) -> Vec<[u8; 4]> {
     for number in 0..COLORS {
         let share = number as f64 / (COLORS - 1) as f64;
         colors.push(if kind == Quantity::Difference {
-            let [r, g, b] = LESS_AND_MORE[usize::from(share > 0.5)];
+            let [r, g, b] = theme::sides()[usize::from(share > 0.5)];
             [r, g, b, ((share - 0.5).abs() * 510.0).round() as u8]
         } else {
             let [r, g, b] = theme::cividis_bytes(share);

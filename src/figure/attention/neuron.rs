@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::pack::Chunks;
-use super::{Opened, escape, first_block, merge, neuron_svg, sides, title};
+use super::{Opened, escape, first_block, neuron_svg, payload, run_name, sides, title};
 use crate::array::Numbers;
 use crate::attention::{Attention, Form, Layer, NeuronView, Neurons};
 use crate::figure::Figure;
@@ -28,15 +28,20 @@ impl NeuronView {
         let opened = opened(self, &attention)?;
         let page = Page::of(self, &attention, &opened)?;
         let row = row(&opened, &page.opened)?;
-        let data = json!({
-            "model": escape::model_name(&attention.model),
-            "run": format!("{:016x}", attention.run),
-            "first": {
-                "block": opened.block.name, "layer": opened.layer, "heads": null, "head": opened.head,
-                "token": opened.token,
+        let data = serde_json::to_value(payload::Page {
+            model: escape::model_name(&attention.model),
+            run: run_name(attention.run),
+            first: payload::First {
+                block: opened.block.name.clone(),
+                layer: opened.layer,
+                heads: None,
+                head: opened.head,
+                token: opened.token,
+                residual: None,
             },
-            "blocks": page.describe(&attention),
-        });
+            blocks: page.describe(&attention),
+        })
+        .unwrap_or_default();
         let mut json = data.clone();
         json["row"] = row;
         let blocks = json["blocks"].as_array_mut().into_iter().flatten();
@@ -94,7 +99,7 @@ fn opened<'a>(view: &NeuronView, attention: &'a Attention) -> Result<Opened<'a>>
 struct Page {
     chunks: Chunks,
     /// Of each block the places of its layers in order, and what the script must know of each.
-    layers: Vec<Vec<(usize, Value)>>,
+    layers: Vec<Vec<(usize, payload::NeuronLayer)>>,
     /// The layer that is shown first.
     opened: Neurons,
     error: f64,
@@ -134,12 +139,14 @@ impl Page {
         Ok(Page { chunks, layers, opened, error, cut })
     }
 
-    fn describe(&self, attention: &Attention) -> Vec<Value> {
-        let described = attention.blocks.iter().zip(&self.layers).map(|(block, layers)| {
-            let mut described = json!({ "name": block.name });
-            merge(&mut described, sides(block));
-            described["layers"] = layers.iter().map(|(_, layer)| layer.clone()).collect();
-            described
+    fn describe(&self, attention: &Attention) -> Vec<payload::Block> {
+        let layer = |(_, layer): &(usize, payload::NeuronLayer)| payload::Layer::Neurons(Box::new(layer.clone()));
+        let described = attention.blocks.iter().zip(&self.layers).map(|(block, layers)| payload::Block {
+            name: block.name.clone(),
+            sides: sides(block),
+            weights: None,
+            layers: layers.iter().map(layer).collect(),
+            measures: None,
         });
         described.collect()
     }
@@ -158,7 +165,7 @@ fn outwards(attention: &Attention, first: usize) -> Vec<(usize, usize, usize)> {
 }
 
 /// A layer for the script.
-fn describe(layer: &Layer, neurons: &Neurons, chunks: &mut Chunks) -> Result<Value> {
+fn describe(layer: &Layer, neurons: &Neurons, chunks: &mut Chunks) -> Result<payload::NeuronLayer> {
     let numbers = neurons.floats()?;
     let mut floats = |numbers: &Numbers| chunks.floats(numbers.data());
     let bias = numbers.bias.as_ref().map(|(form, values)| {
@@ -167,27 +174,38 @@ fn describe(layer: &Layer, neurons: &Neurons, chunks: &mut Chunks) -> Result<Val
             Form::Place => "place",
             Form::Full => "full",
         };
-        json!({ "kind": kind, "chunk": floats(values) })
+        payload::Bias { kind, chunk: floats(values) }
     });
-    let rotary = neurons.rotation.as_ref().map(|rotation| {
-        let pairing = if rotation.halves { "halves" } else { "neighbours" };
-        json!({ "pairing": pairing, "frequencies": rotation.frequencies, "magnitude": rotation.magnitude })
+    let rotary = neurons.rotation.as_ref().map(|rotation| payload::Rotary {
+        pairing: if rotation.halves { "halves" } else { "neighbours" },
+        frequencies: rotation.frequencies.clone(),
+        magnitude: rotation.magnitude,
     });
     let visible = &neurons.visible;
     let padded = visible.padded.iter().enumerate().filter(|(_, padded)| **padded);
-    Ok(json!({
-        "layer": layer.number, "heads": layer.heads, "keyOf": neurons.key_of, "keyHeads": neurons.key_heads,
-        "width": neurons.width(), "scale": neurons.scale, "cap": neurons.soft_cap,
-        "query": floats(&numbers.query), "key": floats(&numbers.key),
-        "rotary": rotary, "normed": neurons.normed, "bias": bias, "biasName": neurons.bias_name,
-        "mask": {
-            "from": visible.ranges.iter().map(|range| range.start).collect::<Vec<_>>(),
-            "to": visible.ranges.iter().map(|range| range.end).collect::<Vec<_>>(),
-            "padded": padded.map(|(key, _)| key).collect::<Vec<_>>(),
+    Ok(payload::NeuronLayer {
+        layer: layer.number,
+        heads: layer.heads.clone(),
+        key_of: neurons.key_of.clone(),
+        key_heads: neurons.key_heads.clone(),
+        width: neurons.width(),
+        scale: neurons.scale,
+        cap: neurons.soft_cap,
+        query: floats(&numbers.query),
+        key: floats(&numbers.key),
+        rotary,
+        normed: neurons.normed,
+        bias,
+        bias_name: neurons.bias_name,
+        mask: payload::Mask {
+            from: visible.ranges.iter().map(|range| range.start).collect(),
+            to: visible.ranges.iter().map(|range| range.end).collect(),
+            padded: padded.map(|(key, _)| key).collect(),
         },
-        "valueNorms": floats(&numbers.value_lengths), "writtenNorms": floats(&numbers.written_lengths),
-        "error": neurons.error,
-    }))
+        value_norms: floats(&numbers.value_lengths),
+        written_norms: floats(&numbers.written_lengths),
+        error: neurons.error,
+    })
 }
 
 /// The numbers of the row that is opened.

@@ -25,8 +25,8 @@ const LOGIT: f64 = 776.0;
 const WEIGHT: f64 = 900.0;
 const WRITES: f64 = 956.0;
 /// Colours that both light and dark paper bear; a bar's strength is its opacity.
-const NEGATIVE: &str = "#2f86cf";
-const POSITIVE: &str = "#d9731a";
+const NEGATIVE: &str = "var(--fl-less)";
+const POSITIVE: &str = "var(--fl-more)";
 const STEPS: usize = 4;
 
 pub(super) fn picture(opened: &Opened, neurons: &Neurons) -> Result<Panel> {

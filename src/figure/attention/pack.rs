@@ -5,9 +5,9 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use rayon::prelude::*;
-use serde_json::{Value, json};
 
 use super::super::base64::base64;
+use super::payload;
 use crate::Result;
 use crate::array::Numbers;
 use crate::attention::{Block, Layer, Quantity};
@@ -77,15 +77,19 @@ impl Rounding {
     }
 
     /// What the scripts must know to turn integers back into weights.
-    pub(super) fn describe(&self) -> Value {
-        json!({
-            "levels": self.levels, "scale": self.scale, "error": self.error(), "causal": self.causal, "pool": self.pool,
-            "kind": match self.kind {
+    pub(super) fn describe(&self) -> payload::Weights {
+        payload::Weights {
+            levels: self.levels,
+            scale: self.scale,
+            error: self.error(),
+            causal: self.causal,
+            pool: self.pool,
+            kind: match self.kind {
                 Quantity::Probability => "probability",
                 Quantity::Weight => "weight",
                 Quantity::Difference => "difference",
             },
-        })
+        }
     }
 
     fn integer(&self, weight: f32) -> u16 {
@@ -134,16 +138,19 @@ impl Rounding {
 }
 
 /// The layers of a block, each a chunk; what the scripts must know of each.
-pub(super) fn layers(block: &Block, rounding: &Rounding, chunks: &mut Chunks) -> Result<Vec<Value>> {
+pub(super) fn layers(block: &Block, rounding: &Rounding, chunks: &mut Chunks) -> Result<Vec<payload::Layer>> {
     let numbers = block.layers.iter().map(|layer| Numbers::of(&layer.weights)).collect::<Result<Vec<Numbers>>>()?;
     let numbers: Vec<&[f32]> = numbers.iter().map(Numbers::data).collect();
     let (queries, keys) = (block.queries.len(), block.keys.len());
     let pack = |weights: &&[f32]| rounding.layer(weights, queries, keys);
     let packed: Vec<String> = numbers.par_iter().map(pack).collect();
     let describe = |(layer, packed): (&Layer, String)| {
-        let own = layer.key_heads == layer.heads;
-        let key_heads = if own { Value::Null } else { json!(layer.key_heads) };
-        json!({ "layer": layer.number, "heads": layer.heads, "keyHeads": key_heads, "chunk": chunks.add(packed) })
+        payload::Layer::Weights(payload::WeightLayer {
+            layer: layer.number,
+            heads: layer.heads.clone(),
+            key_heads: (layer.key_heads != layer.heads).then(|| layer.key_heads.clone()),
+            chunk: chunks.add(packed),
+        })
     };
     Ok(block.layers.iter().zip(packed).map(describe).collect())
 }
@@ -202,7 +209,7 @@ mod tests {
         assert!(rounding.causal && rounding.error() < 1e-5);
         let mut chunks = Chunks::default();
         let layers = layers(&block, &rounding, &mut chunks).unwrap();
-        assert_eq!(layers[0]["chunk"], 0);
+        assert_eq!(serde_json::to_value(&layers[0]).unwrap()["chunk"], 0);
         let bytes = unpacked(&chunks.0[0]);
         let integers: Vec<u16> = (0..6).map(|at| u16::from_be_bytes([bytes[at], bytes[6 + at]])).collect();
         assert_eq!(integers, [65535, 16384, 49151, 32768, 16384, 16384]);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::pack::{Chunks, Rounding};
-use super::{MOST_WEIGHTS, describe, escape, rollout_svg, title, weights, without_packing};
+use super::{MOST_WEIGHTS, describe, escape, payload, rollout_svg, run_name, title, weights, without_packing};
 use crate::attention::RolloutView;
 use crate::figure::Figure;
 use crate::{Error, Result};
@@ -35,12 +35,20 @@ impl RolloutView {
             error = error.max(rounding.error());
             blocks.push(describe(block, &rounding, &mut chunks)?);
         }
-        let data = json!({
-            "model": escape::model_name(&means.model),
-            "run": format!("{:016x}", means.run),
-            "first": { "block": block.name, "layer": layer, "token": token, "residual": self.keeps_half() },
-            "blocks": blocks,
-        });
+        let data = serde_json::to_value(payload::Page {
+            model: escape::model_name(&means.model),
+            run: run_name(means.run),
+            first: payload::First {
+                block: block.name.clone(),
+                layer,
+                heads: None,
+                head: None,
+                token: Some(token),
+                residual: Some(self.keeps_half()),
+            },
+            blocks,
+        })
+        .unwrap_or_default();
         let shares = block.rolled(token, self.keeps_half())?;
         let shown = block.layers.iter().take_while(|it| it.number <= layer).count();
         let mut json = without_packing(data.clone());

@@ -11,13 +11,14 @@ mod words;
 use std::fmt;
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::legend::Keys;
 use super::plotly::{Domain, Links, Nodes, Outline, Sankey};
 use super::{Figure, Panel, escape};
 use crate::Result;
-use crate::flow::{FlowGraph, FlowGraphBuilder, Graph, Method};
+use crate::flow::{FlowGraph, FlowGraphBuilder, Graph, Method, NodeKind};
 use crate::text::list;
 use layout::{Layout, NODE_WIDTH};
 use look::Looks;
@@ -25,6 +26,24 @@ use look::Looks;
 /// Letters of the prompt and of a token that title and caption show at most.
 const PROMPT_LETTERS: usize = 160;
 const TOKEN_LETTERS: usize = 40;
+
+/// What a page carries beside the pictures: its names are those of `assets/src/payload.js`.
+#[derive(Serialize)]
+struct Page {
+    /// The panel that is shown first.
+    open: usize,
+    panels: Vec<PanelData>,
+}
+
+#[derive(Serialize)]
+struct PanelData {
+    width: f64,
+    height: f64,
+    /// Plotly's.
+    trace: Value,
+    nodes: Vec<usize>,
+    links: Vec<usize>,
+}
 
 impl FlowGraph {
     /// Draws the graph.
@@ -49,23 +68,22 @@ impl FlowGraph {
             })
             .collect();
         let bare = |trace: Sankey| without_hover(&trace);
-        let panels_data: Vec<Value> = named
-            .iter()
-            .map(|(_, _, looks, layout)| {
-                json!({
-                    "width": layout.width, "height": layout.height.ceil(), "trace": bare(trace(looks, layout)),
-                    "nodes": layout.boxes.iter().map(|it| it.node).collect::<Vec<_>>(),
-                    "links": layout.ribbons.iter().map(|it| it.link).collect::<Vec<_>>(),
-                })
-            })
-            .collect();
+        let described = |(_, _, looks, layout): &(String, &Graph, &Looks, &Layout)| PanelData {
+            width: layout.width,
+            height: layout.height.ceil(),
+            trace: bare(trace(looks, layout)),
+            nodes: layout.boxes.iter().map(|it| it.node).collect(),
+            links: layout.ribbons.iter().map(|it| it.link).collect(),
+        };
+        let page =
+            Page { open: most_gained(self).map_or(0, |(at, _)| at), panels: named.iter().map(described).collect() };
         Figure {
             view: "flow-graph",
             title: title(self),
             caption: caption(self),
             panels,
             legend: legend(self),
-            data: json!({ "panels": panels_data }),
+            data: serde_json::to_value(page).unwrap_or_default(),
             packed: [].into(),
             plotly: named.first().map(|(_, _, looks, layout)| plotly_figure(self, looks, layout)),
             json: self.to_json(),
@@ -108,6 +126,18 @@ impl fmt::Display for FlowGraph {
         }
         Ok(())
     }
+}
+
+/// Of several graphs the one whose layers put most onto the logit of the first target, and how much that is.
+fn most_gained(graph: &FlowGraph) -> Option<(usize, f64)> {
+    let writes = |kind: NodeKind| matches!(kind, NodeKind::AttnOut | NodeKind::CrossOut | NodeKind::MlpOut);
+    let gain = |graph: &Graph| -> Option<f64> {
+        let terms = graph.nodes.iter().filter(|node| writes(node.kind));
+        terms.map(|node| node.contributions.first().copied()).sum()
+    };
+    let gains = graph.graphs.iter().enumerate().filter_map(|(at, graph)| Some((at, gain(graph)?)));
+    let best = gains.filter(|(_, gain)| gain.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
+    best.filter(|_| graph.graphs.len() > 1 && !graph.meta.targets.is_empty())
 }
 
 /// `layer 3`, `layers 3 to 5`, `layers 3, 7, 9`.
@@ -169,6 +199,10 @@ fn caption(graph: &FlowGraph) -> String {
         Method::Exact => " Method: exact, every sum of links adds up to its node.",
         Method::Visit => " Method: as VISIT published it; widths mix units and do not add up.",
     });
+    if let (Some((at, gain)), Some(target)) = (most_gained(graph), meta.targets.first()) {
+        let (name, target) = (name(&graph.graphs[at]), quoted(&target.text));
+        text.push_str(&format!(" The page opens on {name}, which puts most onto the logit of {target}: {gain:+.2}."));
+    }
     for note in &meta.notes {
         text.push(' ');
         text.push_str(&escape::short(note, 2 * PROMPT_LETTERS));
@@ -248,4 +282,87 @@ fn plotly_figure(whole: &FlowGraph, looks: &Looks, layout: &Layout) -> Value {
         "margin": { "l": 0, "r": 0, "t": 40, "b": 0 }, "paper_bgcolor": "rgba(0,0,0,0)",
     });
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Facts, Meta, Node, Target};
+
+    fn node(kind: NodeKind, contributions: Vec<f64>) -> Node {
+        Node {
+            id: String::new(),
+            kind,
+            layer: 0,
+            head: None,
+            source_position: None,
+            neuron: None,
+            column: 0,
+            site: None,
+            part_of: None,
+            norm: 1.0,
+            reading: None,
+            contributions,
+            average_contribution: None,
+            facts: Facts::default(),
+            published: None,
+        }
+    }
+
+    fn graph(gains: &[f64]) -> FlowGraph {
+        let of_layer = |(layer, &gain): (usize, &f64)| {
+            let stream = node(NodeKind::Resid, vec![99.0]);
+            let nodes =
+                vec![stream, node(NodeKind::AttnOut, vec![gain, 50.0]), node(NodeKind::MlpOut, vec![0.25, 0.0])];
+            Graph { layers: vec![layer], nodes, links: Vec::new() }
+        };
+        let meta = Meta {
+            model: String::new(),
+            family: String::new(),
+            method: Method::Exact,
+            line: String::new(),
+            tokens: vec!["a".to_owned()],
+            encoder_tokens: Vec::new(),
+            position: 0,
+            targets: vec![Target { id: 1, text: " Tokyo".to_owned() }],
+            notes: Vec::new(),
+            vocabulary: 10,
+            token_ids: vec![0],
+            encoder_token_ids: Vec::new(),
+            partial_tokens: Default::default(),
+            style: Default::default(),
+            published: None,
+        };
+        FlowGraph { meta, graphs: gains.iter().enumerate().map(of_layer).collect() }
+    }
+
+    #[test]
+    fn opens_where_the_target_gains_most_and_says_so() {
+        let three = graph(&[-1.0, 2.5, 0.5]);
+        assert_eq!(most_gained(&three), Some((1, 2.75)));
+        assert_eq!(three.figure().data["open"], 1);
+        assert!(
+            three.figure().caption().contains("opens on layer 1, which puts most onto the logit of “ Tokyo”: +2.75")
+        );
+        assert_eq!(most_gained(&graph(&[2.0])), None);
+        let mut aimless = graph(&[1.0, 2.0]);
+        aimless.meta.targets.clear();
+        assert_eq!(most_gained(&aimless), None);
+        let mut bare = graph(&[1.0, 2.0]);
+        bare.graphs[1].nodes.iter_mut().for_each(|node| node.contributions.clear());
+        assert_eq!(most_gained(&bare), Some((0, 1.25)));
+    }
+
+    #[test]
+    fn scripts_know_every_name_by_the_same_spelling() {
+        let figure = graph(&[1.0]).figure();
+        let known = include_str!("../assets/src/payload.js");
+        for (typedef, value) in [("FlowGraph", &figure.data), ("Panel", &figure.data["panels"][0])] {
+            let start = known.find(&format!("@typedef {{object}} {typedef}")).unwrap();
+            let lines = known[start..].lines().skip(1).take_while(|line| line.contains("@property"));
+            let names: Vec<&str> =
+                lines.map(|line| line.split("} ").nth(1).unwrap().split(' ').next().unwrap()).collect();
+            assert_eq!(value.as_object().unwrap().keys().collect::<Vec<_>>(), names, "{typedef}");
+        }
+    }
 }

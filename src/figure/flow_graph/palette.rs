@@ -15,10 +15,19 @@ const MEANINGS: [(LinkKind, &str); 8] = [
     (LinkKind::Skip, "layers left out"),
 ];
 
+/// How a rank becomes a colour.
+#[derive(Debug, Clone)]
+enum Ranks {
+    /// From the best over the middle to the last.
+    Scale(ColorMap),
+    /// A colour for ranks 1, 10, 100, 1,000 and all from 10,000 on, and one for the last.
+    Decades(ColorMap, Color),
+}
+
 /// The colours of one graph, those that were asked for taken in.
 #[derive(Debug, Clone)]
 pub(super) struct Scheme {
-    rank: ColorMap,
+    rank: Ranks,
     links: Vec<(LinkKind, String)>,
     /// The stream past an MLP.
     past_mlp: String,
@@ -36,11 +45,13 @@ pub(super) struct Scheme {
 
 impl Scheme {
     pub fn new(style: &Style) -> Scheme {
-        let (stops, plain, alpha) = match style.palette {
-            Palette::Standard => (["#1f9d55", "#9a9fa6", "#d64545"], "#8a8f98", 0.45),
-            Palette::Light => (["#137333", "#8c959f", "#b3261e"], "#57606a", 0.40),
-            Palette::Dark => (["#3ddc84", "#7d8590", "#ff6b6b"], "#b1bac4", 0.50),
-            Palette::ColorBlind => (["#0072b2", "#9a9fa6", "#d55e00"], "#8a8f98", 0.45),
+        let (decades, last, plain, alpha) = match style.palette {
+            Palette::Standard => (["#0f8a43", "#7cc242", "#e3c52f", "#d9a98a", "#9a9fa6"], "#d64545", "#8a8f98", 0.45),
+            Palette::Light => (["#0b6b33", "#5fa32b", "#c9a90f", "#c7977a", "#8c959f"], "#b3261e", "#57606a", 0.40),
+            Palette::Dark => (["#1fd17a", "#a5e05a", "#f2dd55", "#cfa58d", "#7d8590"], "#ff6b6b", "#b1bac4", 0.50),
+            Palette::ColorBlind => {
+                (["#0072b2", "#56b4e9", "#8fd9d0", "#d8d3ae", "#9a9fa6"], "#d55e00", "#8a8f98", 0.45)
+            }
         };
         let scale = |stops: &Option<Vec<String>>| stops.as_ref().and_then(|stops| ColorMap::new(stops).ok());
         let sheer = |color: Color| sheer(color, alpha);
@@ -63,7 +74,13 @@ impl Scheme {
         ];
         let past_mlp = style.past_mlp.as_deref().and_then(Color::parse).map(sheer);
         Scheme {
-            rank: scale(&style.ranks).or_else(|| ColorMap::new(&stops).ok()).unwrap_or_default(),
+            rank: match scale(&style.ranks) {
+                Some(scale) => Ranks::Scale(scale),
+                None => Ranks::Decades(
+                    ColorMap::new(&decades).unwrap_or_default(),
+                    Color::parse(last).unwrap_or(Color::GREY),
+                ),
+            },
             past_mlp: past_mlp.unwrap_or_else(|| links[0].1.clone()),
             links,
             alpha,
@@ -74,10 +91,20 @@ impl Scheme {
         }
     }
 
-    /// The colour of a rank among `vocabulary` tokens, on a scale that is logarithmic from both ends: rank 1 and the
-    /// last rank stand at the ends, half-way down the list is the middle.
+    /// The colour of a rank among `vocabulary` tokens. Of ours ranks 1, 10, 100, 1,000 and 10,000 have a colour each and
+    /// what lies between is mixed of two; the last ranks are red. A configuration's own scale is logarithmic from both
+    /// ends: rank 1 and the last rank stand at the ends, half-way down the list is the middle.
     pub fn rank(&self, rank: usize, vocabulary: usize) -> String {
-        self.rank.at(rank_place(rank, vocabulary)).css()
+        let place = rank_place(rank, vocabulary);
+        let color = match &self.rank {
+            Ranks::Scale(scale) => scale.at(place),
+            Ranks::Decades(decades, last) => {
+                let half = (vocabulary as f64 + 1.) / 2.;
+                let good = decades.at((rank.max(1) as f64).min(half.max(1.)).log10() / 4.);
+                if place > 0.5 { good.mixed(*last, 2. * place - 1.) } else { good }
+            }
+        };
+        color.css()
     }
 
     /// The colour of a kind of link.
@@ -161,6 +188,35 @@ mod tests {
         let places: Vec<f64> = (1..=999).map(|rank| rank_place(rank, 999)).collect();
         assert!(places.windows(2).all(|pair| pair[0] < pair[1]));
         assert_eq!(rank_place(1, 1), 0.5);
+    }
+
+    /// So far apart that nobody looks twice: hue and lightness, as a distance in CIE Lab.
+    #[test]
+    fn ranks_of_each_power_of_ten_differ_at_first_glance() {
+        for palette in [Palette::Standard, Palette::Light, Palette::Dark, Palette::ColorBlind] {
+            let scheme = Scheme::new(&Style { palette, ..Style::default() });
+            let colors: Vec<[f64; 3]> =
+                [1, 10, 100, 1_000, 20_000, 50_000].map(|rank| lab(&scheme.rank(rank, 50_000))).to_vec();
+            for (at, one) in colors.iter().enumerate() {
+                for other in &colors[..at] {
+                    let distance = one.iter().zip(other).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+                    assert!(distance > 20., "{palette}: {distance}, {one:?} and {other:?}");
+                }
+            }
+        }
+    }
+
+    fn lab(css: &str) -> [f64; 3] {
+        let color = Color::parse(css).unwrap();
+        let linear = |part: f64| if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) };
+        let [r, g, b] = [color.red, color.green, color.blue].map(linear);
+        let [x, y, z] = [
+            (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.9505,
+            0.2126 * r + 0.7152 * g + 0.0722 * b,
+            (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.089,
+        ]
+        .map(|part| if part > 0.008856 { part.cbrt() } else { 7.787 * part + 16. / 116. });
+        [116. * y - 16., 500. * (x - y), 200. * (y - z)]
     }
 
     #[test]
