@@ -235,7 +235,7 @@ impl Checkpoint {
             .map_err(|found| Error::tensor(name, format!("holds {found}, expected 64- or 32-bit integers")))
     }
 
-    /// What the file says of itself beside its tensors: the metadata of a safetensors file.
+    /// What the file says about itself besides its tensors: the metadata of a safetensors file.
     ///
     /// # Errors
     /// When the header cannot be read.

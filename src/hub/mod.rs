@@ -1,7 +1,7 @@
 //! A name to files: a local folder, the Hugging Face cache, the Hub, a starter model.
 //!
 //! The Hub cache is Python's, its layout and its environment variables included, so that a model fetched by Python or
-//! by Flowlens serves both. Downloads go to a temporary name, go on where they stopped, are checked, and get their
+//! by Flowlens serves both. Downloads go to a temporary name, resume where they stopped, are checked, and get their
 //! final name when whole.
 
 #[cfg_attr(not(feature = "hub"), allow(dead_code, reason = "only fetching writes to the cache"))]

@@ -105,10 +105,16 @@ impl Model {
         let layers = self.stack_of(site).map_or(0, |stack| stack.blocks.len());
         Err(match site.layer() {
             Some(layer) if layers > 0 && layer >= layers => {
-                Error::site(site, format!("the model has {layers} layers (0 to {})", layers - 1))
+                Error::site(site, format!("the model has {layers} layers (0 to {}); choose one of them", layers - 1))
             }
             _ if site == Site::Logits => return self.head().map(|_| ()),
-            _ => Error::site(site, format!("{} models have no such site", self.architecture().family)),
+            _ => Error::site(
+                site,
+                format!(
+                    "{} models have no such site; Model::sites() lists those of this model",
+                    self.architecture().family
+                ),
+            ),
         })
     }
 

@@ -168,7 +168,10 @@ impl Trace {
     pub fn predictions(&self, position: usize, count: usize) -> Result<Vec<NextToken>> {
         let Some(logits) = &self.record.logits else { return Err(self.no_head()) };
         if position >= self.len() {
-            return Err(Error::Input(format!("position {position} is not among the {} of the run", self.len())));
+            return Err(Error::Input(format!(
+                "there is no position {position}; the run has {}, counted from 0",
+                self.len()
+            )));
         }
         if logits.size()[0] != self.len() as i64 {
             return Err(Error::site(Site::Logits, "was not kept in this run; add it to keep(..)"));

@@ -39,13 +39,13 @@ impl Watch {
         self
     }
 
-    /// Makes a change while the model runs; several may be given and are made in this order.
+    /// Makes a change while the model runs; several changes are made in the order given.
     pub fn change(mut self, change: Change) -> Watch {
         self.changes.push(change);
         self
     }
 
-    /// Megabytes (10^6 bytes) that the run may keep; 4000 unless set.
+    /// Megabytes (10^6 bytes) that the run may keep; 4000 by default.
     pub fn memory_limit_mb(mut self, megabytes: u64) -> Watch {
         self.memory_limit_mb = megabytes;
         self

@@ -1,7 +1,7 @@
 //! What a transformer is made of, as plain data.
 //!
 //! A family reads `config.json` into an [`Architecture`]; `layers/`, `stack.rs` and `network.rs` compute whatever it
-//! says. So a family is data, and the maths stands in one place. Names are tensor names in the checkpoint, without
+//! says. So a family is data, and the maths is in one place. Names are tensor names in the checkpoint, without
 //! `.weight` and `.bias`.
 
 mod attention;
