@@ -9,7 +9,7 @@ use crate::model::{Input, Model, Tokens, Wanted};
 use crate::site::Unwatched;
 use crate::{Error, Result, Site};
 
-/// Megabytes that a run may keep unless told otherwise.
+/// Megabytes that a run may keep by default.
 const MEMORY_LIMIT_MB: u64 = 4_000;
 
 /// A run in preparation; [`run`](Watch::run) starts it. Made by [`Model::watch`].

@@ -10,15 +10,15 @@ pub struct Attention {
     pub projection: Projection,
     /// The biases that a fused projection has in tensors of their own.
     pub biases_apart: Option<BiasesApart>,
-    /// Back from the heads, side by side, to the stream.
+    /// From the concatenated heads back to the stream.
     pub output: Linear,
     /// Query heads H.
     pub heads: usize,
-    /// Key and value heads K; each serves H/K query heads.
+    /// Key and value heads K; each is shared by H/K query heads.
     pub kv_heads: usize,
     /// Width d of a head.
     pub head_dim: usize,
-    /// Products of queries and keys are multiplied by it.
+    /// A factor for products of queries and keys.
     pub scale: f64,
     /// Rotation of queries and keys by position.
     pub rotary: Option<Rotary>,
