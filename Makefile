@@ -1,4 +1,4 @@
-# The set-up in short commands. Each says what it does, repeats nothing that is done, and needs no network the second time.
+# The set-up in short commands. Each says what it does, repeats nothing that is done already, and needs no network the second time.
 PYTHON ?= python3
 SETUP := $(PYTHON) tools/setup
 NOTEBOOK := .venv/bin/python tools/run_notebooks.py
@@ -9,15 +9,15 @@ PROMPT := The capital of Japan is the city of
 
 help:
 	@echo 'make build      libtorch and target/release/flowlens'
-	@echo 'make demo       the above, a small model, its flow graph and attention views in out/, and the executed notebook'
+	@echo 'make demo       the above, plus a small model, its flow graph and attention views in out/, and an executed notebook'
 	@echo 'make lab        JupyterLab with the Rust kernel ready'
-	@echo 'make test       everything that tests; make test-large also fetches MPNet (400 MB) and tests its values'
-	@echo 'make bench      measures beside Python; BENCH_PYTHON=/environment/bin/python with torch, transformers and gguf;'
-	@echo '                with bertviz and playwright too it measures the attention views beside BertViz'
-	@echo 'make kernel     the Jupyter kernel: after a change of rustc or of src/'
+	@echo 'make test       all tests; make test-large also fetches MPNet (400 MB) and tests its values'
+	@echo 'make bench      measurements against Python; BENCH_PYTHON=/environment/bin/python with torch, transformers and gguf;'
+	@echo '                with bertviz and playwright too, attention views against BertViz'
+	@echo 'make kernel     the Jupyter kernel; run it again after a change to rustc or src/'
 	@echo 'make notebooks  executes the notebooks in place'
-	@echo 'make clean      takes away what was built; make distclean also what was fetched'
-	@echo 'With CUDA=1 the full torch is taken, with LIBTORCH=/folder or LIBTORCH_USE_PYTORCH=1 one that you have.'
+	@echo 'make clean      removes what was built; make distclean also what was fetched'
+	@echo 'CUDA=1 takes the full torch; LIBTORCH=/folder or LIBTORCH_USE_PYTORCH=1 takes one that you have.'
 
 venv:
 	@$(SETUP)/venv.py

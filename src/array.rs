@@ -24,7 +24,10 @@ impl Array {
     pub fn new(shape: &[usize], data: Vec<f32>) -> Result<Array> {
         let wanted = shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
         if wanted != Some(data.len()) {
-            return Err(Error::Input(format!("an array of shape {shape:?} does not hold {} numbers", data.len())));
+            return Err(Error::Input(format!(
+                "an array of shape {shape:?} does not hold {} numbers; give as many as the shape says",
+                data.len()
+            )));
         }
         Ok(Array { shape: shape.to_vec(), data })
     }

@@ -35,8 +35,8 @@ pub enum Error {
     },
     /// The checkpoint holds a kind of model that Flowlens has no family for.
     #[error(
-        "model family {family:?} is not known; the nearest known one is {nearest:?} (`flowlens models` lists all, and \
-         docs/adding-a-family.md tells how to add one)"
+        "model family {family:?} is not known; the nearest known one is {nearest:?} (model::families() lists all, and \
+         docs/adding-a-family.md explains how to add one)"
     )]
     UnknownFamily {
         /// The `model_type` that the checkpoint names.

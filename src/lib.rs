@@ -11,7 +11,7 @@
 //! text --tokens--> Model --(watched)--> Trace --lens, flow, attention--> Figure --> notebook | file
 //! ```
 //!
-//! Everything goes in that direction, and each module knows only what stands to its left: [`hub`] finds the files of a
+//! Everything goes in that direction, and each module knows only what is to its left: [`hub`] finds the files of a
 //! name, [`checkpoint`] gives their tensors, [`model`] turns them into something that computes, [`run`] keeps and
 //! changes, [`lens`], [`flow`] and [`attention`] analyse, figures draw.
 //!
@@ -21,7 +21,7 @@
 //! use flowlens::prelude::*;
 //!
 //! # fn main() -> flowlens::Result<()> {
-//! // A tiny model with random weights, so that this runs anywhere. In earnest: Model::load("smollm2-135m")?
+//! // A tiny model with random weights, so that this runs anywhere. For real use: Model::load("smollm2-135m")?
 //! let model = Model::load("tests/fixtures/parity/llama_gqa")?;
 //! let trace = model.run("The capital of Japan is the city of")?;
 //!
@@ -56,7 +56,7 @@
 //!   every family; tests compare them, checkpoint by checkpoint. An option of a `config.json` that changes numbers is
 //!   honoured or refused by name, never ignored.
 //! * **Watching changes nothing.** A plain run and a watched run go through the same code; a site that is kept is not
-//!   copied. What a run would keep can be asked beforehand ([`Model::estimate`]).
+//!   copied. What a run would keep can be found out beforehand ([`Model::estimate`]).
 //! * **Bad input is an error that says what to do**: see [`Error`]. Files are hostile until checked, no pickle is
 //!   executed, token text is escaped wherever it is drawn.
 //!

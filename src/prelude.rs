@@ -1,5 +1,5 @@
-//! What a notebook needs by name: `use flowlens::prelude::*;`. It leaves out the modules, whose names are the names
-//! that one gives to one's own variables: `model`, `trace`, `lens`.
+//! What a notebook needs by name: `use flowlens::prelude::*;`. It leaves out the modules, because their names
+//! are those that people give to their own variables: `model`, `trace`, `lens`.
 
 pub use crate::attention::{Attention, HeadView, Measure, ModelView, NeuronView, RolloutView};
 pub use crate::figure::{Figure, Gallery};

@@ -1,6 +1,6 @@
-//! What takes long says so here, line by line: the one place from which Flowlens speaks by itself.
+//! Progress of what takes long, line by line: the only place where Flowlens prints unasked.
 //!
-//! Without a listener nothing is said, but in a notebook on the evcxr kernel, where lines go to standard error.
+//! Without a listener nothing is printed, except in a notebook on the evcxr kernel, where lines go to standard error.
 
 use std::sync::RwLock;
 

@@ -1,4 +1,4 @@
-//! Two runs or two models beside each other, and their difference.
+//! Two runs or two models side by side, and their difference.
 
 use super::{Attention, Block, Layer, Quantity, Token};
 use crate::text::{list, model_name};

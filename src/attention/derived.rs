@@ -1,4 +1,4 @@
-//! Attention computed from attention: heads or layers as one, weights by what they move.
+//! Attention computed from attention: heads or layers merged, weights scaled by what they move.
 
 use tch::{Device, Kind, Tensor};
 
@@ -67,7 +67,7 @@ impl Attention {
 
     /// Weights by what they move: α ‖v W_O‖, each weight times the length of what the head writes of that key's value,
     /// after Kobayashi et al. 2020, "Attention is not only a weight" (arXiv 2004.10102). A key that gets much attention
-    /// but whose value is short, as first positions often are, comes out small.
+    /// but whose value is short, as it often is at first positions, comes out small.
     ///
     /// The output bias, which no key brings, is left out; rows have no fixed sum ([`Quantity::Weight`]).
     ///
@@ -112,7 +112,7 @@ impl Attention {
     }
 
     /// The same without special tokens such as `[SEP]` and `<s>`, which often draw most of the attention. What is left
-    /// of a row does not sum to 1 ([`Quantity::Weight`]); [`renormalised`](Attention::renormalised) makes it.
+    /// of a row does not sum to 1 ([`Quantity::Weight`]); [`renormalised`](Attention::renormalised) rescales it.
     ///
     /// # Errors
     /// When a side has no other tokens.

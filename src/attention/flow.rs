@@ -22,7 +22,7 @@ impl Attention {
     /// [`rollout`](Attention::rollout); layers' rows sum to 1.
     ///
     /// The block `flow` (of an encoder-decoder `encoder flow` and `decoder flow`) has one layer, the last, of one head.
-    /// Each number is a maximum of its own, so that rows do not sum to 1 ([`Quantity::Weight`]).
+    /// Each number is a maximum in itself, so that rows do not sum to 1 ([`Quantity::Weight`]).
     ///
     /// # Errors
     /// When a layer is missing, a block holds differences, or a text has more than 64 tokens:

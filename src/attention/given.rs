@@ -11,7 +11,7 @@ const ROW_SUM: f32 = 0.02;
 
 /// Attention layers of any source: each an array (H,T,S), or (1,H,T,S) as Python's `transformers` has them.
 ///
-/// Made by itself from `ndarray` arrays: a list of them, one layer, or all layers in one (L,H,T,S) or (L,1,H,T,S); and
+/// Made with `into()` from `ndarray` arrays: a list of them, one layer, or all layers in one (L,H,T,S) or (L,1,H,T,S); and
 /// from a list of [`Array`]s.
 #[derive(Debug, Clone)]
 pub struct Matrices(Vec<Array>);
@@ -68,7 +68,7 @@ impl Attention {
     /// As [`new`](Attention::new), of numbers of 0 and more whose rows need not sum to 1.
     ///
     /// # Errors
-    /// As [`new`](Attention::new), but for the sums.
+    /// As [`new`](Attention::new), except that sums are not checked.
     pub fn weighted(
         tokens: impl IntoIterator<Item = impl Into<String>>,
         layers: impl Into<Matrices>,

@@ -12,15 +12,15 @@ use super::{Attention, Block, Quantity, Token};
 use crate::array::Numbers;
 use crate::{Error, Result};
 
-/// What a head is measured by.
+/// A way to measure what a head does.
 ///
 /// Each is a mean over queries. A share is that of a query's attention that goes to one kind of place, from 0 to 1,
 /// and its mean is over the queries that have such a place among the keys that they can see: a head that always looks
-/// at the token before has [`Previous`](Measure::Previous) 1, although the first token has none before it. Special
+/// at the preceding token has [`Previous`](Measure::Previous) 1, although the first token has none before it. Special
 /// tokens are never the same token as another: padding would count for all else.
 ///
-/// [`Induction`](Measure::Induction) is the prefix matching score of Olsson et al. 2022 (arXiv 2209.11895), taken on
-/// the text at hand in place of repeated random tokens.
+/// [`Induction`](Measure::Induction) is the prefix matching score of Olsson et al. 2022 (arXiv 2209.11895), measured on
+/// the given text instead of repeated random tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Measure {
@@ -28,9 +28,9 @@ pub enum Measure {
     Entropy,
     /// How far away the keys are, weighted by attention: Σ p |i − j|, in tokens.
     Distance,
-    /// The share on the token before.
+    /// The share on the preceding token.
     Previous,
-    /// The share on the token after.
+    /// The share on the following token.
     Next,
     /// The share on the query itself.
     Itself,
@@ -38,7 +38,7 @@ pub enum Measure {
     First,
     /// The share on other tokens of the same text.
     SameToken,
-    /// The share on special tokens, such as `[SEP]`, behind the first position: that one is [`First`](Measure::First).
+    /// The share on special tokens, such as `[SEP]`, after the first position, which is [`First`](Measure::First).
     Separator,
     /// The share on tokens that followed an earlier occurrence of the query's token.
     Induction,
@@ -88,7 +88,7 @@ impl Measure {
         }
     }
 
-    /// What its numbers are shown in; shares are shown in percent.
+    /// The unit in which its numbers are shown; shares are shown in percent.
     pub fn unit(self) -> &'static str {
         match self {
             Measure::Entropy => "bits",
@@ -97,7 +97,7 @@ impl Measure {
         }
     }
 
-    /// What it says, in one sentence.
+    /// What it means, in one sentence.
     pub fn about(self) -> &'static str {
         match self {
             Measure::Entropy => "How spread the attention of a token is: 0 bits where all of it goes to one token.",
@@ -145,7 +145,7 @@ fn names(measures: &[Measure]) -> String {
     measures.iter().map(|measure| measure.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// A head with what it was measured to do.
+/// A head and its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeadScore {
     /// The name of its block.
@@ -236,7 +236,7 @@ impl Attention {
         if heads.is_empty() {
             return Err(match self.blocks.first() {
                 Some(block) => block.not_measured(measure)?,
-                None => Error::Attention("there are no blocks to search".to_owned()),
+                None => Error::Attention("there are no blocks to search; give at least one".to_owned()),
             });
         }
         heads.sort_by(|a, b| b.value.total_cmp(&a.value));
@@ -259,7 +259,7 @@ impl Block {
         Ok(Measure::ALL.into_iter().filter(|&measure| self.places(measure, causal).is_some()).collect())
     }
 
-    /// What each head of each layer is measured to be, in the order of [`layers`](Block::layers) and
+    /// The value of each head of each layer, in the order of [`layers`](Block::layers) and
     /// [`heads`](Block::heads): bits, tokens, or shares from 0 to 1.
     ///
     /// Rows of [`Quantity::Weight`] are brought to sum 1 first; queries that see nothing are left out.

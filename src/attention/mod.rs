@@ -34,7 +34,7 @@ pub use rollout_view::RolloutView;
 pub(crate) use view::Options;
 pub use view::{HeadView, ModelView};
 
-/// Attention weights with the tokens that they belong to; in its blocks, an encoder-decoder's three or one.
+/// Attention weights with the tokens that they belong to; in blocks: three in an encoder-decoder, otherwise one.
 ///
 /// ```
 /// # fn main() -> flowlens::Result<()> {

@@ -10,17 +10,17 @@ use crate::{Error, Result};
 
 impl Attention {
     /// Attention rollout after Abnar & Zuidema 2020, "Quantifying attention flow in transformers" (arXiv 2005.00928):
-    /// how much of each token of the input is in each position behind layer l, if all that moved information was
-    /// attention, the heads' mean of it. With Aₗ that mean (T,T), Rₗ = Aₗ Rₗ₋₁ from R₀ = A₀; with `residual` each Aₗ is
-    /// ½ Aₗ + ½ I, as half of what leaves a layer came past its heads. Rows are brought to sum 1.
+    /// how much of each token of the input is in each position after layer l, if all that moved information were
+    /// attention, averaged over heads. With Aₗ that mean (T,T), Rₗ = Aₗ Rₗ₋₁ from R₀ = A₀; with `residual` each Aₗ is
+    /// ½ Aₗ + ½ I, as half of what leaves a layer bypassed its heads. Rows are scaled to sum to 1.
     ///
     /// The block `rollout` has a layer of one head, number 0, for each layer of `all`; an encoder-decoder has
     /// `encoder rollout`, `decoder rollout` and, for the source tokens in the decoder's positions, `cross rollout`:
     /// Cₗ = ½ (½ Aₗ + ½ I) Cₗ₋₁ + ½ Xₗ E with the mean cross attention Xₗ (T,S) and the encoder's last rollout E (S,S);
-    /// without `residual` Xₗ E. Its rows do not sum to 1: the rest is of the decoder's own tokens.
+    /// without `residual` Xₗ E. Its rows do not sum to 1: the rest comes from the decoder's own tokens.
     ///
     /// In a causal model the first position sees nothing but itself, and every other one passes some of its share on to
-    /// it: behind many layers all comes from there, whatever heads do, and the earlier layers tell more.
+    /// it: after many layers everything comes from there, whatever the heads do, and earlier layers say more.
     ///
     /// ```
     /// # fn main() -> flowlens::Result<()> {
@@ -28,7 +28,7 @@ impl Attention {
     ///
     /// let layer = flowlens::ndarray::array![[[1.0f32, 0.0], [0.5, 0.5]]];
     /// let rollout = Attention::new(["to", "be"], [layer.clone(), layer])?.rollout(false)?;
-    /// // Behind two layers a quarter of "be" is left at its place.
+    /// // After two layers a quarter of "be" is left in its place.
     /// assert_eq!(rollout.weights("rollout", 1, 0)?.get(&[1, 1]), Some(0.25));
     /// # Ok(()) }
     /// ```

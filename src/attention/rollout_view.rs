@@ -17,7 +17,7 @@ pub struct RolloutView {
 }
 
 impl Trace {
-    /// The rollout view: from which tokens of the input each position is mixed, as far as attention tells.
+    /// The rollout view: from which tokens of the input each position is mixed, as far as attention can tell.
     ///
     /// ```no_run
     /// # fn main() -> flowlens::Result<()> {
@@ -47,13 +47,13 @@ impl RolloutView {
         self
     }
 
-    /// The layer behind which positions are shown first, the last unless told.
+    /// The layer after which positions are shown first; the last by default.
     pub fn layer(mut self, layer: usize) -> Self {
         self.first.layer = Some(layer);
         self
     }
 
-    /// The position that is followed first: unless told, the last one in a causal model, else the first.
+    /// The position that is followed first; by default the last one in a causal model, otherwise the first.
     pub fn token(mut self, position: usize) -> Self {
         self.first.token = Some(position);
         self
@@ -73,7 +73,9 @@ impl RolloutView {
 
     /// What is shown first of them: block, layer and token.
     pub(crate) fn opened<'a>(&self, means: &'a Attention) -> Result<(&'a Block, usize, usize)> {
-        let nothing = || Error::Attention("there is nothing to show".to_owned());
+        let nothing = || {
+            Error::Attention("there is nothing to show; give attention with at least one block and layer".to_owned())
+        };
         let block = match &self.first.block {
             Some(name) => means.block(name)?,
             None => means.blocks.last().ok_or_else(nothing)?,

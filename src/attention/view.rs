@@ -10,20 +10,20 @@ use crate::{Error, Model, Result, Site, Trace};
 /// The setters that views of attention have in common.
 macro_rules! choices {
     () => {
-        /// The layers to show, all that a page has room for unless told; in an encoder-decoder those of each stack that
+        /// The layers to show (by default, all that a page has room for); in an encoder-decoder those of each stack that
         /// has them.
         pub fn layers(mut self, layers: impl IntoIterator<Item = usize>) -> Self {
             self.options.layers = Some(layers.into_iter().collect());
             self
         }
 
-        /// The heads to show of each layer, all unless told.
+        /// The heads of each layer to show; all by default.
         pub fn heads(mut self, heads: impl IntoIterator<Item = usize>) -> Self {
             self.options.heads = Some(heads.into_iter().collect());
             self
         }
 
-        /// Where the second text of a pair begins, for tokens that do not tell: the view then offers each text's
+        /// Where the second text of a pair begins, where the tokens do not say so: the view then offers each text's
         /// attention to itself and to the other.
         pub fn second_text_at(mut self, position: usize) -> Self {
             self.options.second = Some(position);
@@ -129,7 +129,7 @@ macro_rules! view_of_weights {
                 Ok($View::of(Attention::new(tokens, attention)?))
             }
 
-            /// The sites that a run must keep for it: patterns, and values, whose lengths tell how much a weight moves.
+            /// The sites that a run must keep for it: patterns, and values, whose lengths say how much a weight moves.
             pub fn sites(model: &Model) -> Vec<Site> {
                 let needed = |site: &Site| matches!(site.plain(), Site::Pattern(_) | Site::Value(_));
                 model.sites().into_iter().filter(needed).collect()
@@ -145,7 +145,7 @@ macro_rules! view_of_weights {
 
             choices!();
 
-            /// The heads that are on at first, all unless told.
+            /// The heads that are on at first; all by default.
             pub fn heads_on(mut self, heads: impl IntoIterator<Item = usize>) -> Self {
                 self.options.first.heads_on = Some(heads.into_iter().collect());
                 self

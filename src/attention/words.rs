@@ -11,8 +11,8 @@ impl Attention {
     /// mean over them, so that rows of distributions still sum to 1.
     ///
     /// A word begins where the vocabulary marks it (`Ġthe`, `▁the`), in WordPiece with each token without `##`, and
-    /// behind a special token; a sign without a blank before it belongs to the word, except in WordPiece. Tokens of a
-    /// text without any mark stay as they are.
+    /// after a special token; a punctuation mark without a blank before it belongs to the word, except in WordPiece.
+    /// Tokens of a text without any mark stay as they are.
     ///
     /// # Errors
     /// When libtorch fails.

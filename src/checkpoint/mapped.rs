@@ -28,7 +28,7 @@ impl Mapped {
         let file = File::open(path).map_err(io)?;
         let metadata = file.metadata().map_err(io)?;
         if !metadata.is_file() {
-            return Err(Error::file(path, "not a regular file"));
+            return Err(Error::file(path, "not a regular file; give the path of one"));
         }
         if metadata.len() == 0 {
             return Err(Error::file(path, "the file is empty; download it again"));
@@ -54,7 +54,10 @@ impl Mapped {
         let map = Box::leak(Box::new(map));
         // The file may have shrunk since its header was checked.
         if map.len() < self.reading.len() {
-            return Err(Error::file(&self.path, "the file became shorter while it was read"));
+            return Err(Error::file(
+                &self.path,
+                "the file became shorter while it was read; wait until it is complete and try again",
+            ));
         }
         Ok(self.lasting.get_or_init(|| map))
     }

@@ -27,7 +27,7 @@ pub(crate) use stored::Arrangement;
 use stored::Entry;
 pub use stored::Stored;
 
-/// A config or an index larger than this is no config.
+/// A larger file is not a configuration or an index.
 const LARGEST_JSON: u64 = 64 << 20;
 
 /// The weights, the configuration and the tokenizer of a model, on disk.
@@ -117,7 +117,7 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// What a GGUF file says of its model; `None` of other files.
+    /// What a GGUF file says about its model; `None` for other files.
     pub(crate) fn metadata(&self) -> Option<&Metadata> {
         self.metadata.as_ref()
     }
@@ -199,7 +199,7 @@ impl Checkpoint {
         self.entries.get(name).map(|entry| entry.shape.as_slice())
     }
 
-    /// How a tensor's numbers are stored.
+    /// How the numbers of a tensor are stored.
     pub fn dtype(&self, name: &str) -> Option<Stored> {
         self.entries.get(name).map(|entry| entry.stored)
     }
@@ -209,7 +209,7 @@ impl Checkpoint {
         self.entries.values().map(|entry| entry.bytes.len() as u64).sum()
     }
 
-    /// A tensor, in the number type and on the device asked for.
+    /// A tensor, in the number type and on the device that are asked for.
     ///
     /// A float32 tensor for the CPU is the mapped file itself: nothing is copied, and writing to it changes memory,
     /// never the file. Everything else is converted.
@@ -236,7 +236,7 @@ impl Checkpoint {
             .map_err(|found| Error::tensor(name, format!("holds {found}, expected 64- or 32-bit integers")))
     }
 
-    /// What the file says of itself beside its tensors: the metadata of a safetensors file.
+    /// What the file says about itself besides its tensors: the metadata of a safetensors file.
     ///
     /// # Errors
     /// When the header cannot be read.

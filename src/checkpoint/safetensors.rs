@@ -26,7 +26,7 @@ pub(super) fn entries(file: &Mapped, index: usize) -> Result<Vec<(String, Entry)
     Ok(entries)
 }
 
-/// What the header holds beside the tensors.
+/// What the header holds besides the tensors.
 pub(super) fn remarks(file: &Mapped) -> Result<HashMap<String, String>> {
     let (_, metadata) = SafeTensors::read_metadata(file.bytes())
         .map_err(|error| Error::file(&file.path, explain(error, file.bytes())))?;

@@ -174,7 +174,10 @@ pub(super) fn integers(bytes: &[u8], stored: Stored) -> Result<Vec<i64>, Stored>
 /// Reads one tensor: the mapped file itself where type, place and device allow it, a converted copy otherwise.
 pub(super) fn read(file: &Mapped, name: &str, entry: &Entry, dtype: DType, device: Device) -> Result<Tensor> {
     if let Stored::Other(found) = entry.stored {
-        return Err(Error::tensor(name, format!("holds {found}, expected floats; it is no weight")));
+        return Err(Error::tensor(
+            name,
+            format!("holds {found}, expected floats; only weights can be read as numbers"),
+        ));
     }
     let asked = (dtype.torch(), device.torch());
     if entry.bytes.is_empty() {

@@ -27,12 +27,15 @@ pub(super) fn tokenizer(folder: &Path, config: &Map<String, Value>) -> Result<Op
     for (token, id) in &vocab {
         let place = id.as_u64().and_then(|id| tokens.get_mut(usize::try_from(id).ok()?));
         *place.ok_or_else(|| {
-            Error::file(&vocab_path, format!("token {token:?} has the id {id}, which leaves a gap"))
+            Error::file(
+                &vocab_path,
+                format!("token {token:?} has the id {id}, which leaves a gap; download the file again"),
+            )
         })? = Some(token.clone());
     }
     let tokens: Vec<String> = tokens.into_iter().flatten().collect();
     if tokens.len() != vocab.len() {
-        return Err(Error::file(&vocab_path, "two tokens have the same id"));
+        return Err(Error::file(&vocab_path, "two tokens have the same id; download the file again"));
     }
     let merges = std::fs::read_to_string(&merges_path).map_err(|source| Error::io(&merges_path, source))?;
     let lines = merges.lines().filter(|line| !line.is_empty() && !line.starts_with("#version"));

@@ -1,10 +1,10 @@
-//! CUDA at run time: nothing links against it, so one build serves machines with and without a card.
+//! CUDA at run time: nothing links against it, so one build serves machines with and without a GPU.
 
 use std::path::PathBuf;
 
 use crate::{Error, Result};
 
-/// Loads libtorch's CUDA half and checks that card `index` is there.
+/// Loads libtorch's CUDA half and checks that GPU `index` is there.
 pub(super) fn prepare(index: usize) -> Result<()> {
     let missing = |problem: String| Error::Device { device: format!("cuda:{index}"), problem };
     if !tch::Cuda::is_available() {

@@ -7,13 +7,13 @@ use std::str::FromStr;
 
 use crate::{Error, Result};
 
-/// Where tensors live and are computed.
+/// Where tensors are stored and computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Device {
-    /// The processor.
+    /// The CPU.
     #[default]
     Cpu,
-    /// The NVIDIA card of this number.
+    /// The NVIDIA GPU with this number.
     Cuda(usize),
 }
 

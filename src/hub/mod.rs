@@ -1,7 +1,7 @@
 //! A name to files: a local folder, the Hugging Face cache, the Hub, a starter model.
 //!
 //! The Hub cache is Python's, its layout and its environment variables included, so that a model fetched by Python or
-//! by Flowlens serves both. Downloads go to a temporary name, go on where they stopped, are checked, and get their
+//! by Flowlens serves both. Downloads go to a temporary name, resume where they stopped, are checked, and get their
 //! final name when whole.
 
 #[cfg_attr(not(feature = "hub"), allow(dead_code, reason = "only fetching writes to the cache"))]
@@ -25,9 +25,9 @@ pub use starter::{Starter, StarterFile, starters};
 pub struct Options {
     /// Branch, tag or commit on the Hub.
     pub revision: String,
-    /// Takes only what is on this machine. `HF_HUB_OFFLINE=1` does the same.
+    /// Uses only what is on this machine. `HF_HUB_OFFLINE=1` does the same.
     pub offline: bool,
-    /// The folder of the Hub cache. Unless set: `HF_HUB_CACHE`, `HF_HOME/hub`, or `~/.cache/huggingface/hub`.
+    /// The folder of the Hub cache. By default: `HF_HUB_CACHE`, `HF_HOME/hub`, or `~/.cache/huggingface/hub`.
     pub cache: Option<PathBuf>,
 }
 
@@ -49,10 +49,10 @@ impl Options {
 /// The folder or the `.gguf` file of a model, fetched first where that is needed.
 ///
 /// `name` is tried as a folder, a `.gguf` file, a starter model ([`starters`]) and an id on the Hugging Face Hub, in
-/// that order. What the cache has whole is taken without asking the network.
+/// that order. What the cache holds completely is used without asking the network.
 ///
 /// # Errors
-/// When there is no such model, or it cannot be fetched; the text says which of the two, and what helps.
+/// When there is no such model, or it cannot be fetched; the text says which, and what helps.
 pub fn find(name: &str, options: &Options) -> Result<PathBuf> {
     let path = Path::new(name);
     if path.exists() {
@@ -84,7 +84,7 @@ pub fn find(name: &str, options: &Options) -> Result<PathBuf> {
     Err(failed(name, "this build of Flowlens cannot fetch (it lacks the feature `hub`); give a folder or a .gguf file"))
 }
 
-/// `owner/name`, or `name` as the oldest models have it.
+/// `owner/name`, or `name` alone for the oldest models.
 fn is_hub_id(name: &str) -> bool {
     let part = |part: &str| {
         !part.is_empty()

@@ -1,4 +1,4 @@
-//! Starter models: small real ones that can be had from a package registry as well.
+//! Starter models: small real ones that are also available from a package registry.
 
 use std::path::{Path, PathBuf};
 
@@ -6,13 +6,13 @@ use super::cache::{folder_of, user_cache};
 use super::{Options, failed};
 use crate::Result;
 
-/// A small model that Flowlens knows by a short name.
+/// A small model with a short name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Starter {
-    /// What to write.
+    /// The short name.
     pub name: &'static str,
-    /// What it is, in a few words.
+    /// A short description.
     pub about: &'static str,
     /// The model that it was made from, on the Hub. Asking for this id instead fetches the original weights.
     pub hub_id: &'static str,

@@ -13,7 +13,7 @@ use super::progress::{Progress, megabytes};
 use crate::progress::say;
 use crate::{Error, Result};
 
-/// Connections that break are taken up again this often, as long as each attempt brings something.
+/// How often a broken connection is resumed, as long as each attempt brings something.
 const ATTEMPTS: usize = 5;
 
 /// What is to be fetched.

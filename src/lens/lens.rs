@@ -40,7 +40,7 @@ enum Through {
 /// Reads vectors of the model's width as vocabulary words: through the final norm and the head.
 ///
 /// All vectors of a call go to the vocabulary together; equal ones are projected once. Everything is float32,
-/// whatever the model's own type. Ranks are taken on logits, ties go to the smaller id.
+/// whatever the model's own type. Ranks are by logit; of equal logits the smaller id comes first.
 ///
 /// ```no_run
 /// # fn main() -> flowlens::Result<()> {
@@ -69,13 +69,13 @@ impl Lens {
         Lens { readout, words, through: Through::Norm, top: 5, bottom: 5, targets: Vec::new() }
     }
 
-    /// How many of the best tokens a reading lists; 5 unless told.
+    /// How many of the best tokens a reading lists; 5 by default.
     pub fn top(mut self, count: usize) -> Lens {
         self.top = count;
         self
     }
 
-    /// How many of the worst tokens a reading lists; 5 unless told.
+    /// How many of the worst tokens a reading lists; 5 by default.
     pub fn bottom(mut self, count: usize) -> Lens {
         self.bottom = count;
         self
@@ -87,13 +87,13 @@ impl Lens {
         self
     }
 
-    /// Leaves the final norm out: the vector meets the head as it is.
+    /// Leaves out the final norm: the vector goes into the head as it is.
     pub fn without_norm(mut self) -> Lens {
         self.through = Through::Head;
         self
     }
 
-    /// Takes the final norm's root from `stream` (one vector of the model's width, usually the last residual stream)
+    /// Takes the final norm's scale from `stream` (one vector of the model's width, usually the last residual stream)
     /// and leaves all biases and the soft cap out: logits become linear, so that those of parts add up to that of
     /// their sum. Known as direct logit attribution.
     ///
@@ -104,14 +104,17 @@ impl Lens {
         self.check_linear()?;
         let stream = self.batch(&stream.to_tensor())?;
         if stream.size()[0] != 1 {
-            return Err(Error::Input(format!("the lens freezes its scale at one vector, got {}", stream.size()[0])));
+            return Err(Error::Input(format!(
+                "the lens freezes its scale at one vector, got {}; give one row",
+                stream.size()[0]
+            )));
         }
         let divisor = |norm: &Norm| Ok::<f64, Error>(norm.divisor(&stream)?.f_double_value(&[0, 0])?);
         self.through = Through::Frozen { root: self.readout.norm.as_ref().map_or(Ok(1.), divisor)? };
         Ok(self)
     }
 
-    /// Entries of the vocabulary.
+    /// Number of entries in the vocabulary.
     pub fn vocabulary(&self) -> usize {
         self.readout.head.weight.size()[0] as usize
     }
@@ -145,7 +148,11 @@ impl Lens {
         let _guard = tch::no_grad_guard();
         let vectors = self.batch(vectors)?;
         if targets.len() as i64 != vectors.size()[0] {
-            return Err(Error::Input(format!("{} targets for {} vectors", targets.len(), vectors.size()[0])));
+            return Err(Error::Input(format!(
+                "{} targets for {} vectors; give one for each",
+                targets.len(),
+                vectors.size()[0]
+            )));
         }
         self.read_rows(&vectors, |row| std::slice::from_ref(&targets[row]))
     }
@@ -155,7 +162,10 @@ impl Lens {
         let rows = vectors.size()[0];
         let outside = |id: &&u32| **id as usize >= self.vocabulary();
         if let Some(id) = (0..rows as usize).flat_map(&targets).find(outside) {
-            return Err(Error::Input(format!("target {id} is outside the vocabulary of {} tokens", self.vocabulary())));
+            return Err(Error::Input(format!(
+                "target {id} is outside the vocabulary of {} tokens; give a smaller id",
+                self.vocabulary()
+            )));
         }
         let head = self.readout.head.weight.f_to_kind(Kind::Float)?;
         let mut words = HashMap::new();
@@ -180,7 +190,10 @@ impl Lens {
     /// with the norm frozen at `stream` (D).
     pub(crate) fn attribution(&self, id: u32, stream: &Tensor) -> Result<Tensor> {
         if id as usize >= self.vocabulary() {
-            return Err(Error::Input(format!("target {id} is outside the vocabulary of {} tokens", self.vocabulary())));
+            return Err(Error::Input(format!(
+                "target {id} is outside the vocabulary of {} tokens; give a smaller id",
+                self.vocabulary()
+            )));
         }
         self.frozen_direction(self.readout.head.weight.f_get(i64::from(id))?.f_to_kind(Kind::Float)?, stream)
     }

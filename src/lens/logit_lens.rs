@@ -8,7 +8,7 @@ use crate::{Error, Result, Site};
 
 /// The residual stream read as words, layer by layer and position by position (nostalgebraist 2020).
 ///
-/// Rows go with the computation: first what enters the first block, then the stream after every block, in post-norm
+/// Rows follow the computation: first what enters the first block, then the stream after every block, in post-norm
 /// models after its last norm; the last row is what the model itself says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogitLens {
@@ -40,13 +40,13 @@ pub struct LensCell {
     pub others: Vec<TokenScore>,
     /// Entropy of the whole distribution, in bits.
     pub entropy: f32,
-    /// How the target stands here.
+    /// The rank, logit and probability of the target here.
     pub target: TargetScore,
 }
 
 impl Trace {
     /// Reads the residual stream after every layer as words. Each column ranks the token that the model itself
-    /// puts first there, so that one sees at which depth the answer appears.
+    /// puts first there, which shows at what depth the answer appears.
     ///
     /// ```no_run
     /// # fn main() -> flowlens::Result<()> {
@@ -94,7 +94,10 @@ impl Trace {
             for reading in readings.by_ref().take(self.len()) {
                 let mut tops = reading.top.into_iter();
                 let (Some(top), Some(target)) = (tops.next(), reading.targets.into_iter().next()) else {
-                    return Err(Error::site(site, "holds something that is not a number"));
+                    return Err(Error::site(
+                        site,
+                        "holds something that is not a number; check the weights and the changes of this run",
+                    ));
                 };
                 cells.push(LensCell { top, others: tops.collect(), entropy: reading.entropy, target });
             }
@@ -109,7 +112,7 @@ impl Trace {
 }
 
 impl LogitLens {
-    /// How deep each row lies, as a short name: `in`, then the number of the block that came before.
+    /// A short name for the depth of each row: `in`, then the number of the block that came before.
     pub fn row_names(&self) -> Vec<String> {
         self.rows
             .iter()

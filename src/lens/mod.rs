@@ -17,11 +17,11 @@ pub struct TokenScore {
     pub text: String,
     /// Logit, after scale and soft cap where the model has them.
     pub logit: f32,
-    /// Probability among the whole vocabulary.
+    /// Probability over the whole vocabulary.
     pub prob: f32,
 }
 
-/// How a vector stands to one asked-for token.
+/// How strongly a vector points to one requested token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TargetScore {
     /// Token id.
@@ -45,6 +45,6 @@ pub struct Reading {
     pub bottom: Vec<TokenScore>,
     /// Entropy of the whole distribution, in bits.
     pub entropy: f32,
-    /// One entry for every target that was asked for, in that order.
+    /// One entry for every requested target, in the order of the request.
     pub targets: Vec<TargetScore>,
 }

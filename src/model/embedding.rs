@@ -126,7 +126,10 @@ impl Positions {
                 let places = &places(tokens, *index)[here.clone()];
                 // A prompt of the right length may still count beyond the table, or before it.
                 if let Some(place) = places.iter().find(|&&place| place < 0 || place >= table.size()[0]) {
-                    return Err(Error::Input(format!("position {place} is outside the table of {}", table.size()[0])));
+                    return Err(Error::Input(format!(
+                        "position {place} is outside the table of {} positions; shorten the prompt",
+                        table.size()[0]
+                    )));
                 }
                 look_up(table, places)
             }

@@ -7,8 +7,8 @@ use crate::{Error, Result};
 
 /// What to run: a text, a pair of texts, or token ids with what belongs to them.
 ///
-/// Made from `&str`, `String`, `(&str, &str)`, `Vec<i64>`, `&[i64]` and [`Seq2Seq`] by itself; what else a model reads
-/// is set with plain setters.
+/// Made from `&str`, `String`, `(&str, &str)`, `Vec<i64>`, `&[i64]` and [`Seq2Seq`] with `into()`; setters add what
+/// else a model reads.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Input {
     pub(super) text: Option<String>,
@@ -22,7 +22,7 @@ pub struct Input {
 
 /// What an encoder-decoder reads: `source` goes to the encoder, `target` to the decoder.
 ///
-/// A target that is a text gets the model's start token in front and no end token; token ids are taken as they are.
+/// A target given as text gets the model's start token in front and no end token; token ids are used as they are.
 ///
 /// ```no_run
 /// # fn main() -> flowlens::Result<()> {
@@ -95,21 +95,21 @@ impl Input {
         self
     }
 
-    /// Token types, one for each position; passed over by models that have none.
+    /// Token types, one for each position; ignored by models that have none.
     #[must_use]
     pub fn token_type_ids(mut self, types: impl Into<Vec<i64>>) -> Input {
         self.token_type_ids = Some(types.into());
         self
     }
 
-    /// Languages, one for each position (XLM); passed over by models that have none.
+    /// Language numbers, one for each position (XLM); ignored by models that have none.
     #[must_use]
     pub fn languages(mut self, languages: impl Into<Vec<i64>>) -> Input {
         self.languages = Some(languages.into());
         self
     }
 
-    /// What the decoder of an encoder-decoder reads; its start token alone unless set.
+    /// What the decoder of an encoder-decoder reads. Without it, the start token alone.
     #[must_use]
     pub fn target(mut self, target: impl Into<Input>) -> Input {
         self.target = Some(Box::new(target.into()));

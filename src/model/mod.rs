@@ -83,27 +83,27 @@ impl Model {
         ModelOptions::new(name.as_ref())
     }
 
-    /// The name it was loaded by.
+    /// The name under which the model was loaded.
     pub fn name(&self) -> &str {
         &self.loaded.name
     }
 
-    /// The folder or file that it was loaded from.
+    /// The folder or file from which the model was loaded.
     pub fn path(&self) -> &Path {
         &self.loaded.path
     }
 
-    /// What it is made of.
+    /// What the model is made of, as plain data.
     pub fn architecture(&self) -> &Architecture {
         &self.loaded.architecture
     }
 
-    /// The number type that it computes in.
+    /// The number type in which the model computes.
     pub fn dtype(&self) -> DType {
         self.loaded.network.dtype
     }
 
-    /// Where it computes.
+    /// The device on which the model computes.
     pub fn device(&self) -> Device {
         self.loaded.network.device
     }

@@ -26,31 +26,31 @@ impl ModelOptions {
         ModelOptions { name: name.to_owned(), hub: hub::Options::default(), device: Device::Cpu, dtype: None }
     }
 
-    /// Branch, tag or commit on the Hub; `main` unless set.
+    /// Branch, tag or commit on the Hub; `main` by default.
     pub fn revision(mut self, revision: impl Into<String>) -> ModelOptions {
         self.hub.revision = revision.into();
         self
     }
 
-    /// Where to compute; the CPU unless set.
+    /// Where to compute; the CPU by default.
     pub fn device(mut self, device: Device) -> ModelOptions {
         self.device = device;
         self
     }
 
-    /// The number type to compute in. Unless set: float32 on the CPU, the checkpoint's own type on CUDA.
+    /// The number type to compute in. By default: float32 on the CPU, the checkpoint's own type on CUDA.
     pub fn dtype(mut self, dtype: DType) -> ModelOptions {
         self.dtype = Some(dtype);
         self
     }
 
-    /// Takes only what is on this machine already.
+    /// Uses only what is already on this machine.
     pub fn offline(mut self, offline: bool) -> ModelOptions {
         self.hub.offline = offline;
         self
     }
 
-    /// The folder of the Hub cache; Python's unless set.
+    /// The folder of the Hub cache; Python's by default.
     pub fn cache(mut self, folder: impl AsRef<Path>) -> ModelOptions {
         self.hub.cache = Some(folder.as_ref().to_owned());
         self
@@ -59,7 +59,7 @@ impl ModelOptions {
     /// Loads the model.
     ///
     /// # Errors
-    /// When it cannot be found, read or understood, or the device is not there.
+    /// When the model cannot be found, read or understood, or the device is not available.
     pub fn load(self) -> Result<Model> {
         self.device.prepare()?;
         let path: PathBuf = hub::find(&self.name, &self.hub)?;

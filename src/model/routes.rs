@@ -13,7 +13,7 @@ pub(crate) enum Sublayer {
     Mlp,
 }
 
-/// The sites that one sublayer lies between. They are different ones for every way to place norms.
+/// The sites that one sublayer lies between. They differ with where the norms are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Route {
     pub sublayer: Sublayer,
@@ -23,13 +23,13 @@ pub(crate) struct Route {
     pub carries: Site,
     /// What the sublayer reads: what is added to, or its norm.
     pub reads: Site,
-    /// The site of the norm round the sublayer, or of what a parallel MLP reads.
+    /// The site of the norm around the sublayer, or of what a parallel MLP reads.
     pub normed: Option<Site>,
     /// What the sublayer adds.
     pub writes: Site,
     /// Both added up. Both sublayers of a parallel block have the same.
     pub sum: Site,
-    /// What the stream goes on with: the sum, or its norm in post-norm blocks.
+    /// What the stream continues with: the sum, or its norm in post-norm blocks.
     pub leaves: Site,
 }
 
@@ -91,7 +91,7 @@ impl Block {
         [Some(attention), cross, Some(mlp)].into_iter().flatten().collect()
     }
 
-    /// Refuses a plan that has more to it than its routes can say.
+    /// Refuses a plan with something that its routes cannot express.
     ///
     /// # Errors
     /// When a sublayer has two norms of the stream, or a parallel block what only a sequential one can have.

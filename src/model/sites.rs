@@ -13,7 +13,7 @@ impl Model {
         self.architecture().main.blocks[layer].routes(layer)
     }
 
-    /// The residual stream as a layer leaves it.
+    /// The residual stream after a layer.
     pub(crate) fn stream_after(&self, layer: usize) -> Site {
         self.routes(layer).last().map_or(Site::ResidPost(layer), |route| route.leaves)
     }
@@ -32,11 +32,11 @@ impl Model {
         encoder.chain(main).filter(|&site| self.has_site(site)).collect()
     }
 
-    /// The sites whose name fits `pattern`, in which `*` stands for any layer: `blocks.*.attn.hook_pattern`. Names of
+    /// The sites whose name matches `pattern`, in which `*` stands for any layer: `blocks.*.attn.hook_pattern`. Names of
     /// an encoder's sites start with `encoder.`; those of its decoder may start with `decoder.`.
     ///
     /// # Errors
-    /// When no site of this model fits.
+    /// When no site of this model matches.
     pub fn sites_named(&self, pattern: &str) -> Result<Vec<Site>> {
         if !pattern.contains('*') {
             let site = pattern.parse()?;
@@ -54,7 +54,7 @@ impl Model {
         Ok(sites)
     }
 
-    /// The name of a site in files: a decoder's start with `decoder.` where there is an encoder beside it.
+    /// The name of a site in files: a decoder's start with `decoder.` where there is also an encoder.
     pub fn site_name(&self, site: Site) -> String {
         match (site.part(), &self.architecture().encoder) {
             (Part::Main | Part::Cross, Some(_)) if site != Site::Logits => format!("decoder.{site}"),
@@ -105,10 +105,16 @@ impl Model {
         let layers = self.stack_of(site).map_or(0, |stack| stack.blocks.len());
         Err(match site.layer() {
             Some(layer) if layers > 0 && layer >= layers => {
-                Error::site(site, format!("the model has {layers} layers (0 to {})", layers - 1))
+                Error::site(site, format!("the model has {layers} layers (0 to {}); choose one of them", layers - 1))
             }
             _ if site == Site::Logits => return self.head().map(|_| ()),
-            _ => Error::site(site, format!("{} models have no such site", self.architecture().family)),
+            _ => Error::site(
+                site,
+                format!(
+                    "{} models have no such site; Model::sites() lists those of this model",
+                    self.architecture().family
+                ),
+            ),
         })
     }
 

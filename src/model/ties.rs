@@ -5,7 +5,7 @@ use super::weights::Weights;
 use crate::checkpoint::Checkpoint;
 use crate::{DType, Device, Result};
 
-/// Settles a plan by what its checkpoint holds, as `transformers` 5 does: a table that the file holds twice is tied
+/// Completes a plan with what its checkpoint holds, as `transformers` 5 does: a table that the file holds twice is tied
 /// when both are equal, and a head of its own in the file wins over the tie.
 pub(crate) fn settle(plan: &mut Architecture, checkpoint: &Checkpoint) -> Result<()> {
     let weights = Weights { checkpoint, prefix: plan.prefix, dtype: DType::F32, device: Device::Cpu };

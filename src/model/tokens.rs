@@ -105,7 +105,7 @@ impl Tokens {
         if list.len() == self.len() {
             return Ok(());
         }
-        Err(Error::Input(format!("{name} has {} entries for {} tokens", list.len(), self.len())))
+        Err(Error::Input(format!("{name} has {} entries for {} tokens; give one for each", list.len(), self.len())))
     }
 
     /// Marks as many positions at the end as padding as there are tokens `padding`.
@@ -165,7 +165,9 @@ impl Reader<'_> {
         let mut tokens = match (&input.text, &input.ids) {
             (_, Some(ids)) => Tokens { ids: ids.clone(), ..Tokens::default() },
             (Some(text), None) => self.encode(text, input.second.as_deref(), plan)?,
-            (None, None) => return Err(Error::Input("neither a text nor token ids were given".into())),
+            (None, None) => {
+                return Err(Error::Input("neither a text nor token ids were given; give one of them".into()));
+            }
         };
         tokens.text = input.text;
         tokens.attention_mask = input.attention_mask;
@@ -231,6 +233,6 @@ impl Reader<'_> {
 fn check_indices(what: &str, table: &str, list: &[i64], rows: usize) -> Result<()> {
     match list.iter().find(|&&index| index < 0 || index as usize >= rows) {
         None => Ok(()),
-        Some(index) => Err(Error::Input(format!("{what} {index} is outside {table} (0 to {})", rows - 1))),
+        Some(index) => Err(Error::Input(format!("{what} {index} is outside {table}; give one from 0 to {}", rows - 1))),
     }
 }

@@ -52,7 +52,10 @@ impl Weights<'_> {
         })?;
         let found = self.checkpoint.shape(&name).unwrap_or_default();
         if found != shape {
-            return Err(Error::tensor(name, format!("has shape {found:?}, config.json asks for {shape:?}")));
+            return Err(Error::tensor(
+                name,
+                format!("has shape {found:?}, config.json asks for {shape:?}; give the two that belong together"),
+            ));
         }
         self.checkpoint.tensor(&name, self.dtype, self.device)
     }

@@ -11,7 +11,7 @@ use crate::{Array, Error, Result, Site};
 /// Something to change while a model runs: what is done at a site, and to which part of it.
 ///
 /// Without [`head`](Change::head), [`positions`](Change::positions) or [`neuron`](Change::neuron) the whole site is
-/// changed; with several of them what lies in all.
+/// changed; with several of them, only what lies in all of them.
 ///
 /// ```no_run
 /// # fn main() -> flowlens::Result<()> {
@@ -112,13 +112,13 @@ impl Change {
         Change::new(site, Edit::Scale(factor))
     }
 
-    /// Adds `values` to a site: as many as are changed, or fewer axes of them, which are then added all along the
-    /// others: a direction (D) to every position.
+    /// Adds `values` to a site. They have the shape of what is changed, or only its last axes, and are then added all
+    /// along the others: a direction (D) is added at every position.
     pub fn add(site: Site, values: Array) -> Change {
         Change::new(site, Edit::Add(values.to_tensor()))
     }
 
-    /// Puts `values` in place of a site. Where one head, position or neuron of it is changed, they lack that axis.
+    /// Puts `values` in place of a site. Where one head, position or neuron of it is changed, `values` lack that axis.
     pub fn replace(site: Site, values: Array) -> Change {
         Change::new(site, Edit::Put(values.to_tensor()))
     }
@@ -139,7 +139,7 @@ impl Change {
         self
     }
 
-    /// Changes one position only: in scores and patterns that of the query.
+    /// Changes one position only; in scores and patterns this is the position of the query.
     #[must_use]
     pub fn position(self, position: usize) -> Change {
         self.positions(position..position + 1)
@@ -159,7 +159,7 @@ impl Change {
         self
     }
 
-    /// Lets a head write nothing: its [`Site::HeadMix`] becomes zero at all positions.
+    /// Silences a head: its [`Site::HeadMix`] becomes zero at all positions.
     pub fn zero_head(layer: usize, head: usize) -> Change {
         Change::zero(Site::HeadMix(layer)).head(head)
     }

@@ -30,7 +30,7 @@ pub struct Generation {
     pub text: String,
     /// The new token ids, the one that ended the text included.
     pub ids: Vec<u32>,
-    /// The run behind each new token, when asked for.
+    /// The run that gave each new token, if anything of it was kept.
     pub traces: Vec<Trace>,
 }
 
@@ -57,7 +57,7 @@ impl Generate {
         self
     }
 
-    /// Keeps these sites of the run behind each new token.
+    /// Keeps these sites of the run that gives each new token.
     pub fn keep(mut self, sites: impl IntoIterator<Item = Site>) -> Generate {
         self.keep.get_or_insert_default().extend(sites);
         self
@@ -75,7 +75,10 @@ impl Generate {
     /// When the input does not fit the model, or the temperature is negative or not a number.
     pub fn run(self) -> Result<Generation> {
         if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            return Err(Error::Input(format!("temperature {} is not a number from 0 up", self.temperature)));
+            return Err(Error::Input(format!(
+                "temperature {} is not a number from 0 up; give 0 to take the best token each time",
+                self.temperature
+            )));
         }
         if self.temperature > 0.0 {
             tch::manual_seed(self.seed);

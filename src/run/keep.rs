@@ -8,7 +8,7 @@ use crate::Site;
 /// What to keep of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) enum Keep {
-    /// Every site but [`Site::HeadOutput`], which takes H times the memory and can be had from
+    /// Every site but [`Site::HeadOutput`], which takes H times the memory and can be computed from
     /// [`Site::HeadMix`] afterwards.
     #[default]
     Usual,

@@ -13,7 +13,7 @@ use crate::{Array, Error, Input, Model, Result, Site};
 
 impl Trace {
     /// Writes the run to a safetensors file: every kept site under its name (float32) and what the run read (int64,
-    /// (T)): `input_ids` and, where given, `attention_mask`, `token_type_ids`, `langs`. Of an encoder-decoder names
+    /// (T)): `input_ids` and, where given, `attention_mask`, `token_type_ids`, `langs`. In an encoder-decoder, names
     /// start with `encoder.` and `decoder.`, and `decoder_input_ids` are there as well. Where the logits of all
     /// positions were not kept, `last_logits` (1,V) are those of the last.
     ///

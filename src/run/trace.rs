@@ -26,7 +26,7 @@ pub(super) struct Record {
     /// Logits (T,V) when kept or when any position may be asked for, else those of the last position (1,V); none
     /// where the model has no head.
     pub logits: Option<Tensor>,
-    /// What was changed by hand, in the order in which it was.
+    /// What was changed by hand, in the order of the changes.
     pub changes: Vec<Scope>,
 }
 
@@ -105,7 +105,7 @@ impl Trace {
         &self.record.tokens
     }
 
-    /// What was changed by hand in this run, in the order in which it was.
+    /// What was changed by hand in this run, in the order of the changes.
     pub fn changes(&self) -> &[Scope] {
         &self.record.changes
     }
@@ -160,7 +160,7 @@ impl Trace {
     }
 
     /// The `count` best tokens at `position`, best first: of a model that reads both ways (BERT) for the position
-    /// itself, of any other for the one after it. The latter keeps the logits of all positions only when
+    /// itself, of any other for the one after it. For the latter, the logits of all positions are there only if
     /// [`Site::Logits`] was kept.
     ///
     /// # Errors
@@ -168,7 +168,10 @@ impl Trace {
     pub fn predictions(&self, position: usize, count: usize) -> Result<Vec<NextToken>> {
         let Some(logits) = &self.record.logits else { return Err(self.no_head()) };
         if position >= self.len() {
-            return Err(Error::Input(format!("position {position} is not among the {} of the run", self.len())));
+            return Err(Error::Input(format!(
+                "there is no position {position}; the run has {}, counted from 0",
+                self.len()
+            )));
         }
         if logits.size()[0] != self.len() as i64 {
             return Err(Error::site(Site::Logits, "was not kept in this run; add it to keep(..)"));

@@ -20,7 +20,7 @@ impl Trace {
     /// | `mlp_act.l` | 1,T,I | [`Site::Neurons`] |
     ///
     /// In an encoder-decoder the names start with `encoder_`, `decoder_` and `cross_`. The residual stream after the
-    /// last block is not in Python's list, and here neither.
+    /// last block is not in Python's list, so it is not here either.
     ///
     /// # Errors
     /// When a tensor cannot be copied from its device.

@@ -9,7 +9,7 @@ use crate::model::{Input, Model, Tokens, Wanted};
 use crate::site::Unwatched;
 use crate::{Error, Result, Site};
 
-/// Megabytes that a run may keep unless told otherwise.
+/// Megabytes that a run may keep by default.
 const MEMORY_LIMIT_MB: u64 = 4_000;
 
 /// A run in preparation; [`run`](Watch::run) starts it. Made by [`Model::watch`].
@@ -39,13 +39,13 @@ impl Watch {
         self
     }
 
-    /// Makes a change while the model runs; several may be given and are made in this order.
+    /// Makes a change while the model runs; several changes are made in the order given.
     pub fn change(mut self, change: Change) -> Watch {
         self.changes.push(change);
         self
     }
 
-    /// Megabytes (10^6 bytes) that the run may keep; 4000 unless set.
+    /// Megabytes (10^6 bytes) that the run may keep; 4000 by default.
     pub fn memory_limit_mb(mut self, megabytes: u64) -> Watch {
         self.memory_limit_mb = megabytes;
         self

@@ -136,7 +136,7 @@ macro_rules! sites {
             /// Reads a name as [`Display`](fmt::Display) writes it, e.g. `blocks.3.attn.hook_pattern`; a decoder's
             /// sites may also start with `decoder.`.
             fn from_str(name: &str) -> Result<Site> {
-                let unknown = || Error::site(name, "no such site; `flowlens trace --help` lists the names");
+                let unknown = || Error::site(name, "no such site; Site::names() lists them");
                 if let Some(rest) = name.strip_prefix("encoder.") {
                     let site = rest.parse::<Site>().map_err(|_| unknown())?;
                     return match site.in_encoder() {
@@ -194,7 +194,7 @@ sites! {
         ResidPre, EncoderResidPre = "hook_resid_pre";
         /// Output of attention's norm (T,D), after gain and bias. In pre-norm blocks it is what attention reads (and
         /// with an option of Bloom what it adds to); in post-norm blocks (BERT) the norm of
-        /// [`ResidMid`](Site::ResidMid), with which the stream goes on.
+        /// [`ResidMid`](Site::ResidMid), which the stream continues with.
         AttnNorm, EncoderAttnNorm = "ln1.output";
         /// Queries (H,T,d) right after their projection, bias included: before per-head norms, rotation and scale.
         Query, EncoderQuery = "attn.hook_q";
@@ -224,7 +224,7 @@ sites! {
         /// up; sequential blocks only.
         ResidMid, EncoderResidMid = "hook_resid_mid";
         /// Output of the MLP's norm (T,D), after gain and bias. In pre-norm blocks it is what the MLP reads; in
-        /// post-norm blocks the norm of [`ResidPost`](Site::ResidPost), with which the stream goes on.
+        /// post-norm blocks the norm of [`ResidPost`](Site::ResidPost), which the stream continues with.
         MlpNorm, EncoderMlpNorm = "ln2.output";
         /// How much each expert counts (T,E): the router's weights of those that a token uses, 0 for the others.
         ExpertWeights, EncoderExpertWeights = "mlp.expert_weights";

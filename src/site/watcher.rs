@@ -13,7 +13,7 @@ pub(crate) trait Watcher {
     /// Whether the watcher may give back another tensor at this site.
     fn changes(&self, site: Site) -> bool;
 
-    /// Sees the tensor of a site and gives back the one that the run goes on with.
+    /// Sees the tensor of a site and returns the one that the run continues with.
     fn at(&mut self, site: Site, tensor: Tensor) -> Result<Tensor>;
 }
 

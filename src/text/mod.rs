@@ -16,7 +16,7 @@ pub(crate) use words::word_starts;
 pub struct Encoded {
     /// Token ids.
     pub ids: Vec<u32>,
-    /// Token types, one for each id: what BERT tells the two texts of a pair apart by.
+    /// Token types, one for each id: how BERT tells apart the two texts of a pair.
     pub types: Vec<u32>,
     /// Where the second text of a pair begins.
     pub second: Option<usize>,
@@ -54,7 +54,7 @@ impl Tokenizer {
     /// Ids of a text; with `add_special` also those that the tokenizer puts around a text (`[CLS]`, `<s>`, ..).
     ///
     /// # Errors
-    /// When the tokenizer has no way to write a part of the text.
+    /// When the tokenizer cannot encode part of the text.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>> {
         let encoding = self.inner.encode_fast(text, add_special).map_err(|error| cannot_encode(text, error))?;
         Ok(encoding.get_ids().to_vec())
@@ -78,7 +78,7 @@ impl Tokenizer {
         Ok(Encoded::of(&encoding))
     }
 
-    /// The text of ids; `skip_special` leaves out special tokens. Bytes that are no whole character become `�`.
+    /// The text of ids; `skip_special` leaves out special tokens. Bytes that do not form a whole character become `�`.
     ///
     /// # Errors
     /// When the tokenizer's decoder fails.
@@ -88,8 +88,8 @@ impl Tokenizer {
             .map_err(|error| Error::Tokenizer(format!("cannot decode {ids:?}: {error}")))
     }
 
-    /// One id decoded by itself, raw; empty for ids that the tokenizer does not know, as models with padded
-    /// vocabularies have them.
+    /// One id decoded by itself, raw; empty for ids that the tokenizer does not know, which models with padded
+    /// vocabularies have.
     pub fn piece(&self, id: u32) -> String {
         self.inner.decode(&[id], false).unwrap_or_default()
     }

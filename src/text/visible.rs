@@ -3,7 +3,7 @@
 /// A piece of text with everything visible that a reader would otherwise miss or misread.
 ///
 /// Blanks at the edges and runs of them become `␣`, a line feed becomes `\n`, a tab `\t`, other control characters and
-/// those of no width or of writing direction become escapes such as `\u{200b}`. This is for the eye: it does **not**
+/// those of zero width or of writing direction become escapes such as `\u{200b}`. This is for the eye: it does **not**
 /// make text safe for HTML.
 pub fn visible(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();

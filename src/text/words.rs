@@ -1,7 +1,7 @@
 //! Where words begin among the tokens of a text.
 
 /// Whether a word begins with each of the tokens, told from their names in the vocabulary: with what a vocabulary marks
-/// so (`Ġthe`, `▁the`, ` the`), behind a line break, or where the token before is not continued (`un ##known`,
+/// so (`Ġthe`, `▁the`, ` the`), after a line break, or where the token before is not continued (`un ##known`,
 /// `un known</w>`, `un@@ known`). Special tokens are words of their own. Where no name carries a mark, every token is.
 pub(crate) fn word_starts<T: AsRef<str>>(names: &[T], special: &[bool]) -> Vec<bool> {
     let any = |mark: fn(&str) -> bool| names.iter().any(|name| mark(name.as_ref()));

@@ -24,7 +24,7 @@ pub use view::NeuronView;
 ///
 /// Tensors are float32, on the CPU and without gaps.
 pub(crate) struct Neurons {
-    /// Queries (heads,T,d) as they meet the keys: behind norms and rotation.
+    /// Queries (heads,T,d) as they meet the keys: after norms and rotation.
     pub query: Tensor,
     /// Keys (key heads,S,d) as they meet the queries.
     pub key: Tensor,

@@ -1,4 +1,4 @@
-//! What can be written on the command line. VISIT's spellings are accepted beside ours.
+//! What can be written on the command line. VISIT's spellings are accepted as well as ours.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub enum Command {
     Tokens(TokensArgs),
     /// Show the most probable next tokens
     Next(NextArgs),
-    /// Let a model go on with a text
+    /// Continue a text
     Generate(GenerateArgs),
     /// Show what a model is made of and the memory it takes
     Info(InfoArgs),

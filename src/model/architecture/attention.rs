@@ -10,15 +10,15 @@ pub struct Attention {
     pub projection: Projection,
     /// The biases that a fused projection has in tensors of their own.
     pub biases_apart: Option<BiasesApart>,
-    /// Back from the heads, side by side, to the stream.
+    /// From the concatenated heads back to the stream.
     pub output: Linear,
     /// Query heads H.
     pub heads: usize,
-    /// Key and value heads K; each serves H/K query heads.
+    /// Key and value heads K; each is shared by H/K query heads.
     pub kv_heads: usize,
     /// Width d of a head.
     pub head_dim: usize,
-    /// Products of queries and keys are multiplied by it.
+    /// A factor for products of queries and keys.
     pub scale: f64,
     /// Rotation of queries and keys by position.
     pub rotary: Option<Rotary>,
@@ -73,7 +73,7 @@ pub enum Projection {
     Fused {
         /// (H + 2K)·d outputs.
         linear: Linear,
-        /// In which order they lie.
+        /// The order of its outputs.
         order: FusedOrder,
     },
 }
@@ -117,9 +117,9 @@ pub struct HeadNorms {
 pub enum Span {
     /// One, and all heads have the same (Qwen 3).
     Head,
-    /// One, and each head has its own; the head's number stands behind the norm's name (StableLM).
+    /// One, and each head has its own; the head's number follows the norm's name (StableLM).
     EachHead,
-    /// All of them, side by side: H·d numbers (OLMo 2).
+    /// All of them, concatenated: H·d numbers (OLMo 2).
     AllHeads,
 }
 
@@ -142,9 +142,9 @@ pub enum PositionBias {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Slopes {
-    /// The number of every head.
+    /// The slope of each head.
     pub by_head: Vec<f64>,
-    /// Slope times position is multiplied by it.
+    /// A factor for slope times position.
     pub scale: f64,
     /// Whether slopes and their products with positions are rounded to bfloat16 before that, as Falcon's are.
     pub rounded: bool,
@@ -152,7 +152,7 @@ pub struct Slopes {
 
 impl Slopes {
     /// The slopes of `heads` heads (arXiv 2108.12409): powers of one base for the largest power of two that fits, and
-    /// for the heads left over every second power of the next finer base.
+    /// for the remaining heads every second power of the next finer base.
     pub fn of(heads: usize) -> Slopes {
         let powers = 1 << heads.ilog2();
         let slope = |heads: usize, power: usize| (-8.0 * power as f64 / heads as f64).exp2();
@@ -170,7 +170,7 @@ pub struct Buckets {
     pub count: usize,
     /// The distance from which all fall into the last bucket.
     pub max_distance: usize,
-    /// Whether keys after the query have buckets of their own.
+    /// Whether keys after the query have separate buckets.
     pub both_ways: bool,
 }
 
@@ -194,9 +194,9 @@ pub struct Relative {
 pub enum Distances {
     /// Sines of the distance over 10000^(2i/width), then the cosines (Transformer-XL, XLNet).
     Sinusoidal {
-        /// Numbers of a distance.
+        /// Width of a vector.
         width: usize,
-        /// Distances beyond it count as it.
+        /// Larger distances count as this one.
         clamp: Option<usize>,
     },
     /// Rows of the file, half of them for keys after the query; farther distances have the outermost rows (DeBERTa).
@@ -221,7 +221,7 @@ pub struct QueryBiases {
     pub position: String,
     /// Before they meet segments.
     pub segment: String,
-    /// What stands for the same segment and for another one (2,H,d).
+    /// The vectors for the same segment and for a different one (2,H,d).
     pub segments: String,
 }
 
@@ -231,9 +231,10 @@ pub struct QueryBiases {
 pub struct Rotary {
     /// Which numbers of a head turn together.
     pub pairing: Pairing,
-    /// Angle per position of every pair, in radians, in a prompt of trained length; the numbers of a head beyond the pairs stay as they are.
+    /// Angle per position of every pair, in radians, in a prompt of trained length. Numbers of a
+    /// head beyond the pairs do not turn.
     pub frequencies: Vec<f32>,
-    /// Queries and keys are multiplied by it (YaRN, LongRoPE); 1 otherwise.
+    /// A factor for queries and keys (YaRN, LongRoPE); 1 otherwise.
     pub magnitude: f64,
     /// Other frequencies for long prompts.
     pub stretch: Option<Stretch>,
@@ -251,7 +252,7 @@ pub enum Stretch {
         factor: f64,
         /// The trained length in tokens.
         trained: usize,
-        /// Numbers of a head that turn.
+        /// How many numbers of a head turn.
         dims: usize,
     },
     /// A second set of frequencies (LongRoPE).

@@ -1,4 +1,4 @@
-//! One block: attention and MLP, and the norms round them.
+//! One block: attention and MLP, and the norms around them.
 
 use super::{Attention, Linear, Norm};
 
@@ -8,13 +8,13 @@ use super::{Attention, Linear, Norm};
 pub struct Block {
     /// Whether the MLP reads what attention wrote.
     pub order: Order,
-    /// The norms round attention.
+    /// The norms around attention.
     pub attn_norms: Norms,
     /// Attention.
     pub attention: Attention,
     /// Attention to the encoder's output, after the block's own.
     pub cross: Option<Cross>,
-    /// The norms round the MLP. In parallel blocks without a norm before the MLP it reads what attention reads.
+    /// The norms around the MLP. In parallel blocks without a norm before the MLP it reads what attention reads.
     pub mlp_norms: Norms,
     /// The MLP.
     pub mlp: Mlp,
@@ -30,11 +30,11 @@ pub enum Order {
     Parallel,
 }
 
-/// The norms round attention or MLP.
+/// The norms around attention or MLP.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Norms {
-    /// Of the stream, which goes on with it: what is read is added to (an option of Bloom).
+    /// Of the stream, which continues from it: what is read is also what is added to (an option of Bloom).
     pub first: Option<Norm>,
     /// Of what is read (pre-norm blocks).
     pub before: Option<Norm>,
@@ -65,7 +65,7 @@ impl Norms {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Cross {
-    /// The norms round it.
+    /// The norms around it.
     pub norms: Norms,
     /// Queries come from the stream, keys and values from the encoder's output.
     pub attention: Attention,
@@ -98,7 +98,7 @@ impl Mlp {
         Mlp { gate: Some(gate), ..Mlp::plain(up, activation, down) }
     }
 
-    /// Number of neurons, those of all experts together.
+    /// Number of neurons; with experts, of all of them together.
     pub fn neurons(&self) -> usize {
         match &self.experts {
             None => self.up.outputs,
@@ -121,21 +121,21 @@ pub struct Experts {
     pub names: Vec<String>,
     /// Number of experts E.
     pub count: usize,
-    /// How many of them a token uses: those with the largest weights.
+    /// How many experts each token uses: those with the largest weights.
     pub chosen: usize,
     /// Whether their weights are divided by their sum.
     pub normed: bool,
-    /// One more MLP, which all tokens use.
+    /// One more MLP, used by all tokens.
     pub shared: Option<SharedExpert>,
 }
 
-/// An MLP beside the experts, which all tokens use.
+/// An MLP in addition to the experts, used by all tokens.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SharedExpert {
     /// The MLP.
     pub mlp: Box<Mlp>,
-    /// One number for each token: its sigmoid is multiplied to what the MLP writes.
+    /// One number for each token: what the MLP writes is multiplied by its sigmoid.
     pub opening: Linear,
 }
 
@@ -165,7 +165,7 @@ pub enum Activation {
     ClippedGelu,
     /// max(x, 0), at most 6.
     Relu6,
-    /// x, below 0 a hundredth of it.
+    /// x, or x/100 below 0.
     LeakyRelu,
     /// x·tanh(ln(1 + eˣ)).
     Mish,

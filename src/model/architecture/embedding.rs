@@ -10,7 +10,7 @@ use super::{Activation, Linear, Norm};
 pub struct Embedding {
     /// The rows of tokens.
     pub tokens: Table,
-    /// Token rows are multiplied by it.
+    /// A factor for token rows.
     pub scale: f64,
     /// The rows of positions, where positions are added to the stream.
     pub positions: Option<PositionTable>,
@@ -20,16 +20,16 @@ pub struct Embedding {
     pub languages: Option<Table>,
     /// The norm of the sum.
     pub norm: Option<Norm>,
-    /// A map to the model's width, and where it stands.
+    /// A map to the model's width, and where it is.
     pub project: Option<(Linear, Place)>,
-    /// What becomes of padded positions.
+    /// How padded positions are treated.
     pub padding: Padding,
-    /// A convolution of the embedded rows, which is added to the stream after the first block (DeBERTa v2).
+    /// A convolution of the embedded rows, added to the stream after the first block (DeBERTa v2).
     pub neighbours: Option<Convolution>,
 }
 
 impl Embedding {
-    /// Token rows as they are, nothing added.
+    /// Plain token rows with nothing added.
     pub fn of(tokens: Table) -> Embedding {
         Embedding {
             tokens,
@@ -65,7 +65,7 @@ pub struct Table {
     pub other_names: Vec<String>,
     /// Number of rows.
     pub rows: usize,
-    /// Numbers in a row.
+    /// Length of a row.
     pub width: usize,
 }
 
@@ -84,7 +84,7 @@ impl Table {
     }
 }
 
-/// Where the map to the model's width stands.
+/// Where the map to the model's width is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {
@@ -147,11 +147,11 @@ pub enum Segments {
     TokenTable,
     /// A row is added; type 0 where none is given (BERT).
     Table(Table),
-    /// Attention tells the same type from another one, when types are given (XLNet).
+    /// Attention distinguishes the same type from another, when types are given (XLNet).
     Relative,
 }
 
-/// What becomes of padded positions.
+/// How padded positions are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Padding {
@@ -171,9 +171,9 @@ pub enum Padding {
 pub struct Convolution {
     /// Name of weight (D,D/groups,kernel) and bias.
     pub name: String,
-    /// Positions that it mixes, an odd number.
+    /// How many positions it mixes; an odd number.
     pub kernel: usize,
-    /// The stream's width falls into so many parts, each mixed for itself.
+    /// The number of groups into which the stream's width is divided, each mixed separately.
     pub groups: usize,
     /// The non-linearity.
     pub activation: Activation,

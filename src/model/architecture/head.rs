@@ -6,17 +6,17 @@ use super::{Activation, Linear, Norm};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Head {
-    /// What stands before the matrix in masked language models.
+    /// The layer before the matrix in masked language models.
     pub transform: Option<Transform>,
     /// Matrix (V,D), without bias.
     pub linear: Linear,
-    /// Another name of it that some files use.
+    /// Another name for it that some files use.
     pub other_name: Option<String>,
-    /// Whether the token table stands in for the matrix; a file that holds one of its own unties them.
+    /// Whether the token table serves as the matrix; a file with a separate matrix unties them.
     pub tied: bool,
     /// Whole tensor names of the bias (V), of which a file has one, or none where it is 0; empty without a bias.
     pub bias: Vec<String>,
-    /// Logits are multiplied by it, before the bias.
+    /// A factor for logits, before the bias.
     pub scale: f64,
     /// A cap c: logits become c·tanh(logit / c).
     pub soft_cap: Option<f64>,

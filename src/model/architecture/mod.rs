@@ -1,7 +1,7 @@
 //! What a transformer is made of, as plain data.
 //!
 //! A family reads `config.json` into an [`Architecture`]; `layers/`, `stack.rs` and `network.rs` compute whatever it
-//! says. So a family is data, and the maths stands in one place. Names are tensor names in the checkpoint, without
+//! says. So a family is data, and the maths is in one place. Names are tensor names in the checkpoint, without
 //! `.weight` and `.bias`.
 
 mod attention;
@@ -51,13 +51,13 @@ impl Architecture {
     }
 }
 
-/// Embedding, blocks and final norm: what stands between token ids and the head.
+/// Embedding, blocks and final norm: what is between token ids and the head.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Stack {
     /// Width D of the residual stream.
     pub width: usize,
-    /// The longest input in tokens; `None` where positions never run out.
+    /// The longest input in tokens; `None` where there is no limit.
     pub context: Option<usize>,
     /// How tokens become vectors.
     pub embedding: Embedding,
@@ -131,7 +131,7 @@ pub enum NormKind {
 pub enum Gain {
     /// The numbers in the file.
     Stored,
-    /// 1 more than the numbers in the file (Gemma).
+    /// The numbers in the file plus 1 (Gemma).
     StoredLessOne,
     /// Nothing: the file holds none.
     None,
@@ -143,11 +143,11 @@ pub enum Gain {
 pub struct Linear {
     /// Name of weight and bias.
     pub name: String,
-    /// Numbers it reads.
+    /// How many numbers it reads.
     pub inputs: usize,
-    /// Numbers it gives.
+    /// How many numbers it gives.
     pub outputs: usize,
-    /// How the weight lies in the file.
+    /// How the weight is stored in the file.
     pub layout: Layout,
     /// Whether it has a bias.
     pub bias: bool,
@@ -155,7 +155,7 @@ pub struct Linear {
     pub part_of: Option<(usize, usize)>,
 }
 
-/// How a weight matrix lies in the file.
+/// How a weight matrix is stored in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Layout {
@@ -166,6 +166,6 @@ pub enum Layout {
     /// Rows are outputs, inputs stand on two axes, so many heads and a head's width, and the tensor has the name
     /// alone (XLNet).
     OutByHead(usize),
-    /// Rows are inputs, outputs stand on two axes.
+    /// Rows are inputs, outputs take two axes.
     InByHead(usize),
 }

@@ -65,7 +65,7 @@ use crate::{Error, Result};
 pub struct Family {
     /// The `model_type` of its `config.json`.
     pub name: &'static str,
-    /// What older files call it.
+    /// Its name in older files.
     pub other_names: &'static [&'static str],
     /// What it reads and writes.
     pub kind: FamilyKind,
@@ -83,7 +83,7 @@ type Read = fn(&Config) -> Result<Architecture>;
 /// What models of a family read and write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FamilyKind {
-    /// Goes on with a text.
+    /// Continues a text.
     Decoder,
     /// Reads a text both ways, and where the checkpoint has a head for it predicts masked tokens.
     Encoder,
