@@ -91,7 +91,7 @@ pub fn next(args: NextArgs) -> Done {
         None if model.architecture().reads_both_ways() => {
             let family = model.architecture().family;
             let problem =
-                format!("{family} predicts no next token, and no position is masked; choose one with --position");
+                format!("{family} reads both ways, and no position is masked; choose one with --position");
             return Err(flowlens::Error::Input(problem).into());
         }
         None => trace.next_tokens(args.top)?,
