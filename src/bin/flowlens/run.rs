@@ -90,8 +90,7 @@ pub fn next(args: NextArgs) -> Done {
         Some(position) => trace.predictions(position, args.top)?,
         None if model.architecture().reads_both_ways() => {
             let family = model.architecture().family;
-            let problem =
-                format!("{family} reads both ways, and no position is masked; choose one with --position");
+            let problem = format!("{family} reads both ways, and no position is masked; choose one with --position");
             return Err(flowlens::Error::Input(problem).into());
         }
         None => trace.next_tokens(args.top)?,
