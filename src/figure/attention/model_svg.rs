@@ -94,18 +94,20 @@ pub(super) fn picture(opened: &Opened) -> Result<Panel> {
     let open = open
         .zip(opened.head)
         .and_then(|((row, layer), head)| layer.heads.contains(&head).then(|| place(row, column_of(head))));
-    if let Some((x, y)) = open {
-        let _ = write!(
-            body,
-            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{side}\" height=\"{side}\" rx=\"3\" fill=\"none\" \
-             stroke=\"var(--fl-ink)\" stroke-width=\"1.5\"/>",
-            x - 1.5,
-            y - 1.5,
-            side = size + 3.0
-        );
-    }
+    body.extend(open.map(|place| frame(place, size)));
     let (right, bottom) = place(down, across);
     Ok(panel("Model view", (right + 4.0).max(300.0), bottom + 2.0, &body))
+}
+
+/// The frame of the head that is opened.
+fn frame((x, y): (f64, f64), size: f64) -> String {
+    format!(
+        "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{side}\" height=\"{side}\" rx=\"3\" fill=\"none\" stroke=\"var(--fl-ink)\" \
+         stroke-width=\"1.5\"/>",
+        x - 1.5,
+        y - 1.5,
+        side = size + 3.0
+    )
 }
 
 /// The weights of a head in rows x columns dots, each the largest of what it covers; none where no query sees a key.

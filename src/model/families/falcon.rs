@@ -24,16 +24,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         false => heads,
     };
     divide(("num_attention_heads", heads), ("num_kv_heads", kv_heads))?;
-    let norms = config.optional_size(&["num_ln_in_parallel_attn"])?.unwrap_or(if new { 2 } else { 1 });
-    let (attn_norm, mlp_norm) = match (new, parallel, norms) {
-        (true, true, 2) => ("ln_attn", Some("ln_mlp")),
-        (_, true, 1) => ("input_layernorm", None),
-        (false, false, _) => ("input_layernorm", Some("post_attention_layernorm")),
-        (_, _, other) => {
-            let message = format!("found {other} beside this architecture, which transformers cannot compute either");
-            return Err(Error::config("num_ln_in_parallel_attn", message));
-        }
-    };
+    let (attn_norm, mlp_norm) = norm_names(config, new, parallel)?;
     let slopes = Slopes { scale: (head_dim as f64).powf(-0.5), rounded: true, ..Slopes::of(heads) };
     let (bias_by_position, rotary, context) = match config.flag("alibi", false)? {
         true => (Some(PositionBias::Slopes(slopes)), None, None),
@@ -88,4 +79,18 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         project: None,
     };
     Ok(Architecture::of("falcon", "transformer.", main, head(config, "lm_head", width, vocab, true)?))
+}
+
+/// The norms before attention and MLP; parallel blocks may have one for both.
+fn norm_names(config: &Config, new: bool, parallel: bool) -> Result<(&'static str, Option<&'static str>)> {
+    let norms = config.optional_size(&["num_ln_in_parallel_attn"])?.unwrap_or(if new { 2 } else { 1 });
+    Ok(match (new, parallel, norms) {
+        (true, true, 2) => ("ln_attn", Some("ln_mlp")),
+        (_, true, 1) => ("input_layernorm", None),
+        (false, false, _) => ("input_layernorm", Some("post_attention_layernorm")),
+        (_, _, other) => {
+            let message = format!("found {other} beside this architecture, which transformers cannot compute either");
+            return Err(Error::config("num_ln_in_parallel_attn", message));
+        }
+    })
 }

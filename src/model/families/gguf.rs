@@ -225,19 +225,7 @@ impl<'a> Family<'a> {
             }
         }
         if model_type != "qwen2" {
-            let biased: Vec<bool> =
-                ["q", "k", "v", "output"].map(|part| (found.has)(&format!("blk.0.attn_{part}.bias"))).into();
-            let all = biased.iter().all(|&b| b);
-            if !all && biased.contains(&true) || all && model_type == "mistral" {
-                return Err(Error::config(
-                    "attention_bias",
-                    "some of the attention matrices have a bias where this family has it for all or none",
-                ));
-            }
-            config.insert("attention_bias".into(), json!(all));
-            if model_type == "llama" {
-                config.insert("mlp_bias".into(), json!((found.has)("blk.0.ffn_up.bias")));
-            }
+            llama_biases(&mut config, model_type, found)?;
         }
         if let Some(scaling) = self.rope_scaling(head_dim, found)? {
             config.insert("rope_scaling".into(), scaling);
@@ -381,6 +369,24 @@ impl<'a> Family<'a> {
             "tie_word_embeddings": !(found.has)("output.weight"),
         })))
     }
+}
+
+/// Which matrices have biases, as far as the family leaves it open.
+fn llama_biases(config: &mut Map<String, Value>, model_type: &str, found: &Found) -> Result<()> {
+    let biased: Vec<bool> =
+        ["q", "k", "v", "output"].map(|part| (found.has)(&format!("blk.0.attn_{part}.bias"))).into();
+    let all = biased.iter().all(|&b| b);
+    if !all && biased.contains(&true) || all && model_type == "mistral" {
+        return Err(Error::config(
+            "attention_bias",
+            "some of the attention matrices have a bias where this family has it for all or none",
+        ));
+    }
+    config.insert("attention_bias".into(), json!(all));
+    if model_type == "llama" {
+        config.insert("mlp_bias".into(), json!((found.has)("blk.0.ffn_up.bias")));
+    }
+    Ok(())
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -32,15 +32,7 @@ pub(super) fn build(config: &Config, kin: Kin) -> Result<Architecture> {
     let inner = config.size(&["d_ff"])?;
     let eps = config.positive(&["layer_norm_epsilon"], 1e-6)?;
     let (gated, activation) = feed_forward(config, kin.feed_forward)?;
-    let bucket_count = config.optional_size(&["relative_attention_num_buckets"])?.unwrap_or(32);
-    let max_distance = config.optional_size(&["relative_attention_max_distance"])?.unwrap_or(128);
-    let no_far = |name, found| Error::config(name, format!("found {found}, which leaves no bucket for far distances"));
-    if bucket_count < 4 {
-        return Err(no_far("relative_attention_num_buckets", bucket_count));
-    }
-    if max_distance <= bucket_count / 2 {
-        return Err(no_far("relative_attention_max_distance", max_distance));
-    }
+    let (bucket_count, max_distance) = buckets(config)?;
     let vocab = config.size(&["vocab_size"])?;
     let stack = |name: &'static str, layers: usize, decodes: bool| {
         let block = |layer: usize| {
@@ -107,6 +99,20 @@ pub(super) fn build(config: &Config, kin: Kin) -> Result<Architecture> {
         start_token: start_token(config, Some(0))?,
         ..Architecture::of(kin.family, "", stack("decoder", decoder_layers, true), head)
     })
+}
+
+/// How many buckets distances fall into, and from which distance on they share the last one.
+fn buckets(config: &Config) -> Result<(usize, usize)> {
+    let bucket_count = config.optional_size(&["relative_attention_num_buckets"])?.unwrap_or(32);
+    let max_distance = config.optional_size(&["relative_attention_max_distance"])?.unwrap_or(128);
+    let no_far = |name, found| Error::config(name, format!("found {found}, which leaves no bucket for far distances"));
+    if bucket_count < 4 {
+        return Err(no_far("relative_attention_num_buckets", bucket_count));
+    }
+    if max_distance <= bucket_count / 2 {
+        return Err(no_far("relative_attention_max_distance", max_distance));
+    }
+    Ok((bucket_count, max_distance))
 }
 
 /// Whether the MLP is gated, and its non-linearity: `gated-gelu` and its like, or as transformers saves it again.
