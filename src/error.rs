@@ -116,6 +116,14 @@ pub enum Error {
     /// Attention weights do not fit their tokens or are none, or a block, layer or head of them does not exist.
     #[error("attention: {0}")]
     Attention(String),
+    /// A trajectory, kernel or map cannot be made of this model or this run.
+    #[error("{what} {problem}")]
+    Trajectory {
+        /// What was asked for.
+        what: String,
+        /// Why it cannot be had, and what can.
+        problem: String,
+    },
     /// A figure cannot be drawn or saved.
     #[error("figure: {0}")]
     Figure(String),

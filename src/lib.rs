@@ -96,6 +96,7 @@ mod rooms {
     pub mod run;
     pub mod site;
     pub mod text;
+    pub mod trajectory;
 
     pub use self::array::Array;
     pub use self::device::{DType, Device};

@@ -5,6 +5,7 @@
 //! layer, the weights of each head. It comes from a run ([`Trace::attention`](crate::Trace::attention)) or from arrays
 //! of any other source ([`Attention::new`]).
 
+mod attribution;
 mod compare;
 mod derived;
 mod files;
@@ -30,6 +31,7 @@ pub use given::Matrices;
 pub use measure::{HeadScore, HeadScores, Measure};
 pub use neuron::NeuronView;
 pub(crate) use neuron::{Form, Neurons};
+pub(crate) use of_trace::{in_part, layers, parts, plan, sides, visible};
 pub use rollout_view::RolloutView;
 pub(crate) use view::Options;
 pub use view::{HeadView, ModelView};

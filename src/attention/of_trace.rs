@@ -3,8 +3,8 @@
 use tch::{Kind, Tensor};
 
 use super::{Attention, Block, HeadView, Layer, ModelView, Quantity, Token};
-use crate::model::Model;
-use crate::model::architecture::{Attention as Plan, Stack};
+use crate::model::architecture::{Attention as Plan, Sees, Stack};
+use crate::model::{Model, Visible};
 use crate::site::Part;
 use crate::text::word_starts;
 use crate::{Error, Result, Site, Trace};
@@ -170,4 +170,18 @@ fn written(trace: &Trace, part: Part, layer: usize, serves: usize) -> Result<Opt
     let (Ok(value), Some(attention)) = (trace.tensor(site), trace.model().attention(site)) else { return Ok(None) };
     let by_head = value.f_repeat_interleave_self_int(serves as i64, 0, None)?;
     Ok(Some(numbers(&attention.written_lengths(&by_head)?)?))
+}
+
+/// Which keys each query of a part sees.
+pub(crate) fn visible(trace: &Trace, part: Part, plan: &Plan) -> Visible {
+    let (tokens, architecture) = (trace.tokens(), trace.model().architecture());
+    let source = tokens.source.as_deref().unwrap_or(tokens);
+    match part {
+        Part::Main => Visible::in_text(tokens, &(0..tokens.len()), architecture.main.sees, plan.window),
+        Part::Encoder => {
+            let sees = architecture.encoder.as_ref().map_or(Sees::Both, |encoder| encoder.sees);
+            Visible::in_text(source, &(0..source.len()), sees, plan.window)
+        }
+        Part::Cross => Visible::in_memory(tokens, &(0..tokens.len()), source),
+    }
 }

@@ -118,7 +118,7 @@ impl Block {
 }
 
 /// The mean (T,S) over heads of each layer; the layers must be all that there are.
-fn means(block: &Block) -> Result<Vec<Tensor>> {
+pub(super) fn means(block: &Block) -> Result<Vec<Tensor>> {
     if block.kind == Quantity::Difference {
         return Err(Error::Attention(format!(
             "block {} holds differences, which do not flow; take each side by itself",
@@ -157,7 +157,7 @@ pub(super) fn nothing_to_itself() -> Error {
 }
 
 /// What was computed of a block, a matrix (T,S) for each of its layers.
-fn made(block: &Block, name: String, kind: Quantity, matrices: Vec<Tensor>) -> Result<Block> {
+pub(super) fn made(block: &Block, name: String, kind: Quantity, matrices: Vec<Tensor>) -> Result<Block> {
     let layer = |(layer, weights): (&Layer, Tensor)| -> Result<Layer> {
         let weights = weights.f_unsqueeze(0)?.f_contiguous()?;
         Ok(Layer { number: layer.number, heads: vec![0], key_heads: vec![0], weights, written: None })

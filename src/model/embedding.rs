@@ -104,6 +104,11 @@ impl Embedding {
         self.projected(stream, Place::AfterNorm)
     }
 
+    /// Whether vectors of positions are added to those of tokens.
+    pub(crate) fn has_positions(&self) -> bool {
+        self.positions.is_some()
+    }
+
     /// Rows of the token table, scaled where the family does so.
     fn token_rows(&self, ids: &[i64]) -> Result<Tensor> {
         let rows = look_up(&self.tokens, ids)?;

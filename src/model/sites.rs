@@ -18,6 +18,17 @@ impl Model {
         self.routes(layer).last().map_or(Site::ResidPost(layer), |route| route.leaves)
     }
 
+    /// [`stream_after`](Model::stream_after) in the encoder or the main stack.
+    pub(crate) fn stream_after_in(&self, layer: usize, part: Part) -> Site {
+        match (part, &self.architecture().encoder) {
+            (Part::Encoder, Some(encoder)) => {
+                let routes = encoder.blocks.get(layer).map(|block| block.routes(layer)).unwrap_or_default();
+                routes.last().map_or(Site::ResidPost(layer), |route| route.leaves).in_encoder()
+            }
+            _ => self.stream_after(layer),
+        }
+    }
+
     /// The residual stream as it leaves the last layer: what the final norm reads.
     pub(crate) fn last_stream(&self) -> Site {
         self.layers().checked_sub(1).map_or(Site::ResidPre(0), |last| self.stream_after(last))

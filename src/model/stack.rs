@@ -209,6 +209,31 @@ impl Stack {
         Ok(Some(other.f_to_kind(Kind::Int64)?))
     }
 
+    /// What positions add to the scores of `layer`, where that is a number for each head and distance.
+    pub(crate) fn position_bias(&self, layer: usize) -> Option<&PositionBias> {
+        self.biases.of(layer)
+    }
+
+    /// What distances from -reach to reach (key's place less the query's) add to the scaled scores of `layer` through
+    /// its own matrices, whatever the content: (H, 2·reach + 1).
+    pub(crate) fn distance_kernel(&self, layer: usize, reach: usize) -> Result<Option<Tensor>> {
+        let Some(distances) = self.distances.of(layer) else { return Ok(None) };
+        let options = (self.dtype.torch(), self.device.torch());
+        let vectors = distances.vectors(&(reach..reach + 1), 2 * reach as i64 + 1, options)?;
+        self.block(layer).attention.without_content(Seen { distances: &vectors, other_segment: None })
+    }
+
+    /// What the attention of layer 0 writes (T,D) at the end of embedding and attention, with `watcher` at their sites.
+    pub(crate) fn first_attention(&self, tokens: &Tokens, watcher: &mut dyn Watcher) -> Result<Tensor> {
+        let here = 0..tokens.len();
+        let stream = self.embedding.forward(tokens, &here, watcher)?;
+        let prepared = self.prepare(tokens, &here)?;
+        let block = self.block(0);
+        let norms = [&block.attn_norms.first, &block.attn_norms.before];
+        let reads = norms.into_iter().flatten().try_fold(stream, |stream, norm| norm.forward(&stream))?;
+        block.attention.forward(0, &reads, None, &self.positions(0, &prepared), watcher)
+    }
+
     /// Number of layers.
     pub(crate) fn layers(&self) -> usize {
         self.windows.len()

@@ -5,11 +5,11 @@ mod view;
 
 use tch::{Kind, Tensor};
 
-use super::of_trace::{in_part, numbers, parts, plan};
+use super::of_trace::{in_part, numbers, parts, plan, visible};
 use super::{Attention, Block, Layer};
 use crate::array::Numbers;
 use crate::model::Visible;
-use crate::model::architecture::{Attention as Plan, Pairing, PositionBias, Sees};
+use crate::model::architecture::{Attention as Plan, Pairing, PositionBias};
 use crate::model::layers::{masked_softmax, soft_capped};
 use crate::site::Part;
 use crate::{DType, Error, Result, Site, Trace};
@@ -252,19 +252,6 @@ fn rotation(plan: &Plan, tokens: usize) -> Option<Rotation> {
     let rotary = plan.rotary.as_ref()?;
     let frequencies = rotary.frequencies(tokens).into_owned();
     Some(Rotation { halves: rotary.pairing == Pairing::Halves, frequencies, magnitude: rotary.magnitude })
-}
-
-fn visible(trace: &Trace, part: Part, plan: &Plan) -> Visible {
-    let (tokens, architecture) = (trace.tokens(), trace.model().architecture());
-    let source = tokens.source.as_deref().unwrap_or(tokens);
-    match part {
-        Part::Main => Visible::in_text(tokens, &(0..tokens.len()), architecture.main.sees, plan.window),
-        Part::Encoder => {
-            let sees = architecture.encoder.as_ref().map_or(Sees::Both, |encoder| encoder.sees);
-            Visible::in_text(source, &(0..source.len()), sees, plan.window)
-        }
-        Part::Cross => Visible::in_memory(tokens, &(0..tokens.len()), source),
-    }
 }
 
 /// The sites that a layer's numbers come from, as far as the run did not keep them.

@@ -168,6 +168,24 @@ impl Attention {
         }
     }
 
+    /// What distances add to the scaled scores (H,1,S) of a query and keys that have no content but their biases; none
+    /// where the layer has no matrices for distances.
+    pub(crate) fn without_content(&self, seen: Seen) -> Result<Option<Tensor>> {
+        let Some(relative) = &self.relative else { return Ok(None) };
+        let keys = seen.distances.keys();
+        let alone = |role| -> Result<Tensor> {
+            let bias = |head| -> Result<Tensor> {
+                let options = (self.output.weight.kind(), self.output.weight.device());
+                let zeros = || Ok(Tensor::f_zeros([self.head_dim], options)?);
+                self.bias(role, head)?.map_or_else(zeros, Ok)
+            };
+            let heads = (0..self.heads(role)).map(bias).collect::<Result<Vec<_>>>()?;
+            Ok(Tensor::f_stack(&heads, 0)?.f_unsqueeze(1)?)
+        };
+        let (query, key) = (alone(Role::Query)?, alone(Role::Key)?.f_expand([-1, keys, -1], false)?);
+        Ok(Some(relative.bias(&query, &key, seen)?.f_mul_scalar(self.scale)?))
+    }
+
     /// Multiplies (H,T,n) by (K,n,m), each of the K serving H/K neighbours: (H,T,m).
     fn per_key_head(&self, left: &Tensor, right: &Tensor) -> Result<Tensor> {
         if self.heads == self.kv_heads {

@@ -27,6 +27,13 @@ pub(crate) struct DistanceVectors {
     index: Tensor,
 }
 
+impl DistanceVectors {
+    /// Number of keys S.
+    pub(crate) fn keys(&self) -> i64 {
+        self.index.size()[1]
+    }
+}
+
 impl Distances {
     pub(crate) fn load(plan: &architecture::Distances, weights: &Weights) -> Result<Distances> {
         Ok(match plan {
