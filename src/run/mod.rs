@@ -12,6 +12,7 @@ mod watch;
 pub use change::{Change, Scope};
 pub use generate::{Generate, Generation};
 pub use keep::Estimate;
+pub(crate) use save::write;
 pub use trace::{NextToken, Trace};
 pub use watch::Watch;
 

@@ -104,7 +104,7 @@ fn entropy(probs: &Tensor) -> Result<Vec<f32>> {
 }
 
 /// How many of the largest numbers of each row sum to at most `most`, at least 1.
-fn top_count(probs: &Tensor, most: f64) -> Result<Vec<usize>> {
+pub(super) fn top_count(probs: &Tensor, most: f64) -> Result<Vec<usize>> {
     let (sorted, _) = probs.f_sort(-1, true)?;
     let within = sorted.f_cumsum(-1, Kind::Double)?.f_le(most)?;
     let counts: Vec<i64> = Vec::try_from(within.f_sum_dim_intlist([-1i64].as_slice(), false, Kind::Int64)?)?;

@@ -5,6 +5,7 @@
 //! ([`Walk`]), what reaches a position through all of them ([`AttributionMaps`]), and what the model thinks of each token
 //! of a text ([`Decoding`]). Each draws itself with `figure()`.
 
+mod arrays;
 mod attribution;
 mod decoding;
 mod geometry;

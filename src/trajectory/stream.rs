@@ -42,6 +42,11 @@ pub(super) fn part(model: &Model, name: Option<&str>) -> Result<(Part, &'static 
     })
 }
 
+/// A part and what its block is called.
+pub(super) fn block_of(model: &Model, part: Part) -> (Part, &'static str) {
+    parts(model).iter().find(|(own, _)| *own == part).copied().unwrap_or((part, "all"))
+}
+
 /// The stream before the first layer and after each.
 pub(super) fn depths(model: &Model, part: Part) -> Vec<Depth> {
     let before = Depth { name: "in".to_owned(), site: in_part(Site::ResidPre(0), part) };

@@ -27,6 +27,8 @@ pub enum Command {
     NeuronView(ViewArgs),
     /// Run a model and write what it computes to a safetensors file
     Trace(TraceArgs),
+    /// Write how the vectors of a run move and what its heads owe to position, as arrays
+    Trajectories(TrajectoriesArgs),
     /// Show how a text falls into tokens
     Tokens(TokensArgs),
     /// Show the most probable next tokens
@@ -278,6 +280,17 @@ pub struct TraceArgs {
     /// The file to write
     #[arg(long, value_name = "FILE.safetensors")]
     pub out: PathBuf,
+}
+
+#[derive(Args)]
+pub struct TrajectoriesArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// The file to write
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub data: PathBuf,
 }
 
 fn sites_help() -> String {

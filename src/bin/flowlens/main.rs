@@ -9,6 +9,7 @@ mod flow_graph;
 mod list;
 mod output;
 mod run;
+mod trajectories;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::ModelView(args) => attention::model_view(args),
         Command::NeuronView(args) => attention::neuron_view(args),
         Command::Trace(args) => run::trace(args),
+        Command::Trajectories(args) => trajectories::arrays(args),
         Command::Tokens(args) => run::tokens(args),
         Command::Next(args) => run::next(args),
         Command::Generate(args) => run::generate(args),

@@ -121,7 +121,7 @@ impl Trace {
         };
         let Some(plan) = plan(model, part, 0).filter(|_| stack.embedding.has_positions()) else { return Ok(None) };
         let mut watcher = PositionsAlone { scores: None };
-        stack.first_attention(self.read_by(part), &mut watcher)?;
+        drop(stack.first_attention(self.read_by(part), &mut watcher)?);
         let Some(scores) = watcher.scores else { return Ok(None) };
         let mean = by_offset(&scores, &visible(self, part, plan))?;
         Ok(Some(mean.kernel(block, vec![0], KernelKind::Embeddings, self.causal(part))?))
