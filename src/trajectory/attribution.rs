@@ -35,7 +35,7 @@ impl Trace {
     ///
     /// ```
     /// # fn main() -> flowlens::Result<()> {
-    /// let model = flowlens::Model::load("tests/fixtures/parity/t5_relu")?;
+    /// let model = flowlens::Model::load("tests/fixtures/parity/t5_tied")?;
     /// let maps = model.run("The capital of Japan")?.attribution_maps()?;
     /// assert!(maps.blocks.iter().any(|block| block.name == "cross attribution"));
     /// # Ok(()) }

@@ -85,7 +85,7 @@ impl Trace {
     ///
     /// ```
     /// # fn main() -> flowlens::Result<()> {
-    /// let model = flowlens::Model::load("tests/fixtures/parity/t5_relu")?;
+    /// let model = flowlens::Model::load("tests/fixtures/parity/t5_tied")?;
     /// let maps = model.run("The capital of Japan")?.attention_maps().block("encoder").layers([0]).heads([1]).build()?;
     /// let layer = &maps.blocks[0].layers[0];
     /// let (content, bias) = (layer.content.data()[3], layer.bias.as_ref().map_or(0.0, |bias| bias.data()[3]));

@@ -19,7 +19,7 @@ impl Model {
     ///
     /// ```
     /// # fn main() -> flowlens::Result<()> {
-    /// let model = flowlens::Model::load("tests/fixtures/parity/t5_relu")?;
+    /// let model = flowlens::Model::load("tests/fixtures/parity/t5_tied")?;
     /// let kernels = model.position_kernels()?;
     /// // What head 0 of the encoder would attend to within 8 positions, were content constant.
     /// let (offsets, shares) = kernels.kernels[0].attention(-8..=8)?;
