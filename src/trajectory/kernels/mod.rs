@@ -47,7 +47,8 @@ pub struct Kernel {
 pub enum KernelKind {
     /// A learned number for each bucket of distances (T5, MPNet): exact, whatever the text.
     Bias,
-    /// A slope for each head (ALiBi): exact, whatever the text.
+    /// A slope for each head (ALiBi): exact, whatever the text, but for Falcon, which rounds slope times place to bfloat16
+    /// before it takes differences.
     Slopes,
     /// What distances give through matrices of each layer, with no content but the projections' biases (XLNet,
     /// DeBERTa).
