@@ -80,6 +80,7 @@ pub use rooms::*;
 mod rooms {
     pub(crate) mod array;
     pub mod attention;
+    pub mod cache;
     pub mod checkpoint;
     pub(crate) mod colors;
     pub(crate) mod device;

@@ -330,7 +330,7 @@ impl Model {
 
 /// Logits (N,V) of normed rows (N,D) and a head (V,D). For many rows oneDNN takes two thirds of the time that libtorch's
 /// usual product takes on AMD processors.
-fn multiply(rows: &Tensor, head: &Tensor) -> Result<Tensor> {
+pub(crate) fn multiply(rows: &Tensor, head: &Tensor) -> Result<Tensor> {
     const MANY: i64 = 32;
     if rows.device() == tch::Device::Cpu && rows.size()[0] >= MANY && tch::utils::has_mkldnn() {
         let product = rows.f_to_mkldnn(Kind::Float)?.f_mkldnn_linear(head, None::<&Tensor>)?;

@@ -6,6 +6,7 @@ mod logit_lens;
 mod scan;
 
 pub use self::lens::Lens;
+pub(crate) use self::lens::multiply;
 pub use logit_lens::{LensCell, LensRow, LogitLens};
 
 /// One vocabulary entry and how strongly a vector points to it.

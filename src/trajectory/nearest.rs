@@ -2,6 +2,9 @@
 
 use tch::{Kind, Tensor};
 
+use crate::array::Numbers;
+use crate::cache::Key;
+use crate::lens::multiply;
 use crate::site::Part;
 use crate::{Array, Model, Result};
 
@@ -27,8 +30,11 @@ pub struct Near {
     pub score: f32,
 }
 
-/// Logits held at one time: 64 MB of float64.
+/// Products held at one time: 32 MB.
 const CHUNK: usize = 8_000_000;
+
+/// Multiplications that take about two seconds on two cores; shorter work is not worth a place in the cache.
+const LONG: f64 = 5e10;
 
 /// The `count` words nearest to each vector (N,D) of a part's stream, best first.
 pub(super) fn nearest(
@@ -68,19 +74,44 @@ pub(super) fn nearest(
             ),
         });
     }
-    let table = table.f_to_kind(Kind::Float)?.f_tr()?;
-    let (rows, vocab) = (read.size()[0], table.size()[1]);
-    let chunk = (CHUNK / (vocab as usize).max(1)).max(1) as i64;
-    let count = (count as i64).min(vocab);
-    let mut found = Vec::with_capacity(rows as usize);
-    for start in (0..rows).step_by(chunk as usize) {
-        let products = read.f_narrow(0, start, chunk.min(rows - start))?.f_matmul(&table)?;
-        let (best, ids) = products.f_topk(count, -1, true, true)?;
-        let best = Array::from_tensor(&best)?;
-        let ids: Vec<i64> = Vec::try_from(ids.f_to_device(tch::Device::Cpu)?.f_flatten(0, -1)?)?;
-        let near = |(&id, &score): (&i64, &f32)| Near { id: id as u32, text: model.piece(id as u32), score };
-        let all: Vec<Near> = ids.iter().zip(best.data()).map(near).collect();
-        found.extend(all.chunks(count.max(1) as usize).map(<[Near]>::to_vec));
+    let (ids, scores) = best(&read, table, count)?;
+    let near = |(&id, &score): (&u32, &f32)| Near { id, text: model.piece(id), score };
+    let all: Vec<Near> = ids.iter().zip(&scores).map(near).collect();
+    Ok(all.chunks((all.len() / (read.size()[0] as usize).max(1)).max(1)).map(<[Near]>::to_vec).collect())
+}
+
+/// Ids and inner products of the `count` rows of `table` (V,D) that are best for each of `read` (N,D). What takes seconds is
+/// kept for the next time.
+fn best(read: &Tensor, table: &Tensor, count: usize) -> Result<(Vec<u32>, Vec<f32>)> {
+    let products = read.size()[0] as f64 * table.numel() as f64;
+    let key = (products > LONG).then(|| key(read, table, count)).transpose()?;
+    if let Some(kept) = key.as_ref().and_then(Key::fetch) {
+        let numbers = |bytes: &[u8]| <[u8; 4]>::try_from(bytes).unwrap_or_default();
+        let (ids, scores) = kept.split_at(kept.len() / 2);
+        let ids = ids.chunks(4).map(|bytes| u32::from_le_bytes(numbers(bytes))).collect();
+        return Ok((ids, scores.chunks(4).map(|bytes| f32::from_le_bytes(numbers(bytes))).collect()));
     }
-    Ok(found)
+    let table = table.f_to_kind(Kind::Float)?;
+    let (rows, vocab) = (read.size()[0], table.size()[0]);
+    let chunk = (CHUNK / (vocab as usize).max(1)).max(1) as i64;
+    let (mut ids, mut scores): (Vec<u32>, Vec<f32>) = (Vec::new(), Vec::new());
+    for start in (0..rows).step_by(chunk as usize) {
+        let products = multiply(&read.f_narrow(0, start, chunk.min(rows - start))?, &table)?;
+        let (best, places) = products.f_topk((count as i64).min(vocab), -1, true, true)?;
+        scores.extend(Array::from_tensor(&best)?.data());
+        let places: Vec<i64> = Vec::try_from(places.f_to_device(tch::Device::Cpu)?.f_flatten(0, -1)?)?;
+        ids.extend(places.into_iter().map(|id| id as u32));
+    }
+    if let Some(key) = key {
+        let ids = ids.iter().flat_map(|id| id.to_le_bytes());
+        key.store(&ids.chain(scores.iter().flat_map(|score| score.to_le_bytes())).collect::<Vec<u8>>());
+    }
+    Ok((ids, scores))
+}
+
+/// The name of a result in the cache: vectors and table themselves, so that it is never out of date.
+fn key(read: &Tensor, table: &Tensor, count: usize) -> Result<Key> {
+    let shape = format!("{:?} {:?} {count} {:?}", read.size(), table.size(), read.device());
+    let key = Key::new("near-words").with(shape.as_bytes());
+    Ok(key.with_numbers(Numbers::of(read)?.data()).with_numbers(Numbers::of(table)?.data()))
 }
