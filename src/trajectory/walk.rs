@@ -10,6 +10,7 @@ use super::pca::principal;
 use super::stream::{self, Depth, Treatment};
 use super::{Near, ReadAs};
 use crate::attention::{in_part, layers};
+use crate::run::Generation;
 use crate::site::{Part, Site};
 use crate::{Array, Error, Result, Trace};
 
@@ -65,6 +66,8 @@ pub struct Walk {
     pub nearest: Vec<Vec<Vec<Near>>>,
     /// How vectors were read as words.
     pub read: ReadAs,
+    /// How many of the positions were given, where the rest was written by the model: a figure replays them.
+    pub given: Option<usize>,
 }
 
 /// A point of the way.
@@ -97,6 +100,7 @@ pub struct WalkBuilder {
     treatment: Treatment,
     nearest: usize,
     read: ReadAs,
+    given: Option<usize>,
 }
 
 impl Trace {
@@ -120,7 +124,40 @@ impl Trace {
             treatment: Treatment::default(),
             nearest: 0,
             read: ReadAs::FinalNorm,
+            given: None,
         }
+    }
+}
+
+impl Generation {
+    /// The walk of what was read and written, whose figure replays the writing token by token. The last token is not in
+    /// it: no run has read it.
+    ///
+    /// ```
+    /// # fn main() -> flowlens::Result<()> {
+    /// use flowlens::{Model, Site};
+    /// let model = Model::load("tests/fixtures/parity/llama_gqa")?;
+    /// let streams = (0..model.layers()).map(Site::ResidPost).chain([Site::ResidPre(0)]);
+    /// let generation = model.generate("The capital of Japan").max_tokens(3).keep(streams).run()?;
+    /// let walk = generation.walk()?.build()?;
+    /// assert_eq!(walk.given.map(|given| given + 2), Some(walk.positions.len()));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When nothing of the runs was kept.
+    pub fn walk(&self) -> Result<WalkBuilder> {
+        let (Some(first), Some(last)) = (self.traces.first(), self.traces.last()) else {
+            return Err(Error::Trajectory {
+                what: "the walk of a generation".to_owned(),
+                problem: "needs its runs, and none was kept; add the stream of every layer to keep(..): \
+                          Site::ResidPre(0) and what leaves each layer"
+                    .to_owned(),
+            });
+        };
+        let walk = WalkBuilder { given: Some(first.len()), ..last.walk() };
+        // What an encoder read does not grow.
+        Ok(if last.model().architecture().encoder.is_some() { walk.block("decoder") } else { walk })
     }
 }
 
@@ -196,10 +233,11 @@ impl WalkBuilder {
                 block: block.to_owned(),
                 treatment: self.treatment,
                 tokens: positions.iter().map(|&position| tokens[position].clone()).collect(),
-                positions,
+                positions: positions.clone(),
                 steps: depths.into_iter().map(|Depth { name, site }| WalkStep { name, site }).collect(),
                 shares,
                 nearest,
+                given: self.given.map(|given| positions.iter().filter(|&&position| position < given).count()),
                 read: self.read,
                 ..Walk::empty()?
             },
@@ -274,6 +312,7 @@ impl Walk {
             shares: Vec::new(),
             nearest: Vec::new(),
             read: ReadAs::FinalNorm,
+            given: None,
         })
     }
 }
