@@ -31,7 +31,6 @@ pub(super) struct Sheet {
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Anchor {
     Start,
-    Middle,
     End,
 }
 
@@ -49,7 +48,6 @@ impl Sheet {
     fn styled(&mut self, x: f64, y: f64, anchor: Anchor, style: &str, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "",
-            Anchor::Middle => " text-anchor=\"middle\"",
             Anchor::End => " text-anchor=\"end\"",
         };
         let text = escape::html(text);
