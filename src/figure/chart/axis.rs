@@ -155,8 +155,14 @@ pub(in super::super) fn thinned(names: &[String], length: f64) -> Vec<(f64, Stri
 
 /// Tokens as an axis; of many every so many.
 pub(in super::super) fn tokens(name: &str, tokens: &[String], length: f64) -> Axis {
-    let labels: Vec<String> = tokens.iter().map(|token| escape::label(token, LETTERS)).collect();
+    let labels: Vec<String> = tokens.iter().map(|token| token_label(token)).collect();
     Axis { name: name.to_owned(), ticks: thinned(&labels, length), upright: true }
+}
+
+/// A token without the blank, seen or unseen, that it begins with.
+fn token_label(token: &str) -> String {
+    let word = token.strip_prefix('␣').filter(|rest| !rest.is_empty()).unwrap_or(token);
+    escape::label(word, LETTERS)
 }
 
 /// Where a distance lies on a symmetric-log axis: one step from 0 to 1, then one for every doubling of 1 + distance.

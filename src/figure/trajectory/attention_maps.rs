@@ -99,5 +99,9 @@ fn caption(maps: &AttentionMaps) -> String {
         " What the mask hides is blank. Each kind has one colour scale for all layers and heads; the bars over it count \
          the cells shown, by the square root. Attention says where a head looks, not why the model answers as it does.",
     );
+    for block in maps.blocks.iter().filter(|block| !block.left_out.is_empty()) {
+        let layers = crate::text::list(&block.left_out);
+        text.push_str(&format!(" Layers {layers} of {:?} were not taken; layers([..]) names those to take.", block.name));
+    }
     text
 }

@@ -8,9 +8,9 @@ use super::{maps_svg, payload};
 use crate::figure::chart::{Colors, Kind};
 use crate::figure::chunks::Chunks;
 use crate::figure::{Figure, Panel, escape};
-use crate::lens::TokenScore;
 use crate::text::{list, visible};
 use crate::Array;
+use crate::trajectory::Near;
 
 /// Letters of packed numbers that a page holds.
 const MOST_LETTERS: usize = 2_600_000;
@@ -59,7 +59,7 @@ pub(super) struct Layer<'a> {
     pub values: Vec<Option<&'a Array>>,
     /// Which cells there are; all when empty.
     pub visible: &'a [bool],
-    pub nearest: &'a [Vec<TokenScore>],
+    pub nearest: &'a [Vec<Near>],
 }
 
 /// Places of what is shown first.
@@ -270,7 +270,7 @@ impl Maps<'_> {
             heads: heads.iter().filter_map(|&at| layer.heads.get(at).copied()).collect(),
             values: values.into_iter().map(|it| it.map(|packed| packed.placed(chunks))).collect(),
             sums,
-            nearest: (!layer.nearest.is_empty()).then(|| words(layer.nearest, self.words, chunks)),
+            nearest: (!layer.nearest.is_empty()).then(|| words(layer.nearest.iter(), chunks)),
         });
         payload::MapBlock {
             name: block.name.to_owned(),
@@ -367,14 +367,10 @@ pub(super) fn shown(tokens: &[String]) -> Vec<String> {
     tokens.iter().map(|token| escape::clipped(&visible(token), TOKEN_LETTERS)).collect()
 }
 
-/// Nearest words by row as a chunk of JSON: text, and its probability or, read raw, its score.
-pub(super) fn words(nearest: &[Vec<TokenScore>], read: Option<&str>, chunks: &mut Chunks) -> usize {
-    let probable = read != Some(super::RAW);
-    let word = |score: &TokenScore| {
-        let number = if probable { score.prob } else { score.logit };
-        json!([escape::clipped(&visible(&score.text), 60), (f64::from(number) * 1e4).round() / 1e4])
-    };
-    let rows: Vec<Vec<Value>> = nearest.iter().map(|row| row.iter().map(word).collect()).collect();
+/// Nearest words by row as a chunk of JSON: text and score.
+pub(super) fn words<'a>(nearest: impl Iterator<Item = &'a Vec<Near>>, chunks: &mut Chunks) -> usize {
+    let word = |near: &Near| json!([escape::clipped(&visible(&near.text), 60), (f64::from(near.score) * 1e3).round() / 1e3]);
+    let rows: Vec<Vec<Value>> = nearest.map(|row| row.iter().map(word).collect()).collect();
     chunks.once(crate::figure::chunks::deflated(json!(rows).to_string().as_bytes()))
 }
 

@@ -19,9 +19,7 @@ mod walk;
 mod walk_svg;
 
 use super::escape;
-
-/// How words are read without the final norm.
-const RAW: &str = "without the final norm";
+use crate::trajectory::{ReadAs, Treatment};
 
 /// The views that the script of trajectories draws, all of them with Plotly.
 pub(super) const VIEWS: [&str; 6] =
@@ -58,4 +56,23 @@ fn title(what: &str, model: &str) -> String {
 /// The error for a name that a figure does not have.
 fn missing(what: &str, wanted: &str, there: &[String]) -> crate::Error {
     crate::Error::Figure(format!("no {what} {wanted} in this figure; there are {}", there.join(", ")))
+}
+
+/// How vectors were read as words.
+fn read_as(read: ReadAs) -> &'static str {
+    match read {
+        ReadAs::Raw => "raw, without the final norm: this is no logit lens",
+        _ => "through the final norm",
+    }
+}
+
+/// What was done to vectors before they were compared.
+fn treated(treatment: &Treatment) -> String {
+    let steps = [
+        (treatment.without_first, "the first token is left out"),
+        (treatment.centred, "the mean vector is subtracted at each depth"),
+        (treatment.unit_norm, "vectors are scaled to length 1"),
+    ];
+    let steps: Vec<&str> = steps.into_iter().filter_map(|(on, step)| on.then_some(step)).collect();
+    if steps.is_empty() { String::new() } else { format!(" Before that, {}.", steps.join(", ")) }
 }

@@ -131,13 +131,15 @@ pub(super) struct Walk {
     pub anisotropy: Vec<Option<f32>>,
     /// The chunk of the words nearest to each step and position, as JSON: text and score.
     pub nearest: Option<usize>,
+    /// How these are read.
+    pub words: &'static str,
 }
 
 /// A number of every step of a walk.
 #[derive(Serialize)]
 pub(super) struct Quantity {
-    pub name: &'static str,
-    pub title: &'static str,
+    pub name: String,
+    pub title: String,
     pub about: &'static str,
     pub rows: Vec<String>,
     /// (rows, positions)

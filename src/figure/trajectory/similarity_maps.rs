@@ -1,12 +1,12 @@
 //! Similarity maps: how alike the vectors of positions are, at each site.
 
 use super::maps::{Block, First, Kindred, Layer, Maps};
-use super::{RAW, missing, title};
+use super::{missing, read_as, title, treated};
 use crate::Result;
 use crate::figure::Figure;
 use crate::figure::chart::Kind;
 use crate::text::visible;
-use crate::trajectory::{ReadThrough, Similarity, SimilarityMaps};
+use crate::trajectory::{Similarity, SimilarityMaps};
 
 impl SimilarityMaps {
     /// Draws the maps; opens on the last one.
@@ -26,10 +26,9 @@ impl SimilarityMaps {
 
     fn opened(&self, layer: usize) -> Figure {
         let cosine = self.measure == Similarity::Cosine;
-        let read = match self.through {
-            ReadThrough::Raw => RAW,
-            _ => "through the final norm",
-        };
+        let read = read_as(self.read);
+        // At one position, depths are compared with each other.
+        let depths = self.maps.iter().all(|map| map.site.is_none());
         let layers = self.maps.iter().enumerate().map(|(at, map)| Layer {
             name: map.name.clone(),
             number: at,
@@ -44,8 +43,8 @@ impl SimilarityMaps {
             title: title("Similarity maps", &self.model),
             caption: caption(self, read),
             model: &self.model,
-            axes: ["position", "position"],
-            depth: "site",
+            axes: if depths { ["depth", "depth"] } else { ["position", "position"] },
+            depth: if depths { "position" } else { "site" },
             kinds: vec![Kindred {
                 name: if cosine { "cosine" } else { "dot" },
                 title: if cosine { "Cosine" } else { "Dot product" }.to_owned(),
@@ -53,7 +52,7 @@ impl SimilarityMaps {
                 ends: cosine.then_some((-1.0, 1.0)),
             }],
             blocks: vec![block],
-            cka: (self.cka.data().len() > 1).then_some(&self.cka),
+            cka: self.cka.as_ref().filter(|cka| cka.data().len() > 1),
             words: self.maps.iter().any(|map| !map.nearest.is_empty()).then_some(read),
             first: First { block: 0, layer, heads: Vec::new() },
         };
@@ -64,31 +63,20 @@ impl SimilarityMaps {
 fn caption(maps: &SimilarityMaps, read: &str) -> String {
     let mut text = String::from(match maps.measure {
         Similarity::Cosine => {
-            "The cosine between the vectors of every two positions, on the same scale from −1 to 1 at every site."
+            "The cosine between the vectors of every row and column, on the same scale from −1 to 1 in every map."
         }
         _ => {
-            "The inner product of the vectors of every two positions, on one scale for all sites; few positions with long \
-             vectors can outshine all others."
+            "The inner product of the vectors of every row and column, on one scale for all maps; few long vectors can \
+             outshine all others."
         }
     });
-    let treatment = &maps.treatment;
-    let steps = [
-        (treatment.without_first, "the first token is left out"),
-        (treatment.centred, "each site's mean vector is subtracted"),
-        (treatment.unit_norm, "vectors are scaled to length 1"),
-    ];
-    let steps: Vec<&str> = steps.into_iter().filter_map(|(on, step)| on.then_some(step)).collect();
-    if steps.is_empty() {
-        text.push_str(" The vectors are as the model has them.");
-    } else {
-        text.push_str(&format!(" Before that, {}.", steps.join(", ")));
-    }
-    if maps.cka.data().len() > 1 {
-        text.push_str(" The small map is the linear CKA of two sites: 1 where their positions are arranged alike.");
+    text.push_str(&treated(&maps.treatment));
+    if maps.cka.as_ref().is_some_and(|cka| cka.data().len() > 1) {
+        text.push_str(" The small map is the linear CKA of two depths: 1 where their positions are arranged alike.");
     }
     let example = maps.maps.iter().rev().find_map(|map| map.nearest.first().zip(maps.rows.first()));
     if let Some((words, token)) = example {
-        let words: Vec<String> = words.iter().take(3).map(|score| format!("“{}”", visible(&score.text))).collect();
+        let words: Vec<String> = words.iter().take(3).map(|near| format!("“{}”", visible(&near.text))).collect();
         let token = crate::figure::escape::short(token, 40);
         text.push_str(&format!(
             " Hover and table tell the vocabulary words nearest to each position, read {read}: {} for “{token}”.",

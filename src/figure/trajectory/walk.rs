@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::maps::{shown, words};
-use super::{pack, payload, plotly, title, walk_svg};
+use super::{pack, payload, plotly, read_as, title, treated, walk_svg};
 use crate::Array;
 use crate::figure::chart::{Colors, Kind, number};
 use crate::figure::chunks::Chunks;
@@ -12,8 +12,8 @@ use crate::trajectory::Walk;
 
 /// A number of every step, with its scale.
 pub(super) struct Quantity<'a> {
-    pub name: &'static str,
-    pub title: &'static str,
+    pub name: String,
+    pub title: String,
     about: &'static str,
     pub rows: Vec<String>,
     pub values: &'a [f32],
@@ -29,8 +29,7 @@ impl Walk {
         let described: Vec<payload::Quantity> = quantities.iter().map(|it| describe(it, positions, &mut chunks)).collect();
         let nearest = (!self.nearest.is_empty()).then(|| {
             // One list: steps, then positions.
-            let rows: Vec<_> = self.nearest.iter().flatten().cloned().collect();
-            words(&rows, None, &mut chunks)
+            words(self.nearest.iter().flatten(), &mut chunks)
         });
         let page = payload::Walk {
             model: escape::model_name(&self.model),
@@ -45,6 +44,7 @@ impl Walk {
             path: pack::finite(&self.path_length),
             anisotropy: pack::finite(&self.anisotropy),
             nearest,
+            words: read_as(self.read),
         };
         Figure {
             view: "walk",
@@ -85,7 +85,7 @@ impl Walk {
             "straightness": pack::finite(&self.straightness), "anisotropy": pack::finite(&self.anisotropy),
         });
         for quantity in quantities {
-            json[quantity.name] = json!(rows(quantity.values));
+            json[&quantity.name] = json!(rows(quantity.values));
         }
         json
     }
@@ -107,39 +107,38 @@ pub(super) fn axis_name(walk: &Walk, axis: usize) -> String {
 
 /// The numbers of steps that are there and fit the positions.
 fn quantities(walk: &Walk) -> Vec<Quantity<'_>> {
-    use Kind::{Magnitude, Root, Signed};
+    use Kind::{Magnitude, Signed};
     let steps: Vec<String> = walk.steps.iter().map(|step| step.name.clone()).collect();
     let later = |from: usize| steps.get(from..).unwrap_or(&[]).to_vec();
     let turns = || steps.get(1..steps.len().saturating_sub(1)).unwrap_or(&[]).to_vec();
-    let layers = |array: &Array| (0..array.shape().first().copied().unwrap_or(0)).map(|layer| format!("layer {layer}")).collect();
     let mut all = vec![
-        quantity("angle", "Angle", "how far each step turns the vector, in radians: what the next layer's norm leaves of it",
+        quantity("angle", "Angle", "how far each step turns the vector, in radians: what the next norm leaves of it",
             later(1), &walk.angle, Magnitude),
         quantity("norm", "Norm", "how long the vector is", later(0), &walk.norm, Magnitude),
         quantity("step", "Step", "how far each step moves the vector: growth and turning together", later(1),
             &walk.step_length, Magnitude),
         quantity("turning", "Turning", "the angle between a step and the next, in radians", turns(), &walk.turning,
             Magnitude),
-        quantity("radial", "Radial part", "the cosine between a step and the vector: 1 grows it, −1 shrinks it, 0 turns it",
+        quantity("radial", "Radial part", "the cosine between a vector and its next step: 1 outwards, 0 across",
             later(1), &walk.radial, Signed),
+        quantity("from-start", "Angle from start", "the angle to the first point, in radians", later(0),
+            &walk.angle_from_start, Magnitude),
+        quantity("to-end", "Angle to end", "the angle to the last point, in radians", later(0), &walk.angle_to_end,
+            Magnitude),
     ];
-    let shares = [
-        ("attention", "Attention's share", "the part of each layer's step that attention adds", &walk.attention_share),
-        ("mlp", "MLP's share", "the part of each layer's step that the MLP adds", &walk.mlp_share),
-    ];
-    for (name, title, about, share) in shares {
-        if let Some(share) = share {
-            let kind = if share.data().iter().any(|&it| it < 0.0) { Signed } else { Root };
-            all.push(quantity(name, title, about, layers(share), share, kind));
-        }
+    let about = "the part of each move that points along it, as a share of its length";
+    for share in &walk.shares {
+        let rows = (0..share.values.shape().first().copied().unwrap_or(0)).map(|layer| format!("layer {layer}"));
+        let title = format!("Share of {}", share.sublayer);
+        all.push(quantity(&share.sublayer, &title, about, rows.collect(), &share.values, Signed));
     }
     all.retain(|it| !it.values.is_empty() && it.values.len() == it.rows.len() * walk.positions.len());
     all
 }
 
 fn quantity<'a>(
-    name: &'static str,
-    title: &'static str,
+    name: &str,
+    title: &str,
     about: &'static str,
     rows: Vec<String>,
     values: &'a Array,
@@ -149,13 +148,13 @@ fn quantity<'a>(
         "radial" => Colors::fixed(kind, -1.0, 1.0),
         _ => Colors::of(kind, values.data().iter().copied()),
     };
-    Quantity { name, title, about, rows, values: values.data(), colors }
+    Quantity { name: name.to_owned(), title: title.to_owned(), about, rows, values: values.data(), colors }
 }
 
 fn describe(quantity: &Quantity, positions: usize, chunks: &mut Chunks) -> payload::Quantity {
     payload::Quantity {
-        name: quantity.name,
-        title: quantity.title,
+        name: quantity.name.clone(),
+        title: quantity.title.clone(),
         about: quantity.about,
         rows: quantity.rows.clone(),
         values: pack::numbers(quantity.values, &[quantity.rows.len(), positions], chunks),
@@ -168,7 +167,8 @@ fn caption(walk: &Walk) -> String {
     format!(
         "Each line is a position's vector on its way from the first step to the last, in the three directions that tell \
          most of all their differences ({} % of the variance; the rest is not in the picture). Colours go with depth. The \
-         map below tells each step in numbers of the whole space, which no projection bends.",
-        number(f64::from(shown) * 100.0)
+         map below tells each step in numbers of the whole space, which no projection bends.{}",
+        number(f64::from(shown) * 100.0),
+        treated(&walk.treatment)
     )
 }

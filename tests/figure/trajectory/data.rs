@@ -1,9 +1,8 @@
 //! Made-up runs whose shapes are those of real ones; `tests/browser/test_trajectory.py` knows the formulas.
 
-use flowlens::lens::TokenScore;
 use flowlens::trajectory::{
-    AttentionMaps, AttributionBlock, AttributionMaps, Decoding, Kernel, KernelKind, LayerMaps, MapBlock,
-    PositionKernels, ReadThrough, Similarity, SimilarityMap, SimilarityMaps, Treatment, Walk, WalkStep,
+    AttentionMaps, AttributionBlock, AttributionMaps, Decoding, Kernel, KernelKind, LayerMaps, MapBlock, Near,
+    PositionKernels, ReadAs, Share, Similarity, SimilarityMap, SimilarityMaps, Treatment, Walk, WalkStep,
 };
 use flowlens::{Array, Site};
 
@@ -86,6 +85,7 @@ pub fn attention(text: &[String], layers: usize, heads: usize) -> AttentionMaps 
         name: name.to_owned(),
         queries: queries.to_vec(),
         keys: keys.to_vec(),
+        left_out: Vec::new(),
         layers: (0..layers).map(|number| layer(number, heads, [queries.len(), keys.len()], causal, biased)).collect(),
     };
     let mut blocks = vec![block("encoder", text, text, false, true)];
@@ -96,12 +96,9 @@ pub fn attention(text: &[String], layers: usize, heads: usize) -> AttentionMaps 
     AttentionMaps { model: "made-up/t5".to_owned(), blocks }
 }
 
-fn score(id: u32, text: &str, prob: f32) -> TokenScore {
-    TokenScore { id, text: text.to_owned(), logit: 10.0 * prob, prob }
-}
-
-fn nearest(token: &str) -> Vec<TokenScore> {
-    vec![score(1, token, 0.5), score(2, " dog", 0.25), score(3, "<b>", 0.125)]
+fn nearest(token: &str) -> Vec<Near> {
+    let near = |id, text: &str, score| Near { id, text: text.to_owned(), score };
+    vec![near(1, token, 12.5), near(2, " dog", 7.25), near(3, "<b>", -1.5)]
 }
 
 pub fn similarity(text: &[String], layers: usize) -> SimilarityMaps {
@@ -113,7 +110,7 @@ pub fn similarity(text: &[String], layers: usize) -> SimilarityMaps {
             if i == j { 1.0 } else { (0.8 * near + 0.3 * noise(layer * 977 + i.min(j) * 131 + i.max(j))).clamp(-1.0, 1.0) }
         });
         let name = if layer == 0 { "embeddings".to_owned() } else { format!("after layer {}", layer - 1) };
-        let site = if layer == 0 { Site::ResidPre(0) } else { Site::ResidPost(layer - 1) };
+        let site = if layer == 0 { Some(Site::ResidPre(0)) } else { Some(Site::ResidPost(layer - 1)) };
         SimilarityMap { name, site, values, nearest: text.iter().map(|token| nearest(token)).collect() }
     };
     SimilarityMaps {
@@ -124,8 +121,8 @@ pub fn similarity(text: &[String], layers: usize) -> SimilarityMaps {
         rows: text.to_vec(),
         columns: text.to_vec(),
         maps: (0..layers).map(map).collect(),
-        cka: array(&[layers, layers], |at| 1.0 - (at / layers).abs_diff(at % layers) as f32 / layers as f32),
-        through: ReadThrough::FinalNorm,
+        cka: Some(array(&[layers, layers], |at| 1.0 - (at / layers).abs_diff(at % layers) as f32 / layers as f32)),
+        read: ReadAs::FinalNorm,
     }
 }
 
@@ -140,6 +137,10 @@ pub fn walk(text: &[String], steps: usize) -> Walk {
     let by = |rows: usize, scale: f32| array(&[rows, p], |at| scale * (1.2 + (at / p) as f32 / 4.0 + 0.5 * noise(at)));
     let name = |step: usize| if step == 0 { "in".to_owned() } else { format!("after layer {}", step - 1) };
     let site = |step: usize| if step == 0 { Site::ResidPre(0) } else { Site::ResidPost(step - 1) };
+    let share = |sublayer: &str| {
+        let side = if sublayer == "MLP" { -0.4 } else { 0.4 };
+        Share { sublayer: sublayer.to_owned(), values: array(&[steps - 1, p], |at| 0.5 + side * noise(at)) }
+    };
     Walk {
         model: "made-up/walker".to_owned(),
         block: "all".to_owned(),
@@ -156,8 +157,13 @@ pub fn walk(text: &[String], steps: usize) -> Walk {
         path_length: (0..p).map(|place| 20.0 + place as f32).collect(),
         straightness: (0..p).map(|place| 0.5 + 0.3 * noise(place)).collect(),
         anisotropy: (0..steps).map(|step| 0.2 + 0.6 * step as f32 / steps as f32).collect(),
-        attention_share: Some(array(&[steps - 1, p], |at| 0.5 + 0.4 * noise(at))),
-        mlp_share: Some(array(&[steps - 1, p], |at| 0.5 - 0.4 * noise(at))),
+        angle_from_start: by(steps, 0.2),
+        angle_to_end: by(steps, 0.25),
+        shares: ["attention", "MLP"].map(share).to_vec(),
+        treatment: Treatment::default(),
+        axes: array(&[3, 4], noise),
+        mean: array(&[4], noise),
+        read: ReadAs::FinalNorm,
         nearest: (0..steps).map(|_| text.iter().map(|token| nearest(token)).collect()).collect(),
     }
 }
@@ -168,6 +174,7 @@ pub fn decoding(text: &[String]) -> Decoding {
     Decoding {
         model: "made-up/decoder".to_owned(),
         tokens: text.to_vec(),
+        ids: (0..n as u32).collect(),
         rank: probability.iter().map(|&it| (1.0 / it.max(1e-4)) as usize).map(|rank| rank.max(1)).collect(),
         probability,
         entropy: (0..n).map(|at| 4.0 + 3.0 * noise(at + 40)).collect(),

@@ -28,7 +28,7 @@ export class Maps extends View {
     if (data.blocks.length > 1) {
       this.blockChooser = this.chooser("Part", data.blocks.map(({ name }) => name), (at) => this.select({ block: data.blocks[at].name }));
     }
-    this.layerChooser = this.chooser(data.depth === "site" ? "Site" : "Layer", [""], (at) => this.select({ layer: this.block().layers[at].number }));
+    this.layerChooser = this.chooser(data.depth[0].toUpperCase() + data.depth.slice(1), [""], (at) => this.select({ layer: this.block().layers[at].number }));
     this.headSquares = this.squares("Heads", (head) => {
       const { heads } = this.choice;
       const rest = heads.filter((other) => other !== head);

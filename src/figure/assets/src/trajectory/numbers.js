@@ -81,7 +81,7 @@ export const unsymlog = (place) => Math.sign(place) * (2 ** Math.abs(place) - 1)
 /** Labels at powers of two between two distances. */
 export function symlogTicks(low, high) {
   const sizes = Array.from({ length: 31 }, (_, power) => 2 ** power);
-  const all = [...sizes.map((size) => -size).reverse(), 0, ...sizes].filter((at) => at >= low && at <= high);
+  const all = [...sizes.map((size) => -size), 0, ...sizes].sort((a, b) => a - b).filter((at) => at >= low && at <= high);
   return all.map((at) => [symlog(at), number(at)]);
 }
 

@@ -81,6 +81,7 @@
  * @property {(number | null)[]} path its length by position
  * @property {(number | null)[]} anisotropy by step
  * @property {number | null} nearest the chunk of the words at each step and position
+ * @property {string} words how they are read
  *
  * @typedef {object} Quantity a number of every step of a walk
  * @property {string} name

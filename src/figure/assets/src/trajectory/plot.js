@@ -76,8 +76,9 @@ export function strip(name, values, scale, { left, top, width }, colors) {
   const bars = { type: "bar", x, width: 1 / BINS, hoverinfo: "skip" };
   const marked = x.map((share) => colorAt(scale, share, colors.dark));
   const end = (at) => number(valueAt(scale, at));
-  const within = scale.kind === "root" ? [0.05, 0.25, 0.5].map((part) => [Math.sqrt(part), number(valueAt(scale, Math.sqrt(part)))])
-    : ticks(scale.low, scale.high, Math.min(6, Math.floor(width / 50))).map(([value, text]) => [(value - scale.low) / (scale.high - scale.low), text]);
+  /** @type {[number, string][]} */
+  const within = scale.kind === "root" ? [0.05, 0.25, 0.5].map((part) => /** @type {[number, string]} */ ([Math.sqrt(part), number(valueAt(scale, Math.sqrt(part)))]))
+    : ticks(scale.low, scale.high, Math.min(6, Math.floor(width / 50))).map(([value, text]) => /** @type {[number, string]} */ ([(value - scale.low) / (scale.high - scale.low), text]));
   const room = 34 / width;
   /** @type {[number, string][]} */
   const labels = [
@@ -111,19 +112,25 @@ export class Plot {
     this.zoomed = new Map();
     /** @type {any[]} */
     this.marks = [];
+    /** @type {Promise<any>} */
     this.queue = Promise.resolve();
+    this.width = 0;
+    this.height = 0;
   }
 
   /** Draws panels; what is being drawn is finished first, and of several waiting ones the last is drawn. */
   draw(panels, width, height) {
     this.wanted = [panels, width, height];
-    this.queue = this.queue.then(() => {
-      if (!this.wanted || !this.library) return null;
-      const [next, wide, high] = this.wanted;
-      this.wanted = null;
-      return this.paint(next, wide, high);
-    });
+    this.queue = this.next(this.queue);
     return this.queue;
+  }
+
+  async next(before) {
+    await before;
+    if (!this.wanted || !this.library) return;
+    const [panels, width, height] = this.wanted;
+    this.wanted = null;
+    await this.paint(panels, width, height);
   }
 
   async paint(panels, width, height) {
@@ -157,7 +164,9 @@ export class Plot {
     const first = new Map();
     this.panels.forEach((panel, at) => {
       const suffix = at ? at + 1 : "";
-      for (const [letter, other, axis] of [["x", "y", panel.x], ["y", "x", panel.y]]) {
+      for (const letter of ["x", "y"]) {
+        const axis = panel[letter];
+        const other = letter === "x" ? "y" : "x";
         const name = `${letter}axis${suffix}`;
         layout[name] = {
           ...this.ticksOf(panel, letter), domain: this.domain(panel, letter), anchor: `${other}${suffix}`, range: this.range(axis),

@@ -343,7 +343,7 @@ export class Walk extends View {
     if (cell.step !== undefined) {
       lines[0] += `  ·  ${data.steps[cell.step]}`;
       const words = this.wordsAt(cell.step, place);
-      if (words.length) lines.push(`reads as ${words.map(([text, part]) => `${named(text)} ${told(100 * part, 0)} %`).join(", ")}`);
+      if (words.length) lines.push(`near ${words.map(([text, score]) => `${named(text)} ${told(score, 0)}`).join(", ")}`);
     }
     const [straight, path] = [data.straightness[place] ?? NaN, data.path[place] ?? NaN];
     lines.push(`straightness ${told(straight, 0)}, path length ${told(path, 0)}`);
@@ -396,8 +396,8 @@ export class Walk extends View {
     const [chosen] = this.chosen();
     if (data.nearest !== null && chosen !== undefined) {
       tables.push({
-        heads: ["step", `${names[chosen]} reads as`],
-        rows: data.steps.map((name, step) => [name, this.wordsAt(step, chosen).map(([text, part]) => `${text} ${told(100 * part, 0)} %`).join(", ")]),
+        heads: ["step", `words near ${names[chosen]}, ${data.words}`],
+        rows: data.steps.map((name, step) => [name, this.wordsAt(step, chosen).map(([text, score]) => `${text} ${told(score, 0)}`).join(", ")]),
       });
     }
     if (quantity) {
