@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use sha2::{Digest, Sha256};
 
 use super::base64::base64;
-use super::{Figure, Panel, escape, plotly, theme};
+use super::{Figure, Panel, escape, plotly, theme, trajectory};
 
 /// A script, bundled from `assets/src` by `tools/check_scripts.py --build`.
 struct Script {
@@ -17,7 +17,7 @@ struct Script {
 }
 
 /// The smallest ones first.
-static SCRIPTS: LazyLock<[Script; 7]> = LazyLock::new(|| {
+static SCRIPTS: LazyLock<[Script; 8]> = LazyLock::new(|| {
     [
         hashed(&["heat-map", "logit-lens"], include_str!("assets/dist/heat_map.js")),
         hashed(&["flow-graph"], include_str!("assets/dist/flow_graph.js")),
@@ -25,6 +25,7 @@ static SCRIPTS: LazyLock<[Script; 7]> = LazyLock::new(|| {
         hashed(&["model"], include_str!("assets/dist/model.js")),
         hashed(&["neuron"], include_str!("assets/dist/neuron.js")),
         hashed(&["rollout"], include_str!("assets/dist/rollout.js")),
+        hashed(&trajectory::VIEWS, include_str!("assets/dist/trajectory.js")),
         // They share half of what they need.
         hashed(&ATTENTION, include_str!("assets/dist/attention_views.js")),
     ]

@@ -5,14 +5,18 @@
 
 mod attention;
 mod base64;
+mod chart;
+mod chunks;
 mod document;
 mod escape;
 mod flow_graph;
 mod legend;
 mod logit_lens;
 mod plotly;
+mod png;
 mod save;
 mod theme;
+mod trajectory;
 
 use std::fmt;
 use std::path::Path;
@@ -51,6 +55,18 @@ struct Panel {
     svg: String,
     width: f64,
     height: f64,
+}
+
+impl Panel {
+    /// What is drawn, within its frame.
+    fn drawn(name: &str, width: f64, height: f64, body: &str) -> Panel {
+        let label = escape::html(name);
+        let svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+             height=\"{height}\" role=\"img\" aria-label=\"{label}\">{body}</svg>"
+        );
+        Panel { name: name.to_owned(), svg, width, height }
+    }
 }
 
 impl Figure {
@@ -131,7 +147,7 @@ impl Figure {
     }
 
     pub(crate) fn wants_plotly(&self) -> bool {
-        self.plotly.is_some()
+        self.plotly.is_some() || trajectory::VIEWS.contains(&self.view)
     }
 
     fn legend_html(&self) -> String {

@@ -6,6 +6,7 @@ mod families;
 mod model_pages;
 mod rollout;
 mod sample;
+mod trajectory;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Opened, escape, panel};
+use super::{Opened, escape};
 use crate::Result;
 use crate::array::Numbers;
 use crate::attention::Quantity;
@@ -79,7 +79,7 @@ pub(super) fn picture(opened: &Opened) -> Result<Panel> {
         let _ = write!(body, "<text x=\"14\" y=\"{y}\" font-size=\"12\" fill=\"var(--fl-muted)\">{text}</text>");
         height += 20.0;
     }
-    Ok(panel("Head view", WIDTH, height, &body))
+    Ok(Panel::drawn("Head view", WIDTH, height, &body))
 }
 
 /// The middle of a row.

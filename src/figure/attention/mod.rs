@@ -13,14 +13,15 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::chunks::Chunks;
 use super::legend::Keys;
-use super::{Figure, Panel, escape, theme};
+use super::{Figure, escape, theme};
 use crate::attention::{
     Attention, Block, HeadView, Measure, ModelView, NeuronView, Options, Quantity, RolloutView, Token,
 };
 use crate::text::list;
 use crate::{Error, Result};
-use pack::{Chunks, Rounding};
+use pack::Rounding;
 
 /// Weights that a page holds at most: more would take browsers too long.
 const MOST_WEIGHTS: usize = 64_000_000;
@@ -286,15 +287,6 @@ fn legend(block: &Block) -> Result<Vec<Keys>> {
         ("Weight", [0.0, 0.01, 0.1, 0.25, 0.5, 1.0].map(entry).to_vec())
     };
     Ok(vec![Keys { title: title.to_owned(), entries, bands: false }])
-}
-
-/// A panel's frame around what is drawn in it.
-fn panel(name: &str, width: f64, height: f64, body: &str) -> Panel {
-    let svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
-         height=\"{height}\" role=\"img\" aria-label=\"{name}\">{body}</svg>"
-    );
-    Panel { name: name.to_owned(), svg, width, height }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::pack::Chunks;
+use crate::figure::chunks::Chunks;
 use super::{Opened, escape, first_block, neuron_svg, payload, run_name, sides, title};
 use crate::array::Numbers;
 use crate::attention::{Attention, Form, Layer, NeuronView, Neurons};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Opened, escape, panel};
+use super::{Opened, escape};
 use crate::Result;
 use crate::attention::{Neurons, Token};
 use crate::figure::Panel;
@@ -103,7 +103,7 @@ pub(super) fn picture(opened: &Opened, neurons: &Neurons) -> Result<Panel> {
          stroke-width=\"1.5\">{lines}</g>{}",
         bars.paths()
     );
-    Ok(panel("Neuron view", WRITES + 14.0, TOP + ROW * shown.len() as f64 + 6.0, &body))
+    Ok(Panel::drawn("Neuron view", WRITES + 14.0, TOP + ROW * shown.len() as f64 + 6.0, &body))
 }
 
 /// What is shown and computed, and the names of the columns.

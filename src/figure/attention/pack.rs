@@ -1,12 +1,8 @@
 //! Numbers as a page carries them: integers of 8 or 16 bits, or float32, deflated, in base64.
 
-use std::io::Write;
-
-use flate2::Compression;
-use flate2::write::DeflateEncoder;
 use rayon::prelude::*;
 
-use super::super::base64::base64;
+use super::super::chunks::{Chunks, deflated};
 use super::payload;
 use crate::Result;
 use crate::array::Numbers;
@@ -16,25 +12,6 @@ use crate::attention::{Block, Layer, Quantity};
 const MOST_EXACT: usize = 120_000;
 /// Up to so many where small errors would grow.
 const MOST_FINE: usize = 6_000_000;
-
-/// Texts of a page's `fl-packed` scripts, told by their number.
-#[derive(Debug, Default)]
-pub(super) struct Chunks(pub Vec<String>);
-
-impl Chunks {
-    fn add(&mut self, text: String) -> usize {
-        self.0.push(text);
-        self.0.len() - 1
-    }
-
-    /// Adds float32 numbers; they come back bit by bit.
-    pub(super) fn floats(&mut self, numbers: &[f32]) -> usize {
-        // Bytes of the same weight stand together: exponents are alike, and deflate sees it.
-        let planes = (0..4).flat_map(|plane| numbers.iter().map(move |number| number.to_le_bytes()[plane]));
-        let text = deflated(&planes.collect::<Vec<u8>>());
-        self.add(text)
-    }
-}
 
 /// How the weights of a block are rounded.
 pub(super) struct Rounding {
@@ -155,13 +132,6 @@ pub(super) fn layers(block: &Block, rounding: &Rounding, chunks: &mut Chunks) ->
     Ok(block.layers.iter().zip(packed).map(describe).collect())
 }
 
-fn deflated(bytes: &[u8]) -> String {
-    let mut encoder = DeflateEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::new(6));
-    // Writing into memory does not fail.
-    let packed = encoder.write_all(bytes).and_then(|()| encoder.finish());
-    base64(&packed.unwrap_or_default())
-}
-
 /// The largest size of a weight; 1 where all are 0.
 pub(super) fn largest(block: &Block) -> Result<f32> {
     let mut most = 0f64;
@@ -174,26 +144,7 @@ pub(super) fn largest(block: &Block) -> Result<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
-
-    fn unpacked(text: &str) -> Vec<u8> {
-        let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let mut bits = text.bytes().filter(|&letter| letter != b'=').flat_map(|letter| {
-            let value = letters.iter().position(|&it| it == letter).unwrap();
-            (0..6).rev().map(move |bit| (value >> bit & 1) as u8)
-        });
-        let mut bytes = Vec::new();
-        loop {
-            let next: Vec<u8> = bits.by_ref().take(8).collect();
-            if next.len() < 8 {
-                break;
-            }
-            bytes.push(next.iter().fold(0, |byte, bit| byte << 1 | bit));
-        }
-        let mut plain = Vec::new();
-        flate2::read::DeflateDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap();
-        plain
-    }
+    use crate::figure::chunks::unpacked;
 
     fn block(rows: &[&[f32]]) -> Block {
         let t = rows.len();
@@ -227,15 +178,5 @@ mod tests {
         for (got, expected) in back.iter().zip([0.5, 0.7, 0.9, 0.0]) {
             assert!((got - expected).abs() < 1e-5, "{back:?}");
         }
-    }
-
-    #[test]
-    fn floats_come_back_bit_by_bit() {
-        let numbers = [1.5f32, -2.25e-7, f32::MIN_POSITIVE];
-        let mut chunks = Chunks::default();
-        chunks.floats(&numbers);
-        let bytes = unpacked(&chunks.0[0]);
-        let back = (0..3).map(|at| f32::from_le_bytes([bytes[at], bytes[3 + at], bytes[6 + at], bytes[9 + at]]));
-        assert!(back.eq(numbers));
     }
 }

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::pack::{Chunks, Rounding};
+use super::pack::Rounding;
 use super::{MOST_WEIGHTS, describe, escape, payload, rollout_svg, run_name, title, weights, without_packing};
 use crate::attention::RolloutView;
 use crate::figure::Figure;
+use crate::figure::chunks::Chunks;
 use crate::{Error, Result};
 
 impl RolloutView {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{escape, panel};
+use super::escape;
 use crate::attention::Block;
 use crate::figure::{Panel, theme};
 
@@ -63,5 +63,5 @@ pub(super) fn picture(block: &Block, token: usize, shares: &[Vec<f32>]) -> Panel
             last.len()
         );
     }
-    panel("Attention rollout", (right + 70.0).max(420.0), height, &body)
+    Panel::drawn("Attention rollout", (right + 70.0).max(420.0), height, &body)
 }

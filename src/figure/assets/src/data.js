@@ -17,12 +17,22 @@ export function unknown(what, name, owner, names) {
   return new RangeError(`${what} ${JSON.stringify(name) ?? name}: ${owner} has ${among(names)}`);
 }
 
-function fromBase64(text) {
+export function fromBase64(text) {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
   const letters = atob(text);
   const bytes = new Uint8Array(letters.length);
   for (let at = 0; at < bytes.length; at++) bytes[at] = letters.charCodeAt(at);
   return bytes;
+}
+
+/** Floats from four planes of bytes, the lowest first. */
+export function floatsOf(bytes) {
+  const count = bytes.length >> 2;
+  const words = new Uint32Array(count);
+  for (let at = 0; at < count; at++) {
+    words[at] = bytes[at] | (bytes[at + count] << 8) | (bytes[at + 2 * count] << 16) | (bytes[at + 3 * count] << 24);
+  }
+  return new Float32Array(words.buffer);
 }
 
 async function inflateAside(text) {
@@ -207,12 +217,8 @@ export function open(root, data, room = ROOM) {
   }
 
   function keepFloats(key, bytes) {
-    const count = bytes.length >> 2;
-    const words = new Uint32Array(count);
-    for (let at = 0; at < count; at++) {
-      words[at] = bytes[at] | (bytes[at + count] << 8) | (bytes[at + 2 * count] << 16) | (bytes[at + 3 * count] << 24);
-    }
-    return kept.put(key, new Float32Array(words.buffer), 4 * count);
+    const floats = floatsOf(bytes);
+    return kept.put(key, floats, floats.byteLength);
   }
 
   function keepLayer(key, source, bytes) {

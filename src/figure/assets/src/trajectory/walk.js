@@ -1,0 +1,413 @@
+// @ts-check
+// The walk: paths of positions in space and on paper, played layer by layer, and each step in numbers.
+import { button, group } from "../controls.js";
+import { unknown } from "../data.js";
+import { clamp } from "../numbers.js";
+import { element, hideTip, showTip } from "../page.js";
+import { named } from "../text.js";
+import { rounding, told } from "./numbers.js";
+import { STRIP, colorscale, heatMap, plain, short, strip } from "./plot.js";
+import { View } from "./view.js";
+
+/** How long a step is shown when they are played, in milliseconds. */
+const BEAT = 450;
+const PATHS = 420;
+/** Paths whose tokens are written at their ends. */
+const NAMED = 14;
+/** How near to a point the pointer must be, in pixels. */
+const NEAR = 14;
+
+/** @type {import("./payload.js").Scale} */
+const DEPTH = { kind: "magnitude", low: 0, high: 1, beyond: [false, false] };
+
+export class Walk extends View {
+  /** @param {any} root @param {import("./payload.js").Walk} data */
+  constructor(root, data) {
+    super(root, data, "The walk: paths, and the numbers of their steps");
+    this.data = data;
+    this.last = data.steps.length - 1;
+    this.choice = { step: this.last, quantity: data.quantities[0]?.name ?? null, token: null };
+    this.points = this.numbers.array(data.coordinates);
+    if (data.quantities.length > 1) {
+      this.quantityChooser = this.chooser("Shows", data.quantities.map(({ title }) => title), (at) => this.select({ quantity: data.quantities[at].name }));
+    }
+    this.steps();
+    this.offer();
+    this.start();
+  }
+
+  /** The button that plays the steps, and the one that goes through them by hand. */
+  steps() {
+    const place = group(this.root, "Steps");
+    this.playButton = button(place, "Play", "Shows the walk step by step", () => this.play());
+    this.slider = element("input", { type: "range", min: "0", max: String(Math.max(0, this.last)), "aria-label": "Up to step" });
+    this.slider.addEventListener("input", () => {
+      this.stop();
+      this.select({ step: Number(this.slider.value) });
+    });
+    this.stepName = element("output", {});
+    place.append(this.slider, this.stepName);
+  }
+
+  play() {
+    if (this.timer) return this.stop();
+    this.playButton.textContent = "Pause";
+    if (this.choice.step >= this.last) this.select({ step: 0 });
+    this.timer = setInterval(() => {
+      // A view that has left the page plays to nobody.
+      if (!this.root.isConnected || this.choice.step >= this.last) return this.stop();
+      return this.select({ step: this.choice.step + 1 });
+    }, BEAT);
+    return null;
+  }
+
+  stop() {
+    clearInterval(this.timer);
+    this.timer = null;
+    this.playButton.textContent = "Play";
+  }
+
+  state() {
+    const { data, choice } = this;
+    return {
+      view: this.root.dataset.view, ...choice, steps: [...data.steps], quantities: data.quantities.map(({ name }) => name),
+      positions: [...data.positions], playing: Boolean(this.timer),
+    };
+  }
+
+  take({ step, quantity, token }) {
+    const { data } = this;
+    const next = { ...this.choice };
+    if (step !== undefined) next.step = step;
+    if (!(next.step in data.steps)) throw unknown("step", step, "this walk", data.steps.map((_, at) => at));
+    if (quantity !== undefined) next.quantity = quantity;
+    const names = data.quantities.map(({ name }) => name);
+    if (next.quantity !== null && !names.includes(next.quantity)) throw unknown("quantity", quantity, "this walk", names);
+    if (token !== undefined) next.token = token;
+    if (next.token !== null && !data.positions.includes(next.token)) throw unknown("token", token, "this walk", data.positions);
+    this.stepped = next.quantity === this.choice.quantity;
+    this.choice = next;
+  }
+
+  markChoice() {
+    const { step, quantity } = this.choice;
+    this.quantityChooser?.set(this.data.quantities.findIndex(({ name }) => name === quantity));
+    this.slider.value = String(step);
+    this.stepName.textContent = this.data.steps[step] ?? "";
+  }
+
+  /** A change of step or token moves only the paths. */
+  async redraw(fresh = false) {
+    if (!fresh && this.stepped && this.plot?.panels.length) {
+      this.stepped = false;
+      return this.move();
+    }
+    return super.redraw(fresh);
+  }
+
+  quantity() { return this.data.quantities.find(({ name }) => name === this.choice.quantity); }
+
+  // ---- Paths ----
+
+  at(step, place, axis) { return this.points[(step * this.data.positions.length + place) * 3 + axis]; }
+
+  /** Coordinates of some positions up to the chosen step, a gap after each. */
+  path(places, axes) {
+    const count = this.choice.step + 1;
+    const lines = axes.map((axis) => places.flatMap((place) => [...Array.from({ length: count }, (_, step) => this.at(step, place, axis)), NaN]));
+    return { lines, depth: places.flatMap(() => [...Array.from({ length: count }, (_, step) => step / Math.max(1, this.last)), NaN]) };
+  }
+
+  all() { return this.data.positions.map((_, place) => place); }
+
+  chosen() {
+    const place = this.data.positions.indexOf(this.choice.token);
+    return place < 0 ? [] : [place];
+  }
+
+  axisName(axis) {
+    const part = this.data.explained[axis];
+    return part === undefined ? `PC ${axis + 1}` : `PC ${axis + 1} (${+(100 * part).toPrecision(3)} % of the variance)`;
+  }
+
+  /** The ends of an axis over all steps, so that nothing moves while they are played. @returns {[number, number]} */
+  span(axis) {
+    let [low, high] = [Infinity, -Infinity];
+    for (let at = axis; at < this.points.length; at += 3) {
+      if (!Number.isNaN(this.points[at])) [low, high] = [Math.min(low, this.points[at]), Math.max(high, this.points[at])];
+    }
+    const room = (high - low) * 0.06 || 0.5;
+    return low > high ? [0, 1] : [low - room, high + room];
+  }
+
+  /** The traces of the paths on paper: lines, dots by depth, the chosen one, its tokens. */
+  paperTraces(colors) {
+    const all = this.path(this.all(), [0, 1]);
+    const chosen = this.path(this.chosen(), [0, 1]);
+    const tokens = this.all().length <= NAMED ? this.all() : this.chosen();
+    const end = (axis) => tokens.map((place) => this.at(this.choice.step, place, axis));
+    const shared = { type: "scatter", hoverinfo: "skip", connectgaps: false };
+    const size = this.all().length > 60 ? 3.5 : 6;
+    return [
+      { ...shared, mode: "lines", x: all.lines[0], y: all.lines[1], line: { color: colors.muted, width: 0.8 } },
+      { ...shared, mode: "markers", x: all.lines[0], y: all.lines[1],
+        marker: { size, color: all.depth, cmin: 0, cmax: 1, colorscale: colorscale(DEPTH, colors.dark) } },
+      { ...shared, mode: "lines", x: chosen.lines[0], y: chosen.lines[1], line: { color: colors.accent, width: 3 } },
+      { ...shared, mode: "text", x: end(0), y: end(1), text: tokens.map((place) => plain(short(this.data.tokens[place], 14))),
+        textposition: "top center", textfont: { color: colors.ink, size: 11 } },
+    ];
+  }
+
+  spaceTraces(colors) {
+    const all = this.path(this.all(), [0, 1, 2]);
+    const chosen = this.path(this.chosen(), [0, 1, 2]);
+    const scale = colorscale(DEPTH, colors.dark);
+    const at = ([x, y, z]) => ({ x, y, z });
+    const tokens = this.all().length <= NAMED ? this.all() : this.chosen();
+    const end = (axis) => tokens.map((place) => this.at(this.choice.step, place, axis));
+    const shared = { type: "scatter3d", connectgaps: false, showlegend: false };
+    return [
+      { ...shared, mode: "lines+markers", ...at(all.lines), hoverinfo: "none",
+        line: { width: 3, color: all.depth.map((depth) => (Number.isNaN(depth) ? 1 : depth)), cmin: 0, cmax: 1, colorscale: scale },
+        marker: { size: this.all().length > 60 ? 2 : 3.2, color: all.depth.map((depth) => (Number.isNaN(depth) ? 1 : depth)), cmin: 0, cmax: 1, colorscale: scale } },
+      { ...shared, mode: "lines", ...at(chosen.lines), hoverinfo: "skip", line: { width: 8, color: colors.accent } },
+      { ...shared, mode: "text", x: end(0), y: end(1), z: end(2), hoverinfo: "skip",
+        text: tokens.map((place) => plain(short(this.data.tokens[place], 14))), textfont: { color: colors.ink, size: 11 } },
+    ];
+  }
+
+  spaceLayout(colors, size) {
+    const axis = (at) => ({
+      title: { text: plain(this.axisName(at)), font: { size: 11, color: colors.muted } }, range: this.span(at), color: colors.muted,
+      gridcolor: colors.line, zerolinecolor: colors.line, showbackground: false, tickfont: { size: 9 }, showspikes: false, nticks: 5,
+    });
+    return {
+      ...size, margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "rgba(0,0,0,0)", font: { family: colors.font, color: colors.ink },
+      uirevision: "kept", scene: { xaxis: axis(0), yaxis: axis(1), zaxis: axis(2), aspectmode: "cube", camera: { eye: { x: 1.5, y: 1.35, z: 0.9 } } },
+    };
+  }
+
+  panels(width, colors) {
+    this.colors = colors;
+    const { data } = this;
+    const narrow = width < 760;
+    const side = narrow ? width - 90 : Math.min(PATHS, (width - 90) / 2 - 20);
+    this.spaceSize = { width: narrow ? width : width - side - 100, height: PATHS };
+    const [left, top] = narrow ? [70, PATHS + 20] : [width - side - 14, 8];
+    this.paper = {
+      name: "paths", left, top, width: side, height: PATHS - 56, x: { key: "PC 1", range: this.span(0), title: this.axisName(0) },
+      y: { key: "PC 2", range: this.span(1), title: this.axisName(1) }, traces: this.paperTraces(colors),
+    };
+    const panels = [this.paper];
+    let below = top + PATHS + 14;
+    const quantity = this.quantity();
+    this.map = null;
+    if (quantity) {
+      const rows = quantity.rows.map((name) => short(name, 18));
+      const columns = data.tokens.map((token) => short(token));
+      const values = this.numbers.array(quantity.values);
+      const beside = 20 + 6 * Math.max(...rows.map((name) => name.length), 4);
+      const aside = narrow ? 0 : 300;
+      const wide = Math.min(width - beside - aside - 20, Math.max(260, columns.length * 26));
+      const high = clamp(60, rows.length * 16, 420);
+      this.map = {
+        name: "steps", title: `${quantity.title}: ${quantity.about}`, left: beside, top: below + 14, width: wide, height: high,
+        x: { key: "position", range: [-0.5, columns.length - 0.5], names: columns, upright: true },
+        y: { key: "step", range: [rows.length - 0.5, -0.5], names: rows },
+        traces: [heatMap(values, columns.length, quantity.scale, colors.dark)],
+      };
+      const foot = below + 14 + high + 84;
+      panels.push(this.map, strip("strip", values, quantity.scale, { left: beside, top: foot, width: Math.min(300, wide) }, colors));
+      if (!narrow) panels.push(...this.curves(Math.max(beside + wide + 84, beside + 384), below + 34, colors));
+      below = Math.max(foot + STRIP, narrow ? 0 : below + 330);
+    }
+    return { panels, height: below };
+  }
+
+  /** How alike positions are at each step, and how straight each goes. */
+  curves(left, top, colors) {
+    const { data } = this;
+    const curve = (name, title, values, at) => {
+      const low = Math.min(0, ...values.filter((value) => value !== null));
+      return {
+        name, title, left, top: top + at * 150, width: Math.max(120, Math.min(240, this.width - left - 14)), height: 90,
+        x: { key: name, range: [-0.5, values.length - 0.5], still: true }, y: { key: `${name} value`, range: [low, 1.03], still: true },
+        traces: [{ type: "scatter", mode: "lines+markers", y: values, hoverinfo: "skip", line: { color: colors.ink, width: 1.4 }, marker: { size: 4, color: colors.ink } }],
+      };
+    };
+    this.alike = curve("anisotropy", "Mean cosine of two positions, by step", data.anisotropy, 0);
+    this.straight = curve("straightness", "Straightness, by position", data.straightness, 1);
+    return [this.alike, this.straight];
+  }
+
+  async drawn(fresh) {
+    const { library } = this.plot;
+    if (!this.space) {
+      this.space = element("div", { class: "fl-space" });
+      this.plot.box.prepend(this.space);
+    }
+    Object.assign(this.space.style, { width: `${this.spaceSize.width}px`, height: `${this.spaceSize.height}px` });
+    try {
+      if (!document.createElement("canvas").getContext("webgl")) throw new Error("this browser has no WebGL");
+      await library.react(this.space, this.spaceTraces(this.colors), this.spaceLayout(this.colors, this.spaceSize), {
+        displaylogo: false, responsive: false, showTips: false, modeBarButtons: [["toImage", "resetCameraDefault3d"]],
+      });
+      if (fresh) this.hear();
+    } catch (error) {
+      this.space.replaceChildren(element("p", { class: "fl-note" }, `The paths are shown on paper only: ${error.message}.`));
+    }
+  }
+
+  /** What lies under the pointer in space is Plotly's to say. */
+  hear() {
+    this.space.addEventListener("pointermove", (event) => { this.pointer = event; });
+    this.space.on("plotly_hover", ({ points }) => {
+      const cell = this.pathCell(points[0].pointNumber);
+      if (cell && this.pointer) showTip(this.tell(cell), this.pointer.clientX, this.pointer.clientY);
+    });
+    this.space.on("plotly_unhover", hideTip);
+    this.space.on("plotly_click", ({ points }) => {
+      const cell = this.pathCell(points[0].pointNumber);
+      if (cell) this.click(cell);
+    });
+  }
+
+  pathCell(number) {
+    const count = this.choice.step + 2;
+    const step = number % count;
+    return step === count - 1 ? null : { place: Math.floor(number / count), step };
+  }
+
+  /** Moves the paths to the chosen step and token. */
+  async move() {
+    hideTip();
+    this.cell = null;
+    this.plot.mark([]);
+    this.markChoice();
+    const { library, drawing } = this.plot;
+    this.paper.traces = this.paperTraces(this.colors);
+    const part = (traces, names) => Object.fromEntries(names.map((name) => [name, traces.map((trace) => trace[name])]));
+    await library.restyle(drawing, part(this.paper.traces, ["x", "y", "text"]), this.paper.traces.map((_, at) => at));
+    await library.restyle(drawing, { "marker.color": [this.paper.traces[1].marker.color] }, [1]);
+    if (this.space?.data) {
+      await library.react(this.space, this.spaceTraces(this.colors), this.spaceLayout(this.colors, this.spaceSize));
+    }
+    this.fill();
+  }
+
+  // ---- Pointer, keys, numbers ----
+
+  cellAt({ panel, x, y }) {
+    if (panel === this.map) {
+      const [row, place] = [Math.round(y), Math.round(x)];
+      return this.quantity().rows[row] !== undefined && place in this.data.positions ? { row, place } : null;
+    }
+    if (panel === this.alike || panel === this.straight) {
+      const at = Math.round(x);
+      const values = panel === this.alike ? this.data.anisotropy : this.data.straightness;
+      return at in values ? { curve: panel.name, at } : null;
+    }
+    return panel === this.paper ? this.nearest(x, y) : null;
+  }
+
+  /** The step on paper that is nearest to a point, if any is near. */
+  nearest(x, y) {
+    const [px, py] = this.plot.at(this.paper, x, y);
+    let best = null;
+    let least = NEAR;
+    for (const place of this.all()) {
+      for (let step = 0; step <= this.choice.step; step++) {
+        const [qx, qy] = this.plot.at(this.paper, this.at(step, place, 0), this.at(step, place, 1));
+        const far = Math.hypot(qx - px, qy - py);
+        if (far < least) [best, least] = [{ place, step }, far];
+      }
+    }
+    return best;
+  }
+
+  wordsAt(step, place) {
+    if (this.data.nearest === null) return [];
+    return this.numbers.json(this.data.nearest)[step * this.data.positions.length + place] || [];
+  }
+
+  tell(cell) {
+    const { data } = this;
+    if (cell.curve === "anisotropy") return `${data.steps[cell.at]}\nmean cosine ${told(data.anisotropy[cell.at] ?? NaN, 0)}`;
+    const place = cell.place ?? cell.at;
+    const lines = [`${named(data.tokens[place])}, position ${data.positions[place]}`];
+    if (cell.row !== undefined) {
+      const quantity = this.quantity();
+      const value = this.numbers.array(quantity.values)[cell.row * data.positions.length + place];
+      lines.push(`${quantity.rows[cell.row]}: ${quantity.title.toLowerCase()} ${told(value, rounding(quantity.values))}`);
+    }
+    if (cell.step !== undefined) {
+      lines[0] += `  ·  ${data.steps[cell.step]}`;
+      const words = this.wordsAt(cell.step, place);
+      if (words.length) lines.push(`near ${words.map(([text, score]) => `${named(text)} ${told(score, 0)}`).join(", ")}`);
+    }
+    const [straight, path] = [data.straightness[place] ?? NaN, data.path[place] ?? NaN];
+    lines.push(`straightness ${told(straight, 0)}, path length ${told(path, 0)}`);
+    return lines.join("\n");
+  }
+
+  framed(cell) {
+    const around = (panel, x, y, [dx, dy]) => ({ panel, from: [x - dx, y - dy], to: [x + dx, y + dy] });
+    if (cell.curve) {
+      const panel = cell.curve === "anisotropy" ? this.alike : this.straight;
+      const [low, high] = panel.y.range;
+      return [{ panel, from: [cell.at - 0.3, low], to: [cell.at + 0.3, high] }];
+    }
+    if (cell.row !== undefined) return [around(this.map, cell.place, cell.row, [0.5, 0.5])];
+    const [x, y] = [this.paper.x, this.paper.y].map((axis) => this.plot.range(axis)).map(([low, high]) => high - low);
+    const size = [(5 * x) / this.paper.width, (5 * y) / this.paper.height];
+    return [around(this.paper, this.at(cell.step, cell.place, 0), this.at(cell.step, cell.place, 1), size)];
+  }
+
+  named(row, place) { return { row, place }; }
+
+  click(cell) {
+    if (cell.place === undefined) return;
+    const token = this.data.positions[cell.place];
+    this.select({ token: token === this.choice.token ? null : token });
+  }
+
+  keyed(key) {
+    const rows = this.quantity()?.rows.length ?? 0;
+    const { positions } = this.data;
+    if (key === "PageUp" || key === "PageDown") {
+      return () => this.select({ step: clamp(0, this.choice.step + (key === "PageUp" ? -1 : 1), this.last) });
+    }
+    if (key === " ") return () => this.play();
+    if (key === "Enter" && this.cell?.place !== undefined) return () => this.click(this.cell);
+    const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[key];
+    if (!move || !rows) return null;
+    const known = this.cell?.row !== undefined;
+    const from = known ? this.cell : { row: 0, place: 0 };
+    const [down, across] = known ? move : [0, 0];
+    return () => this.go({ row: clamp(0, from.row + down, rows - 1), place: clamp(0, from.place + across, positions.length - 1) });
+  }
+
+  tables() {
+    const { data } = this;
+    const quantity = this.quantity();
+    const cell = (value) => (value === null || Number.isNaN(value) ? "" : +value.toPrecision(5));
+    const names = data.tokens.map((token, place) => `${data.positions[place]} ${token}`);
+    const tables = [];
+    const [chosen] = this.chosen();
+    if (data.nearest !== null && chosen !== undefined) {
+      tables.push({
+        heads: ["step", `words near ${names[chosen]}, ${data.words}`],
+        rows: data.steps.map((name, step) => [name, this.wordsAt(step, chosen).map(([text, score]) => `${text} ${told(score, 0)}`).join(", ")]),
+      });
+    }
+    if (quantity) {
+      const values = this.numbers.array(quantity.values);
+      const row = (name, at) => [name, ...data.positions.map((_, place) => cell(values[at * data.positions.length + place]))];
+      tables.push({ heads: [quantity.title, ...names], rows: quantity.rows.map(row) });
+    }
+    tables.push({ heads: ["position", "straightness", "path length"], rows: names.map((name, place) => [name, cell(data.straightness[place]), cell(data.path[place])]) });
+    tables.push({ heads: ["step", "mean cosine of two positions"], rows: data.steps.map((name, step) => [name, cell(data.anisotropy[step])]) });
+    return tables;
+  }
+}
+

@@ -1,0 +1,76 @@
+//! Numbers and texts that a page carries packed: deflated, in base64.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+
+use super::base64::base64;
+
+/// Texts of a page's `fl-packed` scripts, told by their number.
+#[derive(Debug, Default)]
+pub(super) struct Chunks(pub Vec<String>);
+
+impl Chunks {
+    pub(super) fn add(&mut self, text: String) -> usize {
+        self.0.push(text);
+        self.0.len() - 1
+    }
+
+    /// Adds a packed text; one that is there already counts.
+    pub(super) fn once(&mut self, text: String) -> usize {
+        let known = self.0.iter().position(|other| *other == text);
+        known.unwrap_or_else(|| self.add(text))
+    }
+
+    /// Adds float32 numbers; they come back bit by bit.
+    pub(super) fn floats(&mut self, numbers: &[f32]) -> usize {
+        // Bytes of the same weight stand together: exponents are alike, and deflate sees it.
+        let planes = (0..4).flat_map(|plane| numbers.iter().map(move |number| number.to_le_bytes()[plane]));
+        let text = deflated(&planes.collect::<Vec<u8>>());
+        self.add(text)
+    }
+}
+
+pub(super) fn deflated(bytes: &[u8]) -> String {
+    let mut encoder = DeflateEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::new(6));
+    // Writing into memory does not fail.
+    let packed = encoder.write_all(bytes).and_then(|()| encoder.finish());
+    base64(&packed.unwrap_or_default())
+}
+
+/// What [`deflated`] packed.
+#[cfg(test)]
+pub(super) fn unpacked(text: &str) -> Vec<u8> {
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut bits = text.bytes().filter(|&letter| letter != b'=').flat_map(|letter| {
+        let value = letters.iter().position(|&it| it == letter).unwrap();
+        (0..6).rev().map(move |bit| (value >> bit & 1) as u8)
+    });
+    let mut bytes = Vec::new();
+    loop {
+        let next: Vec<u8> = bits.by_ref().take(8).collect();
+        if next.len() < 8 {
+            break;
+        }
+        bytes.push(next.iter().fold(0, |byte, bit| byte << 1 | bit));
+    }
+    let mut plain = Vec::new();
+    flate2::read::DeflateDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap();
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_come_back_bit_by_bit() {
+        let numbers = [1.5f32, -2.25e-7, f32::MIN_POSITIVE];
+        let mut chunks = Chunks::default();
+        chunks.floats(&numbers);
+        let bytes = unpacked(&chunks.0[0]);
+        let back = (0..3).map(|at| f32::from_le_bytes([bytes[at], bytes[3 + at], bytes[6 + at], bytes[9 + at]]));
+        assert!(back.eq(numbers));
+    }
+}
