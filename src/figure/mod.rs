@@ -74,7 +74,9 @@ impl Figure {
         let mut name = format!("{model} {view} {place}");
         let first = &self.data["first"];
         name.extend(first["block"].as_str().filter(|_| self.has_blocks()).map(|block| format!(" {block}")));
-        for what in ["layer", "head", "token"] {
+        // A model view shows every layer, whichever it would open.
+        let all = self.view == "model" && first["head"].is_null();
+        for what in ["layer", "head", "token"].into_iter().filter(|_| !all) {
             name.extend(first[what].as_u64().map(|number| format!(" {what} {number}")));
         }
         save::slug(&name)

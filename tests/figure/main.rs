@@ -2,6 +2,8 @@
 //! `writes_pages_for_the_browser` leaves in `target/figures`.
 
 mod attention;
+#[cfg(feature = "export")]
+mod export;
 mod families;
 mod model_pages;
 mod rollout;

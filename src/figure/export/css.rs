@@ -37,12 +37,12 @@ impl Styles {
             let (name, value) = (name.trim(), value.trim());
             let class = selector.strip_prefix('.');
             let factor = value.strip_prefix("brightness(").and_then(|rest| rest.strip_suffix(')')?.parse().ok());
-            match (class, factor) {
-                _ if name.starts_with("--") => drop(self.variables.insert(name.to_owned(), value.to_owned())),
-                (Some(class), Some(factor)) if name == "filter" => {
-                    drop(self.brightness.insert(class.to_owned(), factor))
-                }
-                _ => kept.push_str(&format!("{name}:{value};")),
+            if name.starts_with("--") {
+                self.variables.insert(name.to_owned(), value.to_owned());
+            } else if let ("filter", Some(class), Some(factor)) = (name, class, factor) {
+                self.brightness.insert(class.to_owned(), factor);
+            } else {
+                kept.push_str(&format!("{name}:{value};"));
             }
         }
         if !kept.is_empty() {

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use resvg::usvg::fontdb::Database;
+use resvg::usvg::fontdb::{Database, Source};
+use ttf_parser::Face;
 
 const FAMILY: &str = "Flowlens Sans";
 /// Made by `tools/make_fonts.py`. The first one that has a letter draws it.
@@ -24,7 +25,7 @@ static ALL: LazyLock<Arc<Database>> = LazyLock::new(|| {
 
 fn own() -> Database {
     let mut fonts = Database::new();
-    FONTS.iter().for_each(|font| fonts.load_font_data(font.to_vec()));
+    FONTS.iter().for_each(|&font| drop(fonts.load_font_source(Source::Binary(Arc::new(font)))));
     name_families(&mut fonts);
     fonts
 }
@@ -45,9 +46,15 @@ pub(super) fn family() -> String {
 
 /// The fonts for a picture: our own, and where those lack one of its letters the machine's behind them.
 pub(super) fn for_text(svg: &str) -> Arc<Database> {
-    let has = |letter: char| OWN.faces().any(|face| OWN.has_char(face.id, letter));
     let mut foreign = svg.chars().filter(|letter| !letter.is_ascii());
     if foreign.all(|letter| letter.is_control() || has(letter)) { OWN.clone() } else { ALL.clone() }
+}
+
+/// Whether our own fonts have a letter.
+fn has(letter: char) -> bool {
+    static FACES: LazyLock<Vec<Face>> =
+        LazyLock::new(|| FONTS.iter().filter_map(|font| Face::parse(font, 0).ok()).collect());
+    FACES.iter().any(|face| face.glyph_index(letter).is_some())
 }
 
 #[cfg(test)]
@@ -57,7 +64,6 @@ mod tests {
 
     #[test]
     fn have_what_figures_write() {
-        let has = |letter: char| OWN.faces().any(|face| OWN.has_char(face.id, letter));
         let written = "AZaz09äßéłőş ΑΩαω АЯая ␣…−×·÷→←↑↓≤≥≈≠√∞Σ∂“”‘’„–—•°²³₀\u{fffd}";
         let missing: String = written.chars().filter(|&letter| !has(letter)).collect();
         assert_eq!(missing, "");

@@ -26,7 +26,9 @@ pub(super) fn picture(tree: &Tree, scale: f64) -> Result<Vec<u8>> {
             (fits * PIXELS).floor()
         ))
     })?;
-    resvg::render(tree, Transform::from_scale(scale as f32, scale as f32), &mut map.as_mut());
+    // To the last dot, where the sides are no whole numbers of them.
+    let whole = Transform::from_scale(width as f32 / tree.size().width(), height as f32 / tree.size().height());
+    resvg::render(tree, whole, &mut map.as_mut());
     encoded(&map, scale).map_err(|error| Error::Figure(format!("cannot write the figure as PNG: {error}")))
 }
 
