@@ -102,7 +102,7 @@ mod rooms {
     pub use self::array::Array;
     pub use self::device::{DType, Device};
     pub use self::error::{Error, Result};
-    pub use self::figure::{Figure, Gallery};
+    pub use self::figure::{Export, Figure, Gallery};
     pub use self::model::{Input, Model, Seq2Seq};
     pub use self::run::{Change, Estimate, Trace};
     pub use self::site::Site;

@@ -2,7 +2,7 @@
 //! are those that people give to their own variables: `model`, `trace`, `lens`.
 
 pub use crate::attention::{Attention, HeadView, Measure, ModelView, NeuronView, RolloutView};
-pub use crate::figure::{Figure, Gallery};
+pub use crate::figure::{Export, Figure, Gallery};
 pub use crate::flow::{FlowGraph, Heads, Method, Palette};
 pub use crate::lens::LogitLens;
 pub use crate::{Array, Change, DType, Device, Estimate, Input, Model, Seq2Seq, Site, Trace};

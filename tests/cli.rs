@@ -441,3 +441,41 @@ fn draws_views_of_a_run_and_of_weights_from_files() {
     let three = folder.join("three.json").display().to_string();
     fails(&["head-view", "--attention", &weights, "--tokens", &three], &["three.json", "list of strings"]);
 }
+
+#[test]
+#[cfg(feature = "export")]
+fn draws_pictures_for_papers() {
+    let out = folder("pictures");
+    let name = |file: &str| out.join(file).display().to_string();
+    let starts =
+        |file: &str, bytes: &[u8]| assert!(std::fs::read(out.join(file)).unwrap().starts_with(bytes), "{file}");
+    let model = parity("gpt2");
+    let graph = ["flow-graph", "--model", &model, "--line", "the cat sat", "--layers", "0"];
+    let view = |command: &'static str| vec![command, "--model", model.as_str(), "--text", "the cat sat"];
+
+    works(&[&graph[..], &["--pdf", &name("new/graph.pdf"), "--png", &name("graph.png"), "--dark"]].concat());
+    starts("new/graph.pdf", b"%PDF");
+    starts("graph.png", b"\x89PNG");
+    for command in ["head-view", "model-view", "neuron-view"] {
+        works(&[&view(command)[..], &["--svg", &name("view.svg"), "--light", "--pdf", &name("view.pdf")]].concat());
+        starts("view.pdf", b"%PDF");
+        let svg = std::fs::read_to_string(out.join("view.svg")).unwrap();
+        assert!(svg.contains("#fff") && !svg.contains("var(") && !svg.contains("@media"), "{command}");
+    }
+    let width = |more: &[&str]| {
+        let png = name("width.png");
+        works(&[&view("head-view")[..], &["--png", &png], more].concat());
+        // The width of a PNG stands in its bytes 16 to 19.
+        u32::from_be_bytes(std::fs::read(&png).unwrap()[16..20].try_into().unwrap())
+    };
+    assert_eq!([width(&[]), width(&["--scale", "1.5"]), width(&["--dpi", "96"])], [1400, 1050, 700]);
+
+    let refused = |more: &[&str], parts: &[&str]| fails(&[&view("head-view")[..], more].concat(), parts);
+    refused(&["--png", &name("no.png"), "--scale", "0"], &["--scale", "above 0"]);
+    refused(&["--png", &name("no.png"), "--scale", "1000"], &["too large", "scale of"]);
+    refused(&["--pdf", &name("no.pdf"), "--scale", "2"], &["--png"]);
+    refused(&["--html", &name("no.html"), "--dark"], &["--pdf"]);
+    refused(&["--pdf", &name("no.pdf"), "--dark", "--light"], &["--light"]);
+    let left: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("no.")), "{left:?}");
+}

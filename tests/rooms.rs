@@ -25,6 +25,7 @@ const NAMES: &[(&str, &str)] = &[
     ("Change", "run"),
     ("Estimate", "run"),
     ("Trace", "run"),
+    ("Export", "figure"),
     ("Figure", "figure"),
     ("Gallery", "figure"),
 ];

@@ -41,11 +41,11 @@ impl LogitLens {
         }
     }
 
-    /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture) or `.json`
-    /// (every cell's numbers).
+    /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg`, `.pdf` or `.png` (a static
+    /// picture) or `.json` (every cell's numbers).
     ///
     /// # Errors
-    /// For another ending, or when the file cannot be written.
+    /// As [`Figure::save`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.figure().save(path)
     }

@@ -9,6 +9,7 @@ mod chart;
 mod chunks;
 mod document;
 mod escape;
+mod export;
 mod flow_graph;
 mod legend;
 mod logit_lens;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::{Error, Result, files};
+pub use export::Export;
 use legend::Keys;
 
 /// A figure, drawn.
@@ -80,6 +82,27 @@ impl Figure {
         &self.caption
     }
 
+    /// A name for its file, without an ending: what model, what view and where, e.g. `smollm2-135m-head-view-layer-16`.
+    pub fn file_name(&self) -> String {
+        // Titles read `Head view of a model` or `Flow graph of a model, layer 3`.
+        let (view, rest) = self.title.split_once(" of ").unwrap_or((&self.title, ""));
+        let (model, place) = rest.split_once(", ").unwrap_or((rest, ""));
+        let mut name = format!("{model} {view} {place}");
+        let first = &self.data["first"];
+        name.extend(first["block"].as_str().filter(|_| self.has_blocks()).map(|block| format!(" {block}")));
+        // A model view shows every layer, whichever it would open.
+        let all = self.view == "model" && first["head"].is_null();
+        for what in ["layer", "head", "token"].into_iter().filter(|_| !all) {
+            name.extend(first[what].as_u64().map(|number| format!(" {what} {number}")));
+        }
+        save::slug(&name)
+    }
+
+    /// Whether it shows several blocks, as that of an encoder-decoder does.
+    fn has_blocks(&self) -> bool {
+        self.data["blocks"].as_array().is_some_and(|blocks| blocks.len() > 1)
+    }
+
     /// A page of its own: one file that works without a network.
     pub fn html(&self) -> String {
         document::page(std::slice::from_ref(self))
@@ -120,18 +143,21 @@ impl Figure {
         self.json.to_string()
     }
 
-    /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture) or
+    /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture, light or
+    /// dark as its reader's system is), `.pdf` or `.png` (on light paper; [`export`](Figure::export) has choices), or
     /// `.json` (the numbers).
     ///
     /// # Errors
-    /// For another ending, or when the file cannot be written. A file that was there before stays as it was then.
+    /// For another ending, when the file cannot be written, or for a `.pdf` or `.png` when Flowlens was compiled without
+    /// its feature `export`. A file that was there before stays as it was then.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let content = match save::ending(path).as_str() {
             "html" | "htm" => self.html(),
             "svg" => self.svg(),
             "json" => self.json(),
-            _ => return Err(save::unknown_ending(path, ".html, .svg and .json")),
+            "pdf" | "png" => return self.export().save(path),
+            _ => return Err(save::unknown_ending(path, ".html, .svg, .pdf, .png and .json")),
         };
         files::write_whole(path, content.as_bytes())
     }
@@ -195,22 +221,24 @@ impl Gallery {
         document::page(&self.figures)
     }
 
-    /// Saves all figures as one `.html` page, or their numbers as one `.json` list.
+    /// Saves all figures as one `.html` page, a `.pdf` with a page for each, or their numbers as one `.json` list.
     ///
     /// # Errors
-    /// For another ending, or when the file cannot be written.
+    /// For another ending, when the file cannot be written, or for a `.pdf` when Flowlens was compiled without its
+    /// feature `export`.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let content = match save::ending(path).as_str() {
             "html" | "htm" => self.html(),
             "json" => Value::from_iter(self.figures.iter().map(|figure| figure.json.clone())).to_string(),
-            "svg" => {
+            "pdf" => return self.export().save(path),
+            ending @ ("svg" | "png") => {
                 return Err(Error::Figure(format!(
-                    "cannot save {}: an .svg holds one figure; save each of figures(), or all as .html",
+                    "cannot save {}: a file .{ending} holds one figure; save each of figures(), or all as .html or .pdf",
                     path.display()
                 )));
             }
-            _ => return Err(save::unknown_ending(path, ".html and .json")),
+            _ => return Err(save::unknown_ending(path, ".html, .pdf and .json")),
         };
         files::write_whole(path, content.as_bytes())
     }

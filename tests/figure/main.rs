@@ -2,6 +2,8 @@
 //! `writes_pages_for_the_browser` leaves in `target/figures`.
 
 mod attention;
+#[cfg(feature = "export")]
+mod export;
 mod families;
 mod model_pages;
 mod rollout;
@@ -187,7 +189,7 @@ fn saves_by_the_ending() {
     let read: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("graph.JSON")).unwrap()).unwrap();
     assert_eq!(read["graphs"][1]["layers"][0], 2);
     assert_eq!(read["graphs"][0]["nodes"].as_array().unwrap().len(), 111);
-    for (name, told) in [("graph.png", ".html, .svg and .json"), ("graph", "no ending")] {
+    for (name, told) in [("graph.jpg", ".html, .svg, .pdf, .png and .json"), ("graph", "no ending")] {
         let error = graph.save(folder.join(name)).unwrap_err().to_string();
         assert!(error.contains(told), "{error}");
     }

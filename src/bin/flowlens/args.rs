@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use flowlens::flow::Method;
 use flowlens::{DType, Device, Error, Input, Model};
 
+use crate::pictures::Pictures;
+
 #[derive(Parser)]
 #[command(name = "flowlens", version, about = "Look inside transformer language models")]
 #[command(max_term_width = 100, arg_required_else_help = true, infer_subcommands = false)]
@@ -159,9 +161,8 @@ pub struct FlowGraphArgs {
     /// Write nodes and links with all their numbers
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write a static picture
-    #[arg(long, value_name = "FILE")]
-    pub svg: Option<PathBuf>,
+    #[command(flatten)]
+    pub pictures: Pictures,
 }
 
 /// A view of attention: of a run, or of weights from a file.
@@ -206,9 +207,8 @@ pub struct ViewArgs {
     /// Write tokens and what each head does, in numbers
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write a static picture
-    #[arg(long, value_name = "FILE")]
-    pub svg: Option<PathBuf>,
+    #[command(flatten)]
+    pub pictures: Pictures,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

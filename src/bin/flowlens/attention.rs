@@ -1,12 +1,13 @@
 //! `flowlens head-view`, `model-view` and `neuron-view`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flowlens::attention::{Attention, HeadView, ModelView, NeuronView};
 use flowlens::{Error, Figure, Model, Site, Trace};
 
 use crate::args::ViewArgs;
-use crate::output::{Done, print, write_whole};
+use crate::output::{Done, print};
+use crate::pictures::write;
 
 /// A view with the choices of the command line: the same setters on views of different types.
 macro_rules! chosen {
@@ -42,7 +43,7 @@ pub fn head_view(args: ViewArgs) -> Done {
         Some(file) => read(file, args.tokens.as_deref())?.head_view(),
         None => run(&args, HeadView::sites)?.head_view(),
     };
-    write(&chosen!(view, &args).build()?, args)
+    tell(&chosen!(view, &args).build()?, args)
 }
 
 pub fn model_view(args: ViewArgs) -> Done {
@@ -50,7 +51,7 @@ pub fn model_view(args: ViewArgs) -> Done {
         Some(file) => read(file, args.tokens.as_deref())?.model_view(),
         None => run(&args, ModelView::sites)?.model_view(),
     };
-    write(&chosen!(view, &args).build()?, args)
+    tell(&chosen!(view, &args).build()?, args)
 }
 
 pub fn neuron_view(args: ViewArgs) -> Done {
@@ -58,7 +59,7 @@ pub fn neuron_view(args: ViewArgs) -> Done {
         let problem = "the neuron view computes weights from queries and keys: give --model, not --attention";
         return Err(Error::Input(problem.to_owned()).into());
     }
-    write(&chosen!(run(&args, NeuronView::sites)?.neuron_view(), &args).build()?, args)
+    tell(&chosen!(run(&args, NeuronView::sites)?.neuron_view(), &args).build()?, args)
 }
 
 /// The run that the arguments ask for; it keeps what the view needs.
@@ -72,19 +73,11 @@ fn run(args: &ViewArgs, needed: fn(&Model) -> Vec<Site>) -> Result<Trace, Error>
 }
 
 /// Writes the figure to the files that were asked for, or says what it shows.
-fn write(figure: &Figure, args: ViewArgs) -> Done {
-    let ViewArgs { html, json, svg, .. } = args;
-    if html.is_none() && json.is_none() && svg.is_none() {
+fn tell(figure: &Figure, args: ViewArgs) -> Done {
+    if args.html.is_none() && args.json.is_none() && !args.pictures.any() {
         return print(&format!("{figure}\n"));
     }
-    let write = |path: Option<PathBuf>, content: &dyn Fn() -> String| match path {
-        Some(path) => write_whole(&path, &content()),
-        None => Ok(()),
-    };
-    write(html, &|| figure.html())?;
-    write(json, &|| figure.json())?;
-    write(svg, &|| figure.svg())?;
-    Ok(())
+    write(figure, args.html, args.json, &args.pictures)
 }
 
 /// Attention from files.

@@ -1,11 +1,10 @@
 //! `flowlens flow-graph`
 
-use std::path::PathBuf;
-
 use flowlens::{Input, flow};
 
 use crate::args::FlowGraphArgs;
-use crate::output::{Done, print, write_whole};
+use crate::output::{Done, print};
+use crate::pictures::write;
 
 pub fn run(args: FlowGraphArgs) -> Done {
     let model = args.model.load()?;
@@ -33,16 +32,8 @@ pub fn run(args: FlowGraphArgs) -> Done {
         builder = builder.method(method.into());
     }
     let graph = builder.build()?;
-    if args.html.is_none() && args.json.is_none() && args.svg.is_none() {
+    if args.html.is_none() && args.json.is_none() && !args.pictures.any() {
         return print(&format!("{graph}\n"));
     }
-    let figure = graph.figure();
-    let write = |path: Option<PathBuf>, content: &dyn Fn() -> String| match path {
-        Some(path) => write_whole(&path, &content()),
-        None => Ok(()),
-    };
-    write(args.html, &|| figure.html())?;
-    write(args.json, &|| figure.json())?;
-    write(args.svg, &|| figure.svg())?;
-    Ok(())
+    write(&graph.figure(), args.html, args.json, &args.pictures)
 }

@@ -8,6 +8,7 @@ mod attention;
 mod flow_graph;
 mod list;
 mod output;
+mod pictures;
 mod run;
 mod trajectories;
 

@@ -53,7 +53,7 @@ pub fn prepare_folder(path: &Path) -> Result<(), flowlens::Error> {
 }
 
 /// Writes a file under a temporary name, then renames it: nobody meets half of it.
-pub fn write_whole(path: &Path, content: &str) -> Result<(), flowlens::Error> {
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), flowlens::Error> {
     prepare_folder(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.part", std::process::id()));

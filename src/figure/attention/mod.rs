@@ -54,11 +54,11 @@ impl ModelView {
 macro_rules! saves_its_figure {
     ($View:ty) => {
         impl $View {
-            /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static picture of the
-            /// view as it opens) or `.json` (tokens and what is shown of them, in numbers).
+            /// Saves by the ending of the name: `.html` (a page, one file, works offline), `.svg`, `.pdf` or `.png` (a
+            /// static picture of the view as it opens) or `.json` (tokens and what is shown of them, in numbers).
             ///
             /// # Errors
-            /// As [`build`](Self::build); for another ending, or when the file cannot be written.
+            /// As [`build`](Self::build) and [`Figure::save`].
             pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
                 self.build()?.save(path)
             }
