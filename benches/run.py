@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures Flowlens beside Python on this machine and prints the table of the README.
 
-    python benches/run.py [--gguf SmolLM2-135M-Instruct.Q4_1.gguf] [--rounds 7] [--only graph|run|load] [--threads 2] [--out FILE.md]
+    python benches/run.py [--gguf SmolLM2-135M-Instruct.Q4_1.gguf] [--rounds 7] [--only graph|run|load|trajectories] [--threads 2] [--out FILE.md]
 
-Needs an environment with torch 2.11, transformers 5, safetensors and gguf, and a Rust toolchain; `make bench` calls it.
+Needs an environment with torch 2.11, transformers 5, safetensors, gguf, scikit-learn, plotly and kaleido, and a Rust toolchain; `make bench` calls it.
 Both sides run in processes of their own that stay alive, with as many threads (2 unless told), and are asked in turn (A B A B ..), so that
 whatever else the machine does falls on both. A number is a median; a ratio is the median of the rounds' ratios.
 """
@@ -19,7 +19,7 @@ import models
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROMPT = "504,3575,282,3085,314,260,2240,282"  # "The capital of Japan is the city of", 8 tokens
-ENV = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+ENV = os.environ | {"FLOWLENS_CACHE": "off", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 def starter():
@@ -88,7 +88,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", default="2")
     parser.add_argument("--models", default=os.path.join(tempfile.gettempdir(), "flowlens-bench-models"))
-    parser.add_argument("--only", choices=["graph", "run", "load"])
+    parser.add_argument("--only", choices=["graph", "run", "load", "trajectories"])
     parser.add_argument("--out")
     options = parser.parse_args()
     ENV.update(OMP_NUM_THREADS=options.threads, MKL_NUM_THREADS=options.threads)
@@ -101,6 +101,8 @@ def main():
         rows += runs(rust, python, smollm2, 5 * options.rounds)
     if options.only in (None, "load"):
         rows += loads(rust, python, smollm2, options.rounds)
+    if options.only in (None, "trajectories"):
+        rows += trajectories(rust, python, smollm2, max(2, options.rounds // 2))
     table = "| what | Flowlens | beside it | ratio |\n|---|---|---|---|\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
     print(table)
     if options.out:
@@ -132,6 +134,21 @@ def runs(rust, python, folder, rounds):
         ("the same, keeping only what `transformers` returns", f"{median(taken['part']):.4f} s", f"{median(taken['theirs']):.4f} s",
          f"{ratio(taken['part'], taken['theirs']):.2f}"),
     ]
+
+
+def trajectories(rust, python, folder, rounds):
+    # The same ids for both sides, spread over the vocabulary.
+    ids = ",".join(str(7919 * place % 49_000 + 17) for place in range(512))
+    a, b = Worker(rust + ["trajectories", folder, ids]), Worker(python + ["trajectories", folder, ids])
+    rows = []
+    for job, what in [("geometry", "walk, similarity maps, CKA, attribution and rollout of 512 tokens of SmolLM2"),
+                      ("words", "the 5 words nearest to each of these vectors"), ("pdf", "an attention map of 512 x 512 as PDF")]:
+        taken = alternate(rounds, ours=lambda: a.ask(job), theirs=lambda: b.ask(job))
+        theirs = "plotly and kaleido" if job == "pdf" else "numpy and scikit-learn"
+        rows.append((what, f"{median(taken['ours']):.2f} s", f"{theirs}: {median(taken['theirs']):.2f} s",
+                     f"{ratio(taken['theirs'], taken['ours']):.1f} x faster"))
+    a.close(), b.close()
+    return rows
 
 
 def loads(rust, python, folder, rounds):

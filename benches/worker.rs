@@ -1,12 +1,14 @@
 //! The Rust side of `run.py`: does one job whenever a line comes in, and answers with its seconds.
 //!
 //! `worker empty` · `worker load FOLDER` · `worker run FOLDER IDS` (lines `plain`, `watched`, `python`) ·
-//! `worker graph FOLDER IDS` (the VISIT graph of layers 0 and 1 in one)
+//! `worker graph FOLDER IDS` (the VISIT graph of layers 0 and 1 in one) ·
+//! `worker trajectories FOLDER IDS` (lines `geometry`, `words`, `pdf`: arrays of a run, and a heat map as PDF)
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use flowlens::flow::Method;
+use flowlens::trajectory::ReadAs;
 use flowlens::{Model, Result, Site, Trace};
 
 fn main() -> Result<()> {
@@ -48,6 +50,24 @@ fn main() -> Result<()> {
             answer(|_| {
                 let graph = trace.flow_graph().layers([0, 1]).chain(true).target(262).method(Method::Visit).build()?;
                 eprintln!("{} {}", graph.nodes().count(), graph.links().count());
+                Ok(())
+            })?;
+        }
+        ["trajectories", folder, ids] => {
+            let trace = Model::load(folder)?.run(numbers(ids))?;
+            let maps = trace.attention_maps().layers([0]).heads([0]).build()?.figure();
+            answer(|line| {
+                match line {
+                    "pdf" => drop(maps.export().pdf()?),
+                    "words" => drop(trace.walk().nearest(5, ReadAs::FinalNorm).build()?),
+                    _ => {
+                        let walk = trace.walk().build()?;
+                        let cosines = trace.similarity_maps().build()?;
+                        let products = trace.similarity_maps().dot().build()?;
+                        let attributions = trace.attribution_maps()?;
+                        eprintln!("{walk} {cosines} {products} {attributions}");
+                    }
+                }
                 Ok(())
             })?;
         }

@@ -2,8 +2,8 @@
 //!
 //! An entry's name is the SHA-256 of all that its numbers come from (vectors, weights, what was asked for, the version of
 //! Flowlens), so an entry is never out of date: other numbers have another name. Entries are written whole, checked
-//! when read, and the least used go first when all together pass 500 MB. The folder is `FLOWLENS_CACHE`, or `flowlens`
-//! in the user's cache folder; `FLOWLENS_CACHE=off` keeps nothing. A cache that cannot be read or written costs time,
+//! when read, and the least used go first when all together pass 500 MB. The folder is `FLOWLENS_CACHE`, or `results`
+//! in `FLOWLENS_HOME`, or `flowlens/results` in the user's cache folder; `FLOWLENS_CACHE=off` keeps nothing. A cache that cannot be read or written costs time,
 //! never a result.
 //!
 //! Only what was measured to take seconds is kept: words near the vectors of a long text, at all depths of a model
@@ -44,8 +44,9 @@ fn folder_of(own: Option<std::ffi::OsString>, variable: impl Fn(&str) -> Option<
         Some(own) if own == "off" => None,
         Some(own) if !own.is_empty() => Some(PathBuf::from(own)),
         _ => {
-            let caches = variable("XDG_CACHE_HOME").filter(|folder| folder.is_absolute());
-            Some(caches.or_else(|| Some(variable("HOME")?.join(".cache")))?.join("flowlens"))
+            let given = |name: &str| variable(name).filter(|folder| folder.is_absolute());
+            let caches = || given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")));
+            Some(given("FLOWLENS_HOME").or_else(|| Some(caches()?.join("flowlens")))?.join("results"))
         }
     }
 }
@@ -244,7 +245,7 @@ mod tests {
     #[test]
     fn the_folder_follows_the_environment() {
         let home = |name: &str| (name == "HOME").then(|| PathBuf::from("/home/a"));
-        assert_eq!(folder_of(None, home), Some("/home/a/.cache/flowlens".into()));
+        assert_eq!(folder_of(None, home), Some("/home/a/.cache/flowlens/results".into()));
         assert_eq!(folder_of(Some("off".into()), home), None);
         assert_eq!(folder_of(Some("/tmp/x".into()), home), Some("/tmp/x".into()));
         assert_eq!(folder_of(None, |_| None), None);

@@ -479,3 +479,68 @@ fn draws_pictures_for_papers() {
     let left: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().contains("no.")), "{left:?}");
 }
+
+/// The files of a folder of figures, but for its index.
+fn figures_in(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name != "figures.json").collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn figures_of_a_model_are_made_once() {
+    let out = folder("figures");
+    let (model, place) = (parity("t5_tied"), out.display().to_string());
+    let said = |command: &[&str]| {
+        let output = flowlens(&[command, &["--model", &model, "--out", &place, "--format", "svg"]].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{command:?}: {said}");
+        said
+    };
+    let maps = ["attention-maps", "--ids", "5,6,7,1", "--layers", "0,1", "--heads", "2", "--block", "encoder"];
+    assert!(said(&maps).contains("2 figures written"));
+    let first = "t5-tied-attention-maps-encoder-layer-0-head-2.svg";
+    assert_eq!(figures_in(&out), [first, "t5-tied-attention-maps-encoder-layer-1-head-2.svg"]);
+    assert!(said(&maps).contains("0 figures written") && said(&maps).contains("2 were there already"));
+    // As after an interruption, one is missing; and what was made of other choices is no longer right.
+    std::fs::remove_file(out.join(first)).unwrap();
+    assert!(said(&maps).contains("1 figures written"));
+    assert!(said(&["attention-maps", "--ids", "5,6,1", "--layers", "0", "--heads", "2", "--block", "encoder"]).contains("1 figures"));
+    std::fs::write(out.join("figures.json"), "{").unwrap();
+    assert!(said(&maps).contains("2 figures written"));
+    assert!(said(&["position-kernels"]).contains("2 figures written"), "one for each stack, without a text");
+    assert!(said(&["walk", "--ids", "5,6,7,1"]).contains("2 figures written"));
+    assert!(said(&["similarity-maps", "--ids", "5,6,7,1", "--block", "encoder", "--layers", "1"]).contains("figures written"));
+    let names = figures_in(&out);
+    for name in ["position-kernels-decoder-layer-0-learned-bias-by-distance", "walk-encoder", "similarity-maps-encoder-cosine-final-norm"] {
+        assert!(names.contains(&format!("t5-tied-{name}.svg")), "{names:?}");
+    }
+    assert!(names.iter().all(|name| name.ends_with(".svg")), "no half file: {names:?}");
+}
+
+#[test]
+fn figures_that_cannot_be_made_say_why() {
+    let out = folder("no-figures").join("inside").display().to_string();
+    let t5 = parity("t5_tied");
+    let with = |args: &[&str], parts: &[&str]| fails(&[args, &["--out", &out]].concat(), parts);
+    with(&["walk", "--model", &t5, "--ids", "5,1", "--block", "middle"], &["block \"middle\"", "encoder, decoder"]);
+    with(&["attention-maps", "--model", &t5, "--ids", "5,1", "--layers", "9"], &["layer 9", "layers 0 to 1"]);
+    with(&["attention-maps", "--model", &t5, "--ids", "5,1", "--heads", "9"], &["head 9", "heads 0 to 3"]);
+    with(&["similarity-maps", "--model", &t5], &["no text was given"]);
+    with(&["position-kernels", "--model", &parity("llama_gqa")], &["positions turn queries and keys", "in a run"]);
+}
+
+#[test]
+fn what_is_kept_can_be_listed_and_cleared() {
+    let results = folder("results");
+    std::fs::write(results.join(format!("near-words-{}.result", "0".repeat(64))), [0; 2_000_000]).unwrap();
+    std::fs::write(results.join("mine.txt"), "stays").unwrap();
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_flowlens")).args(args).env("FLOWLENS_CACHE", &results).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run(&["cache"]).starts_with("1 results in ") && run(&["cache"]).contains("2.00 MB     0 days ago  near words"));
+    assert!(run(&["cache", "--clear"]).starts_with("removed 2.0 MB"));
+    assert_eq!(figures_in(&results), ["mine.txt"]);
+}

@@ -95,7 +95,7 @@ impl Figure {
         for what in ["layer", "head", "token"].into_iter().filter(|_| !all) {
             name.extend(first[what].as_u64().map(|number| format!(" {what} {number}")));
         }
-        save::slug(&name)
+        crate::text::slug(&name)
     }
 
     /// Whether it shows several blocks, as that of an encoder-decoder does.

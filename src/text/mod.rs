@@ -1,12 +1,14 @@
 //! Text to token ids and back, and how a piece is shown to a person.
 
 mod rebuilt;
+mod slug;
 mod visible;
 mod words;
 
 use crate::{Error, Result};
 
 pub(crate) use rebuilt::Vocabulary;
+pub use slug::slug;
 pub use visible::visible;
 pub(crate) use visible::{byte_level, list, model_name};
 pub(crate) use words::word_starts;

@@ -2,10 +2,7 @@
 
 mod data;
 
-
-
 use flowlens::{Figure, Gallery};
-
 
 use data::{attention, attribution, decoding, hostile, kernels, similarity, walk, words};
 

@@ -31,6 +31,20 @@ pub enum Command {
     Trace(TraceArgs),
     /// Write how the vectors of a run move and what its heads owe to position, as arrays
     Trajectories(TrajectoriesArgs),
+    /// Write how the weights of each head come about, from content and from position
+    AttentionMaps(HeadFiguresArgs),
+    /// Write what position alone does to the scores of each head
+    PositionKernels(HeadFiguresArgs),
+    /// Write how alike positions are at each depth
+    SimilarityMaps(FiguresArgs),
+    /// Write how the vectors of positions move through the layers
+    Walk(FiguresArgs),
+    /// List what is kept of results that take long, or clear it
+    Cache {
+        /// Remove all of it
+        #[arg(long)]
+        clear: bool,
+    },
     /// Show how a text falls into tokens
     Tokens(TokensArgs),
     /// Show the most probable next tokens
@@ -280,6 +294,66 @@ pub struct TraceArgs {
     /// The file to write
     #[arg(long, value_name = "FILE.safetensors")]
     pub out: PathBuf,
+}
+
+/// All of a model's figures of one kind, into a folder.
+#[derive(Args)]
+pub struct FiguresArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// A text; may be repeated, and each gets its figures
+    #[arg(long, value_name = "TEXT")]
+    pub text: Vec<String>,
+    /// Token ids in place of a text, e.g. 504,3575,282
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, conflicts_with = "text")]
+    pub ids: Option<Vec<i64>>,
+    /// What the decoder of an encoder-decoder has written so far [default: nothing]
+    #[arg(long, value_name = "TEXT")]
+    pub decoder_text: Option<String>,
+    /// Layers, e.g. 0,3 or 4-7 [default: all]
+    #[arg(long, value_name = "LIST")]
+    pub layers: Option<Layers>,
+    /// Only this block of an encoder-decoder: encoder, decoder or cross
+    #[arg(long, value_name = "NAME")]
+    pub block: Option<String>,
+    /// The folder; figures that it has already of the same model, text and choices are not made again
+    #[arg(long, value_name = "FOLDER", default_value = "figures")]
+    pub out: PathBuf,
+    /// What to write: html is a page to explore, the others are pictures of one view each
+    #[arg(long, value_name = "FORMAT", default_value = "pdf")]
+    pub format: Format,
+    /// Dark paper
+    #[arg(long)]
+    pub dark: bool,
+}
+
+/// Figures that have heads to choose from.
+#[derive(Args)]
+pub struct HeadFiguresArgs {
+    #[command(flatten)]
+    pub figures: FiguresArgs,
+    /// Heads, e.g. 0,3 or 4-7 [default: all]
+    #[arg(long, value_name = "LIST")]
+    pub heads: Option<Layers>,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub enum Format {
+    Html,
+    Svg,
+    Pdf,
+    Png,
+}
+
+impl Format {
+    pub fn ending(self) -> &'static str {
+        match self {
+            Format::Html => "html",
+            Format::Svg => "svg",
+            Format::Pdf => "pdf",
+            Format::Png => "png",
+        }
+    }
 }
 
 #[derive(Args)]

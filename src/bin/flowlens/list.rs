@@ -1,4 +1,4 @@
-//! `flowlens models`
+//! `flowlens models` and `cache`
 
 use flowlens::hub::{StarterFile, starters};
 use flowlens::model::families;
@@ -43,6 +43,24 @@ pub fn models(as_json: bool) -> Done {
     text.push_str("\nFamilies, from a folder, a .gguf file or the Hugging Face Hub:\n");
     for family in families() {
         text.push_str(&format!("  {:<14} {:<16} {}\n", family.name, family.kind.to_string(), family.known_for));
+    }
+    print(&text)
+}
+
+pub fn cache(clear: bool) -> Done {
+    let Some(folder) = flowlens::cache::folder() else {
+        return print("nothing is kept: FLOWLENS_CACHE is off, or there is no home folder\n");
+    };
+    let place = folder.display();
+    if clear {
+        let freed = flowlens::cache::clear()?;
+        return print(&format!("removed {:.1} MB of results from {place}\n", freed as f64 / 1e6));
+    }
+    let entries = flowlens::cache::entries()?;
+    let mut text = format!("{} results in {place}, the last used first\n", entries.len());
+    for entry in &entries {
+        let days = entry.used.elapsed().map_or(0, |since| since.as_secs() / 86_400);
+        text.push_str(&format!("  {:8.2} MB  {days:4} days ago  {}\n", entry.bytes as f64 / 1e6, entry.what));
     }
     print(&text)
 }

@@ -5,6 +5,7 @@
 
 mod args;
 mod attention;
+mod figures;
 mod flow_graph;
 mod list;
 mod output;
@@ -40,6 +41,11 @@ fn main() -> ExitCode {
         Command::NeuronView(args) => attention::neuron_view(args),
         Command::Trace(args) => run::trace(args),
         Command::Trajectories(args) => trajectories::arrays(args),
+        Command::AttentionMaps(args) => figures::attention_maps(&args),
+        Command::PositionKernels(args) => figures::position_kernels(&args),
+        Command::SimilarityMaps(args) => figures::similarity_maps(&args),
+        Command::Walk(args) => figures::walk(&args),
+        Command::Cache { clear } => list::cache(clear),
         Command::Tokens(args) => run::tokens(args),
         Command::Next(args) => run::next(args),
         Command::Generate(args) => run::generate(args),

@@ -61,7 +61,5 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), flowlens::Error> {
     written.map_err(|source| {
         let _ = std::fs::remove_file(&temporary);
         flowlens::Error::Io { path: path.to_owned(), source }
-    })?;
-    eprintln!("wrote {}", path.display());
-    Ok(())
+    })
 }

@@ -52,7 +52,11 @@ pub(super) fn exact(values: &[f32], shape: &[usize], chunks: &mut Chunks) -> pay
 
 /// Exact while they are few, else rounded.
 pub(super) fn numbers(values: &[f32], shape: &[usize], chunks: &mut Chunks) -> payload::Numbers {
-    if values.len() <= MOST_FINE / 2 { exact(values, shape, chunks) } else { rounded(values, shape, COARSE).placed(chunks) }
+    if values.len() <= MOST_FINE / 2 {
+        exact(values, shape, chunks)
+    } else {
+        rounded(values, shape, COARSE).placed(chunks)
+    }
 }
 
 /// Numbers for JSON, which knows none that is not finite.
