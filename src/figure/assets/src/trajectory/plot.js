@@ -203,7 +203,7 @@ export class Plot {
     const range = this.range(axis);
     const length = letter === "x" ? panel.width : panel.height;
     const shown = axis.names ? thinned(axis.names, range, length)
-      : axis.ticks || ticks(Math.min(...range), Math.max(...range), Math.max(2, Math.floor(length / 60)));
+      : axis.ticks || ticks(Math.min(...range), Math.max(...range), Math.max(2, Math.floor(length / 45)));
     return { tickmode: "array", tickvals: shown.map(([at]) => at), ticktext: shown.map(([, text]) => plain(short(text, 20))) };
   }
 
@@ -237,7 +237,7 @@ export class Plot {
     this.draw(this.panels, this.width, this.height);
   }
 
-  /** Values to pixels of the plot. */
+  /** Values to pixels of the plot. @returns {[number, number]} */
   at(panel, x, y) {
     const [left, right] = this.range(panel.x);
     const [bottom, top] = this.range(panel.y);

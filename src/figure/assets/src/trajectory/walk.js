@@ -130,6 +130,11 @@ export class Walk extends View {
     return part === undefined ? `PC ${axis + 1}` : `PC ${axis + 1} (${+(100 * part).toPrecision(3)} % of the variance)`;
   }
 
+  /** The same where there is little room. */
+  shortName(axis) {
+    return this.axisName(axis).replace(" of the variance", "");
+  }
+
   /** The ends of an axis over all steps, so that nothing moves while they are played. @returns {[number, number]} */
   span(axis) {
     let [low, high] = [Infinity, -Infinity];
@@ -140,7 +145,7 @@ export class Walk extends View {
     return low > high ? [0, 1] : [low - room, high + room];
   }
 
-  /** The traces of the paths on paper: lines, dots by depth, the chosen one, its tokens. */
+  /** The traces of the paths on paper: lines, dots by depth, the chosen one, its tokens. @returns {any[]} */
   paperTraces(colors) {
     const all = this.path(this.all(), [0, 1]);
     const chosen = this.path(this.chosen(), [0, 1]);
@@ -178,12 +183,12 @@ export class Walk extends View {
 
   spaceLayout(colors, size) {
     const axis = (at) => ({
-      title: { text: plain(this.axisName(at)), font: { size: 11, color: colors.muted } }, range: this.span(at), color: colors.muted,
+      title: { text: plain(this.shortName(at)), font: { size: 11, color: colors.muted } }, range: this.span(at), color: colors.muted,
       gridcolor: colors.line, zerolinecolor: colors.line, showbackground: false, tickfont: { size: 9 }, showspikes: false, nticks: 5,
     });
     return {
       ...size, margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "rgba(0,0,0,0)", font: { family: colors.font, color: colors.ink },
-      uirevision: "kept", scene: { xaxis: axis(0), yaxis: axis(1), zaxis: axis(2), aspectmode: "cube", camera: { eye: { x: 1.5, y: 1.35, z: 0.9 } } },
+      uirevision: "kept", scene: { xaxis: axis(0), yaxis: axis(1), zaxis: axis(2), aspectmode: "cube", camera: { eye: { x: 1.65, y: 1.5, z: 0.95 }, center: { x: 0, y: 0, z: -0.12 } } },
     };
   }
 
@@ -198,8 +203,9 @@ export class Walk extends View {
       name: "paths", left, top, width: side, height: PATHS - 56, x: { key: "PC 1", range: this.span(0), title: this.axisName(0) },
       y: { key: "PC 2", range: this.span(1), title: this.axisName(1) }, traces: this.paperTraces(colors),
     };
-    const panels = [this.paper];
-    let below = top + PATHS + 14;
+    /** @type {import("./plot.js").Panel[]} */
+    const panels = [this.paper, this.depth(narrow ? 70 : 24, top + PATHS + 2, colors)];
+    let below = top + PATHS + 46;
     const quantity = this.quantity();
     this.map = null;
     if (quantity) {
@@ -210,12 +216,12 @@ export class Walk extends View {
       const aside = narrow ? 0 : 300;
       const wide = Math.min(width - beside - aside - 20, Math.max(260, columns.length * 26));
       const high = clamp(60, rows.length * 16, 420);
-      this.map = {
+      this.map = /** @type {import("./plot.js").Panel} */ ({
         name: "steps", title: `${quantity.title}: ${quantity.about}`, left: beside, top: below + 14, width: wide, height: high,
         x: { key: "position", range: [-0.5, columns.length - 0.5], names: columns, upright: true },
         y: { key: "step", range: [rows.length - 0.5, -0.5], names: rows },
         traces: [heatMap(values, columns.length, quantity.scale, colors.dark)],
-      };
+      });
       const foot = below + 14 + high + 84;
       panels.push(this.map, strip("strip", values, quantity.scale, { left: beside, top: foot, width: Math.min(300, wide) }, colors));
       if (!narrow) panels.push(...this.curves(Math.max(beside + wide + 84, beside + 384), below + 34, colors));
@@ -224,9 +230,21 @@ export class Walk extends View {
     return { panels, height: below };
   }
 
-  /** How alike positions are at each step, and how straight each goes. */
+  /** What the colours of steps mean. @returns {import("./plot.js").Panel} */
+  depth(left, top, colors) {
+    const { steps } = this.data;
+    const values = Float32Array.from(steps, (_, at) => at / Math.max(1, this.last));
+    return {
+      name: "depth", left, top, width: 240, height: 9, y: { key: "depth", range: [-0.5, 0.5], bare: true, still: true },
+      x: { key: "depth of steps", range: [-0.5, this.last + 0.5], ticks: [[0, steps[0] ?? ""], [this.last, steps[this.last] ?? ""]], still: true },
+      traces: [heatMap(values, steps.length, DEPTH, colors.dark)],
+    };
+  }
+
+  /** How alike positions are at each step, and how straight each goes. @returns {import("./plot.js").Panel[]} */
   curves(left, top, colors) {
     const { data } = this;
+    /** @returns {import("./plot.js").Panel} */
     const curve = (name, title, values, at) => {
       const low = Math.min(0, ...values.filter((value) => value !== null));
       return {
@@ -359,6 +377,7 @@ export class Walk extends View {
     }
     if (cell.row !== undefined) return [around(this.map, cell.place, cell.row, [0.5, 0.5])];
     const [x, y] = [this.paper.x, this.paper.y].map((axis) => this.plot.range(axis)).map(([low, high]) => high - low);
+    /** @type {[number, number]} */
     const size = [(5 * x) / this.paper.width, (5 * y) / this.paper.height];
     return [around(this.paper, this.at(cell.step, cell.place, 0), this.at(cell.step, cell.place, 1), size)];
   }
