@@ -14,6 +14,8 @@ const BEAT = 450;
 const PATHS = 420;
 /** Paths whose tokens are written at their ends. */
 const NAMED = 14;
+/** Paths that are dotted at every step. */
+const MOST_DOTTED = 60;
 /** How near to a point the pointer must be, in pixels. */
 const NEAR = 14;
 
@@ -145,18 +147,30 @@ export class Walk extends View {
     return low > high ? [0, 1] : [low - room, high + room];
   }
 
-  /** The traces of the paths on paper: lines, dots by depth, the chosen one, its tokens. @returns {any[]} */
+  /** Whether there are so many paths that only the step they have come to is dotted. */
+  many() { return this.data.positions.length > MOST_DOTTED; }
+
+  /** The traces of the paths on paper: each step's part, dots, the chosen one, its tokens. @returns {any[]} */
   paperTraces(colors) {
-    const all = this.path(this.all(), [0, 1]);
+    const { step } = this.choice;
+    const shared = { type: "scatter", hoverinfo: "skip", connectgaps: false };
+    const scale = colorscale(DEPTH, colors.dark);
+    const colorOf = (at) => scale[Math.round((at / Math.max(1, this.last)) * (scale.length - 1))][1];
+    this.parts ||= this.data.steps.slice(1).map((_, from) => [0, 1].map((axis) => (
+      this.all().flatMap((place) => [this.at(from, place, axis), this.at(from + 1, place, axis), NaN]))));
+    const parts = this.parts.map(([x, y], from) => ({
+      ...shared, mode: "lines", x, y, visible: from < step, line: { color: colorOf(from + 1), width: this.many() ? 0.7 : 1.6 },
+    }));
+    const dotted = this.many() ? [step] : Array.from({ length: step + 1 }, (_, at) => at);
+    const dots = [0, 1].map((axis) => dotted.flatMap((at) => this.all().map((place) => this.at(at, place, axis))));
+    const depths = dotted.flatMap((at) => this.all().map(() => at / Math.max(1, this.last)));
     const chosen = this.path(this.chosen(), [0, 1]);
     const tokens = this.all().length <= NAMED ? this.all() : this.chosen();
-    const end = (axis) => tokens.map((place) => this.at(this.choice.step, place, axis));
-    const shared = { type: "scatter", hoverinfo: "skip", connectgaps: false };
-    const size = this.all().length > 60 ? 3.5 : 6;
+    const end = (axis) => tokens.map((place) => this.at(step, place, axis));
     return [
-      { ...shared, mode: "lines", x: all.lines[0], y: all.lines[1], line: { color: colors.muted, width: 0.8 } },
-      { ...shared, mode: "markers", x: all.lines[0], y: all.lines[1],
-        marker: { size, color: all.depth, cmin: 0, cmax: 1, colorscale: colorscale(DEPTH, colors.dark) } },
+      ...parts,
+      { ...shared, mode: "markers", x: dots[0], y: dots[1],
+        marker: { size: this.many() ? 3.5 : 6, color: depths, cmin: 0, cmax: 1, colorscale: scale, showscale: false } },
       { ...shared, mode: "lines", x: chosen.lines[0], y: chosen.lines[1], line: { color: colors.accent, width: 3 } },
       { ...shared, mode: "text", x: end(0), y: end(1), text: tokens.map((place) => plain(short(this.data.tokens[place], 14))),
         textposition: "top center", textfont: { color: colors.ink, size: 11 } },
@@ -174,7 +188,7 @@ export class Walk extends View {
     return [
       { ...shared, mode: "lines+markers", ...at(all.lines), hoverinfo: "none",
         line: { width: 3, color: all.depth.map((depth) => (Number.isNaN(depth) ? 1 : depth)), cmin: 0, cmax: 1, colorscale: scale },
-        marker: { size: this.all().length > 60 ? 2 : 3.2, color: all.depth.map((depth) => (Number.isNaN(depth) ? 1 : depth)), cmin: 0, cmax: 1, colorscale: scale } },
+        marker: { size: this.many() ? 2 : 3.2, color: all.depth.map((depth) => (Number.isNaN(depth) ? 1 : depth)), cmin: 0, cmax: 1, colorscale: scale } },
       { ...shared, mode: "lines", ...at(chosen.lines), hoverinfo: "skip", line: { width: 8, color: colors.accent } },
       { ...shared, mode: "text", x: end(0), y: end(1), z: end(2), hoverinfo: "skip",
         text: tokens.map((place) => plain(short(this.data.tokens[place], 14))), textfont: { color: colors.ink, size: 11 } },
@@ -260,6 +274,10 @@ export class Walk extends View {
 
   async drawn(fresh) {
     const { library } = this.plot;
+    // Another map below changes nothing in space.
+    const looks = JSON.stringify([this.colors, this.spaceSize, this.choice.step, this.choice.token]);
+    if (looks === this.looks) return;
+    this.looks = looks;
     if (!this.space) {
       this.space = element("div", { class: "fl-space" });
       this.plot.box.prepend(this.space);
@@ -304,9 +322,15 @@ export class Walk extends View {
     this.markChoice();
     const { library, drawing } = this.plot;
     this.paper.traces = this.paperTraces(this.colors);
-    const part = (traces, names) => Object.fromEntries(names.map((name) => [name, traces.map((trace) => trace[name])]));
-    await library.restyle(drawing, part(this.paper.traces, ["x", "y", "text"]), this.paper.traces.map((_, at) => at));
-    await library.restyle(drawing, { "marker.color": [this.paper.traces[1].marker.color] }, [1]);
+    const { traces } = this.paper;
+    const count = this.parts.length;
+    const moved = traces.slice(count);
+    const places = (list, from) => list.map((_, at) => from + at);
+    await library.restyle(drawing, { visible: traces.slice(0, count).map(({ visible }) => visible) }, places(this.parts, 0));
+    const part = Object.fromEntries(["x", "y", "text"].map((name) => [name, moved.map((trace) => trace[name])]));
+    await library.restyle(drawing, part, places(moved, count));
+    await library.restyle(drawing, { "marker.color": [moved[0].marker.color] }, [count]);
+    this.looks = JSON.stringify([this.colors, this.spaceSize, this.choice.step, this.choice.token]);
     if (this.space?.data) {
       await library.react(this.space, this.spaceTraces(this.colors), this.spaceLayout(this.colors, this.spaceSize));
     }
