@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::figure::chunks::Chunks;
 use super::{Opened, escape, first_block, neuron_svg, payload, run_name, sides, title};
 use crate::array::Numbers;
 use crate::attention::{Attention, Form, Layer, NeuronView, Neurons};
 use crate::figure::Figure;
+use crate::figure::chunks::Chunks;
 use crate::text::list;
 use crate::{Error, Result};
 

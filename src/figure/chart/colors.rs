@@ -117,7 +117,10 @@ mod tests {
         values[1] = f32::NAN;
         let colors = Colors::of(Kind::Signed, values.iter().copied());
         assert_eq!((colors.low, colors.high, colors.beyond), (-0.5, 0.5, [true, false]));
-        assert_eq!((colors.level(-40.0), colors.level(0.0), colors.level(0.5), colors.level(f32::NAN)), (1, 64, 127, 0));
+        assert_eq!(
+            (colors.level(-40.0), colors.level(0.0), colors.level(0.5), colors.level(f32::NAN)),
+            (1, 64, 127, 0)
+        );
         let all = Colors::of(Kind::Signed, [0.5, -0.6].into_iter());
         assert_eq!((all.high, all.beyond), (0.6, [false, false]));
         assert_eq!(colors.fill(64), "fill=\"#005293\" fill-opacity=\"0.000\"");

@@ -28,7 +28,11 @@ pub(in super::super) fn heat_map(frame: &Frame, grid: Grid, edges: Option<&[f64]
     if grid.values.is_empty() {
         return String::new();
     }
-    if grid.values.len() > MOST_SHAPES && edges.is_none() { image(frame, grid, colors) } else { shapes(frame, grid, edges, colors) }
+    if grid.values.len() > MOST_SHAPES && edges.is_none() {
+        image(frame, grid, colors)
+    } else {
+        shapes(frame, grid, edges, colors)
+    }
 }
 
 /// One path for each colour; neighbours of one colour are one rectangle.
@@ -92,9 +96,17 @@ mod tests {
     #[test]
     fn many_cells_are_one_image() {
         let values = vec![0.5; 10_000];
-        let svg = heat_map(&frame(100, 100), Grid { values: &values, columns: 100 }, None, &Colors::fixed(Kind::Root, 0.0, 1.0));
+        let svg = heat_map(
+            &frame(100, 100),
+            Grid { values: &values, columns: 100 },
+            None,
+            &Colors::fixed(Kind::Root, 0.0, 1.0),
+        );
         assert!(svg.starts_with("<image x=\"10.00\" y=\"20.00\" width=\"40.00\" height=\"40.00\""), "{svg}");
         assert!(svg.len() < 2_000 && !svg.contains("<path"));
-        assert_eq!(heat_map(&frame(1, 1), Grid { values: &[], columns: 0 }, None, &Colors::fixed(Kind::Root, 0.0, 1.0)), "");
+        assert_eq!(
+            heat_map(&frame(1, 1), Grid { values: &[], columns: 0 }, None, &Colors::fixed(Kind::Root, 0.0, 1.0)),
+            ""
+        );
     }
 }

@@ -34,10 +34,8 @@ pub(in super::super) fn strip(left: f64, top: f64, width: f64, values: &[f32], c
         let _ = write!(svg, "<path {fill} d=\"M{x:.2} {:.2}h{wide:.2}v{SCALE}h-{wide:.2}z\"/>", top + BARS + 2.0);
         if count > 0 {
             let y = top + BARS - high;
-            let _ = write!(
-                svg,
-                "<path fill=\"var(--fl-muted)\" d=\"M{x:.2} {y:.2}h{wide:.2}v{high:.2}h-{wide:.2}z\"/>"
-            );
+            let _ =
+                write!(svg, "<path fill=\"var(--fl-muted)\" d=\"M{x:.2} {y:.2}h{wide:.2}v{high:.2}h-{wide:.2}z\"/>");
         }
     }
     let bottom = top + BARS + 2.0 + SCALE;
@@ -69,8 +67,10 @@ fn labels(colors: &Colors, count: usize) -> Vec<(f64, String)> {
     }
     let (low, high) = (f64::from(colors.low), f64::from(colors.high));
     let [below, above] = colors.beyond;
-    let ends = [(0.0, if below { format!("≤ {}", number(low)) } else { number(low) }),
-        (1.0, if above { format!("≥ {}", number(high)) } else { number(high) })];
+    let ends = [
+        (0.0, if below { format!("≤ {}", number(low)) } else { number(low) }),
+        (1.0, if above { format!("≥ {}", number(high)) } else { number(high) }),
+    ];
     let [first, last] = ends;
     let room = 0.7 / count.max(2) as f64;
     let within = Axis::numbers("", low, high, count.clamp(2, 6)).ticks.into_iter();

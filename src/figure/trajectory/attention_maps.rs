@@ -27,7 +27,9 @@ impl AttentionMaps {
         let there = &layers[place].heads;
         let find = |head: &usize| {
             let found = there.iter().position(|it| it == head);
-            found.ok_or_else(|| missing("head", &head.to_string(), &there.iter().map(usize::to_string).collect::<Vec<_>>()))
+            found.ok_or_else(|| {
+                missing("head", &head.to_string(), &there.iter().map(usize::to_string).collect::<Vec<_>>())
+            })
         };
         let heads = heads.iter().map(find).collect::<Result<Vec<usize>>>()?;
         Ok(self.opened(First { block: at, layer: place, heads: if heads.is_empty() { vec![0] } else { heads } }))
@@ -58,7 +60,12 @@ impl AttentionMaps {
 }
 
 fn block(block: &MapBlock) -> Block<'_> {
-    Block { name: &block.name, rows: &block.queries, columns: &block.keys, layers: block.layers.iter().map(layer).collect() }
+    Block {
+        name: &block.name,
+        rows: &block.queries,
+        columns: &block.keys,
+        layers: block.layers.iter().map(layer).collect(),
+    }
 }
 
 fn layer(layer: &LayerMaps) -> Layer<'_> {
@@ -83,7 +90,10 @@ fn alike(a: &[f32], b: &[f32], visible: &[bool]) -> bool {
     let cells = visible.len().max(1);
     let seen = |at: usize| visible.get(at % cells).copied().unwrap_or(true);
     a.len() == b.len()
-        && a.iter().zip(b).enumerate().all(|(at, (a, b))| !seen(at) || !b.is_finite() || (a - b).abs() <= 1e-4 * (1.0 + a.abs()))
+        && a.iter()
+            .zip(b)
+            .enumerate()
+            .all(|(at, (a, b))| !seen(at) || !b.is_finite() || (a - b).abs() <= 1e-4 * (1.0 + a.abs()))
 }
 
 fn caption(maps: &AttentionMaps) -> String {
@@ -101,7 +111,10 @@ fn caption(maps: &AttentionMaps) -> String {
     );
     for block in maps.blocks.iter().filter(|block| !block.left_out.is_empty()) {
         let layers = crate::text::list(&block.left_out);
-        text.push_str(&format!(" Layers {layers} of {:?} were not taken; layers([..]) names those to take.", block.name));
+        text.push_str(&format!(
+            " Layers {layers} of {:?} were not taken; layers([..]) names those to take.",
+            block.name
+        ));
     }
     text
 }

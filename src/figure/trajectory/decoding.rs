@@ -56,7 +56,8 @@ impl Decoding {
     fn curves(&self) -> [Curve; 4] {
         let log = |values: &[usize]| values.iter().map(|&it| (it.max(1) as f64).log10()).collect();
         let plain = |values: &[f32]| values.iter().map(|&it| f64::from(it)).collect();
-        let curve = |name: &str, values, color, logarithmic| Curve { name: name.to_owned(), values, color, logarithmic };
+        let curve =
+            |name: &str, values, color, logarithmic| Curve { name: name.to_owned(), values, color, logarithmic };
         [
             curve("probability", plain(&self.probability), "var(--fl-head-0)", false),
             curve("rank", log(&self.rank), "var(--fl-head-1)", true),
@@ -79,7 +80,8 @@ impl Decoding {
             let most = finite.fold(if curve.logarithmic { 1.0 } else { 1e-6 }, f64::max);
             let most = if at == 0 { 1.0 } else { most * 1.05 };
             let frame = Frame { left: 66.0, top, width, height: HEIGHT, across, down: [most, 0.0] };
-            let beside = if curve.logarithmic { powers(&curve.name, most) } else { Axis::numbers(&curve.name, 0.0, most, 3) };
+            let beside =
+                if curve.logarithmic { powers(&curve.name, most) } else { Axis::numbers(&curve.name, 0.0, most, 3) };
             let last = at + 1 == curves.len();
             let (axes, lowest) = frame.axes(last.then_some(&below), Some(&beside));
             sheet.add(&axes);
@@ -106,8 +108,10 @@ impl Decoding {
             x: (0..values.len()).map(|at| at as f64).collect(),
             y: values,
         };
-        let lines =
-            vec![line("probability", pack::finite(&self.probability)), line("entropy, bits", pack::finite(&self.entropy))];
+        let lines = vec![
+            line("probability", pack::finite(&self.probability)),
+            line("entropy, bits", pack::finite(&self.entropy)),
+        ];
         plotly::lines(&title("Decoding", &self.model), lines, "token")
     }
 }

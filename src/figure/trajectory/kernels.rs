@@ -134,7 +134,10 @@ fn caption(kernels: &[&Kernel], all: usize) -> String {
          alike.",
     );
     if all > kernels.len() {
-        text.push_str(&format!(" {} kernels whose numbers do not fit their distances are not drawn.", all - kernels.len()));
+        text.push_str(&format!(
+            " {} kernels whose numbers do not fit their distances are not drawn.",
+            all - kernels.len()
+        ));
     }
     text
 }

@@ -37,7 +37,12 @@ pub(super) fn picture(kernel: &Kernel, name: &str, heads: &[usize], colors: &Col
         let color = theme::head(head);
         let points = |values: &[f32]| -> Vec<(f64, f64)> {
             let row = values.chunks(kernel.offsets.len()).nth(head).unwrap_or(&[]);
-            kernel.offsets.iter().zip(row).map(|(&offset, &value)| (chart::symlog(offset as f64), f64::from(value))).collect()
+            kernel
+                .offsets
+                .iter()
+                .zip(row)
+                .map(|(&offset, &value)| (chart::symlog(offset as f64), f64::from(value)))
+                .collect()
         };
         let middle = points(kernel.values.data());
         if let Some(spread) = &kernel.spread {
@@ -46,7 +51,14 @@ pub(super) fn picture(kernel: &Kernel, name: &str, heads: &[usize], colors: &Col
         }
         sheet.add(&chart::line(&curves, &middle, &color, 1.8));
         let y = top + 10.0 + at as f64 * 15.0;
-        let key = Frame { left: curves.right() + 10.0, top: y, width: 16.0, height: 1.0, across: [0.0, 1.0], down: [0.0, 1.0] };
+        let key = Frame {
+            left: curves.right() + 10.0,
+            top: y,
+            width: 16.0,
+            height: 1.0,
+            across: [0.0, 1.0],
+            down: [0.0, 1.0],
+        };
         sheet.add(&chart::line(&key, &[(0.0, 0.0), (1.0, 0.0)], &color, 2.5));
         sheet.text(key.right() + 5.0, y + 4.0, Anchor::Start, &format!("head {head}"));
     }
@@ -68,7 +80,8 @@ fn span(kernel: &Kernel, heads: &[usize]) -> [f64; 2] {
     let wide = |at: usize| kernel.spread.as_ref().and_then(|it| it.data().get(at)).copied().filter(|it| it.is_finite());
     let value = |at: usize| kernel.values.data().get(at).copied().filter(|value| value.is_finite());
     let values = rows.filter_map(|at| Some((f64::from(value(at)?), f64::from(wide(at).unwrap_or(0.0)))));
-    let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), (value, wide)| (low.min(value - wide), high.max(value + wide)));
+    let (low, high) =
+        values.fold((f64::MAX, f64::MIN), |(low, high), (value, wide)| (low.min(value - wide), high.max(value + wide)));
     if low > high {
         return [0.0, 1.0];
     }

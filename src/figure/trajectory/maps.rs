@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use super::pack::{self, Packed};
 use super::{maps_svg, payload};
+use crate::Array;
 use crate::figure::chart::{Colors, Kind};
 use crate::figure::chunks::Chunks;
 use crate::figure::{Figure, Panel, escape};
 use crate::text::{list, visible};
-use crate::Array;
 use crate::trajectory::Near;
 
 /// Letters of packed numbers that a page holds.
@@ -116,7 +116,11 @@ impl Maps<'_> {
         let kept = self.kept();
         let colors = self.colors(&kept);
         let mut chunks = Chunks::default();
-        let blocks = self.blocks.iter().zip(&kept.blocks).map(|(block, kept_of)| self.block(block, kept_of, kept.levels, &mut chunks));
+        let blocks = self
+            .blocks
+            .iter()
+            .zip(&kept.blocks)
+            .map(|(block, kept_of)| self.block(block, kept_of, kept.levels, &mut chunks));
         let blocks: Vec<payload::MapBlock> = blocks.collect();
         let first = self.opened();
         let page = payload::Maps {
@@ -186,7 +190,8 @@ impl Maps<'_> {
 
     /// Everything while it fits; then with fewer levels; then layers and heads at equal distances.
     fn kept(&self) -> Kept {
-        let numbers: usize = self.blocks.iter().flat_map(|block| block.layers.iter().map(|layer| layer.numbers())).sum();
+        let numbers: usize =
+            self.blocks.iter().flat_map(|block| block.layers.iter().map(|layer| layer.numbers())).sum();
         let heads_of = |block: &Block| block.layers.iter().map(|layer| layer.heads.len().max(1)).max().unwrap_or(0);
         let all = |block: &Block| ((0..block.layers.len()).collect(), (0..heads_of(block)).collect());
         let whole = |levels| Kept { blocks: self.blocks.iter().map(all).collect(), levels, whole: true };
@@ -219,8 +224,7 @@ impl Maps<'_> {
         let head = self.first.heads.first().copied().unwrap_or(0);
         let kinds = (0..self.kinds.len()).filter(|&kind| !(sums && kind == 2));
         let sides = [block.rows.len(), block.columns.len()];
-        let each: usize =
-            kinds.filter_map(|kind| Some(layer.packed(kind, &[head], sides, levels)?.text.len())).sum();
+        let each: usize = kinds.filter_map(|kind| Some(layer.packed(kind, &[head], sides, levels)?.text.len())).sum();
         let cells = |block: &Block| {
             let heads: usize = block.layers.iter().map(|layer| layer.heads.len().max(1)).sum();
             (heads * block.rows.len() * block.columns.len()) as f64
@@ -243,23 +247,32 @@ impl Maps<'_> {
                 let values = layer.values.get(at).copied().flatten().map_or(&[][..], Array::data);
                 let each = (values.len() / layer.heads.len().max(1)).max(1);
                 let head = move |&head: &usize| values.get(head * each..(head + 1) * each).unwrap_or(&[]);
-                heads.iter().flat_map(head).enumerate().filter(move |(cell, _)| {
-                    layer.visible.get(cell % each).copied().unwrap_or(true)
-                })
+                heads
+                    .iter()
+                    .flat_map(head)
+                    .enumerate()
+                    .filter(move |(cell, _)| layer.visible.get(cell % each).copied().unwrap_or(true))
             });
             Colors::of(kind.kind, values.map(|(_, &value)| value))
         };
         self.kinds.iter().enumerate().map(of_kind).collect()
     }
 
-    fn block(&self, block: &Block, kept: &(Vec<usize>, Vec<usize>), levels: u16, chunks: &mut Chunks) -> payload::MapBlock {
+    fn block(
+        &self,
+        block: &Block,
+        kept: &(Vec<usize>, Vec<usize>),
+        levels: u16,
+        chunks: &mut Chunks,
+    ) -> payload::MapBlock {
         let sides = [block.rows.len(), block.columns.len()];
         let layers: Vec<&Layer> = kept.0.iter().filter_map(|&at| block.layers.get(at)).collect();
         let pack = |layer: &&Layer| -> (bool, Vec<usize>, Vec<Option<Packed>>) {
             let heads: Vec<usize> = kept.1.iter().copied().filter(|&at| at < layer.heads.len().max(1)).collect();
             let sums = layer.sums();
             let kinds = (0..self.kinds.len()).into_par_iter();
-            let packed = kinds.map(|kind| if sums && kind == 2 { None } else { layer.packed(kind, &heads, sides, levels) });
+            let packed =
+                kinds.map(|kind| if sums && kind == 2 { None } else { layer.packed(kind, &heads, sides, levels) });
             let packed = packed.collect();
             (sums, heads, packed)
         };
@@ -369,7 +382,8 @@ pub(super) fn shown(tokens: &[String]) -> Vec<String> {
 
 /// Nearest words by row as a chunk of JSON: text and score.
 pub(super) fn words<'a>(nearest: impl Iterator<Item = &'a Vec<Near>>, chunks: &mut Chunks) -> usize {
-    let word = |near: &Near| json!([escape::clipped(&visible(&near.text), 60), (f64::from(near.score) * 1e3).round() / 1e3]);
+    let word =
+        |near: &Near| json!([escape::clipped(&visible(&near.text), 60), (f64::from(near.score) * 1e3).round() / 1e3]);
     let rows: Vec<Vec<Value>> = nearest.map(|row| row.iter().map(word).collect()).collect();
     chunks.once(crate::figure::chunks::deflated(json!(rows).to_string().as_bytes()))
 }

@@ -7,7 +7,8 @@ use crate::figure::chart::{self, Anchor, Colors, Frame, Grid, STRIP, Sheet};
 const GAP: f64 = 26.0;
 
 pub(super) fn picture(maps: &Maps, block: &Block, layer: &Layer, colors: &[Colors]) -> Panel {
-    let kinds: Vec<usize> = (0..maps.kinds.len()).filter(|&kind| layer.values.get(kind).is_some_and(Option::is_some)).collect();
+    let kinds: Vec<usize> =
+        (0..maps.kinds.len()).filter(|&kind| layer.values.get(kind).is_some_and(Option::is_some)).collect();
     let heads = if layer.heads.is_empty() { vec![0] } else { maps.first.heads.clone() };
     // One head's kinds stand two by two, several heads' below one another.
     let across = if heads.len() == 1 && kinds.len() > 2 { 2 } else { kinds.len().max(1) };
@@ -25,7 +26,8 @@ pub(super) fn picture(maps: &Maps, block: &Block, layer: &Layer, colors: &[Color
     }
     sheet.muted(14.0, 14.0, Anchor::Start, &name);
     let mut top = 22.0;
-    let places: Vec<(usize, usize)> = heads.iter().flat_map(|&head| kinds.iter().map(move |&kind| (kind, head))).collect();
+    let places: Vec<(usize, usize)> =
+        heads.iter().flat_map(|&head| kinds.iter().map(move |&kind| (kind, head))).collect();
     for line in places.chunks(across) {
         let mut left = 14.0 + beside.beside();
         let mut bottom = top;

@@ -167,7 +167,9 @@ pub(super) mod tests {
     /// The names that a typedef of the scripts has, in their order.
     pub(in super::super) fn typedef(name: &str) -> Vec<String> {
         let text = include_str!("../assets/src/trajectory/payload.js");
-        let start = text.find(&format!("@typedef {{object}} {name}\n")).or_else(|| text.find(&format!("@typedef {{object}} {name} ")));
+        let start = text
+            .find(&format!("@typedef {{object}} {name}\n"))
+            .or_else(|| text.find(&format!("@typedef {{object}} {name} ")));
         let lines = text[start.unwrap_or_else(|| panic!("no typedef {name}"))..].lines().skip(1);
         let properties = lines.take_while(|line| line.contains("@property"));
         let name = |line: &str| line.split("} ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();

@@ -26,7 +26,8 @@ impl Walk {
         let quantities = quantities(self);
         let mut chunks = Chunks::default();
         let (steps, positions) = (self.steps.len(), self.positions.len());
-        let described: Vec<payload::Quantity> = quantities.iter().map(|it| describe(it, positions, &mut chunks)).collect();
+        let described: Vec<payload::Quantity> =
+            quantities.iter().map(|it| describe(it, positions, &mut chunks)).collect();
         let nearest = (!self.nearest.is_empty()).then(|| {
             // One list: steps, then positions.
             words(self.nearest.iter().flatten(), &mut chunks)
@@ -112,19 +113,55 @@ fn quantities(walk: &Walk) -> Vec<Quantity<'_>> {
     let later = |from: usize| steps.get(from..).unwrap_or(&[]).to_vec();
     let turns = || steps.get(1..steps.len().saturating_sub(1)).unwrap_or(&[]).to_vec();
     let mut all = vec![
-        quantity("angle", "Angle", "how far each step turns the vector, in radians: what the next norm leaves of it",
-            later(1), &walk.angle, Magnitude),
+        quantity(
+            "angle",
+            "Angle",
+            "how far each step turns the vector, in radians: what the next norm leaves of it",
+            later(1),
+            &walk.angle,
+            Magnitude,
+        ),
         quantity("norm", "Norm", "how long the vector is", later(0), &walk.norm, Magnitude),
-        quantity("step", "Step", "how far each step moves the vector: growth and turning together", later(1),
-            &walk.step_length, Magnitude),
-        quantity("turning", "Turning", "the angle between a step and the next, in radians", turns(), &walk.turning,
-            Magnitude),
-        quantity("radial", "Radial part", "the cosine between a vector and its next step: 1 outwards, 0 across",
-            later(1), &walk.radial, Signed),
-        quantity("from-start", "Angle from start", "the angle to the first point, in radians", later(0),
-            &walk.angle_from_start, Magnitude),
-        quantity("to-end", "Angle to end", "the angle to the last point, in radians", later(0), &walk.angle_to_end,
-            Magnitude),
+        quantity(
+            "step",
+            "Step",
+            "how far each step moves the vector: growth and turning together",
+            later(1),
+            &walk.step_length,
+            Magnitude,
+        ),
+        quantity(
+            "turning",
+            "Turning",
+            "the angle between a step and the next, in radians",
+            turns(),
+            &walk.turning,
+            Magnitude,
+        ),
+        quantity(
+            "radial",
+            "Radial part",
+            "the cosine between a vector and its next step: 1 outwards, 0 across",
+            later(1),
+            &walk.radial,
+            Signed,
+        ),
+        quantity(
+            "from-start",
+            "Angle from start",
+            "the angle to the first point, in radians",
+            later(0),
+            &walk.angle_from_start,
+            Magnitude,
+        ),
+        quantity(
+            "to-end",
+            "Angle to end",
+            "the angle to the last point, in radians",
+            later(0),
+            &walk.angle_to_end,
+            Magnitude,
+        ),
     ];
     let about = "the part of each move that points along it, as a share of its length";
     for share in &walk.shares {

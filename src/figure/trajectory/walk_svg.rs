@@ -105,7 +105,14 @@ fn steps(sheet: &mut Sheet, walk: &Walk, quantity: &Quantity, top: f64) {
 
     let right = frame.right() + 70.0;
     let wide = 200.0;
-    let alike = Frame { left: right, top: top + 20.0, width: wide, height: 90.0, across: ends(walk.anisotropy.len()), down: [1.0, 0.0] };
+    let alike = Frame {
+        left: right,
+        top: top + 20.0,
+        width: wide,
+        height: 90.0,
+        across: ends(walk.anisotropy.len()),
+        down: [1.0, 0.0],
+    };
     curve(sheet, &alike, "Mean cosine of two positions, by step", &walk.anisotropy);
     let straight = Frame { top: alike.bottom() + 50.0, across: ends(walk.straightness.len()), ..alike };
     curve(sheet, &straight, "Straightness, by position", &walk.straightness);

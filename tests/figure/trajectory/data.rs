@@ -13,7 +13,8 @@ pub fn words(count: usize) -> Vec<String> {
 
 pub fn hostile() -> Vec<String> {
     let odd = ["</script>", "<img src=x onerror=console.error(1)>", "\u{202e}turned", "\u{2028}", "%{x}<b>bold</b>"];
-    let odd = odd.into_iter().chain([crate::sample::HOSTILE, "<a href=\"javascript:console.error(2)\">link</a>", "&amp;"]);
+    let odd =
+        odd.into_iter().chain([crate::sample::HOSTILE, "<a href=\"javascript:console.error(2)\">link</a>", "&amp;"]);
     odd.map(str::to_owned).collect()
 }
 
@@ -40,11 +41,22 @@ pub fn kernels() -> PositionKernels {
         };
         let values = array(&[8, width], value);
         let layers = (0..6).collect();
-        Kernel { block: block.to_owned(), layers, kind: KernelKind::Bias, offsets, values, spread: None, counts: None, causal }
+        Kernel {
+            block: block.to_owned(),
+            layers,
+            kind: KernelKind::Bias,
+            offsets,
+            values,
+            spread: None,
+            counts: None,
+            causal,
+        }
     };
     let mean = |layer: usize| {
         let offsets: Vec<i64> = (-15..=0).collect();
-        let values = array(&[4, 16], |at| if at == 16 { f32::NAN } else { ((at % 16) as f32 / 4.0).sin() * (1 + layer + at / 16) as f32 });
+        let values = array(&[4, 16], |at| {
+            if at == 16 { f32::NAN } else { ((at % 16) as f32 / 4.0).sin() * (1 + layer + at / 16) as f32 }
+        });
         let spread = array(&[4, 16], |at| if at == 16 { f32::NAN } else { 0.3 + 0.05 * (at % 16) as f32 });
         let counts = Some((1..=16).collect());
         let (spread, block) = (Some(spread), "all".to_owned());
@@ -75,7 +87,15 @@ fn layer(number: usize, heads: usize, sides: [usize; 2], causal: bool, biased: b
         row.iter_mut().for_each(|it| *it /= sum);
     }
     let probabilities = Array::new(&[heads, t, s], shares).unwrap();
-    LayerMaps { number, heads: (0..heads).collect(), content, bias: biased.then_some(bias), scores, probabilities, visible }
+    LayerMaps {
+        number,
+        heads: (0..heads).collect(),
+        content,
+        bias: biased.then_some(bias),
+        scores,
+        probabilities,
+        visible,
+    }
 }
 
 /// Encoder, decoder and cross attention; the decoder reads the text's first part. The last is without a bias.
@@ -107,7 +127,11 @@ pub fn similarity(text: &[String], layers: usize) -> SimilarityMaps {
         let values = array(&[n, n], |at| {
             let (i, j) = (at / n, at % n);
             let near = (-(i.abs_diff(j) as f32) / (1.0 + layer as f32)).exp();
-            if i == j { 1.0 } else { (0.8 * near + 0.3 * noise(layer * 977 + i.min(j) * 131 + i.max(j))).clamp(-1.0, 1.0) }
+            if i == j {
+                1.0
+            } else {
+                (0.8 * near + 0.3 * noise(layer * 977 + i.min(j) * 131 + i.max(j))).clamp(-1.0, 1.0)
+            }
         });
         let name = if layer == 0 { "embeddings".to_owned() } else { format!("after layer {}", layer - 1) };
         let site = if layer == 0 { Some(Site::ResidPre(0)) } else { Some(Site::ResidPost(layer - 1)) };

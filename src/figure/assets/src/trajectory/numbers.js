@@ -41,7 +41,7 @@ export function open(root) {
   };
   return {
     /** @param {import("./payload.js").Numbers} numbers @returns {Float32Array} */
-    array: (numbers) => once(`${numbers.chunk} ${numbers.levels} ${numbers.low} ${numbers.high}`, () => {
+    array: (numbers) => once(JSON.stringify(numbers), () => {
       const values = floats(numbers, bytesOf(numbers.chunk));
       const wanted = numbers.shape.reduce((product, side) => product * side, 1);
       if (values.length !== wanted) throw new Error(`chunk ${numbers.chunk} has ${values.length} numbers, not ${wanted}: was the output cut off?`);

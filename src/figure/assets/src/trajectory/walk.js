@@ -29,6 +29,8 @@ export class Walk extends View {
     this.data = data;
     this.last = data.steps.length - 1;
     this.choice = { step: this.last, quantity: data.quantities[0]?.name ?? null, token: null };
+    /** Each step's part of all paths on paper: across and down. @type {number[][][] | null} */
+    this.parts = null;
     this.points = this.numbers.array(data.coordinates);
     if (data.quantities.length > 1) {
       this.quantityChooser = this.chooser("Shows", data.quantities.map(({ title }) => title), (at) => this.select({ quantity: data.quantities[at].name }));
@@ -186,9 +188,9 @@ export class Walk extends View {
     const end = (axis) => tokens.map((place) => this.at(this.choice.step, place, axis));
     const shared = { type: "scatter3d", connectgaps: false, showlegend: false };
     return [
-      { ...shared, mode: "lines+markers", ...at(all.lines), hoverinfo: "none",
+      { ...shared, mode: this.many() ? "lines" : "lines+markers", ...at(all.lines), hoverinfo: "none",
         line: { width: 3, color: all.depth.map((depth) => (Number.isNaN(depth) ? 1 : depth)), cmin: 0, cmax: 1, colorscale: scale },
-        marker: { size: this.many() ? 2 : 3.2, color: all.depth.map((depth) => (Number.isNaN(depth) ? 1 : depth)), cmin: 0, cmax: 1, colorscale: scale } },
+        marker: { size: 3.2, color: all.depth.map((depth) => (Number.isNaN(depth) ? 1 : depth)), cmin: 0, cmax: 1, colorscale: scale } },
       { ...shared, mode: "lines", ...at(chosen.lines), hoverinfo: "skip", line: { width: 8, color: colors.accent } },
       { ...shared, mode: "text", x: end(0), y: end(1), z: end(2), hoverinfo: "skip",
         text: tokens.map((place) => plain(short(this.data.tokens[place], 14))), textfont: { color: colors.ink, size: 11 } },
