@@ -68,11 +68,11 @@ shows_its_figure! {
     RolloutView => |view| view.build();
     PositionKernels => |kernels| Ok(kernels.figure());
     AttentionMaps => |maps| Ok(maps.figure());
-    AttentionMapsBuilder => |builder| Ok(builder.build()?.figure());
+    AttentionMapsBuilder => |builder| builder.build().map(|made| made.figure());
     SimilarityMaps => |maps| Ok(maps.figure());
-    SimilarityMapsBuilder => |builder| Ok(builder.build()?.figure());
+    SimilarityMapsBuilder => |builder| builder.build().map(|made| made.figure());
     Walk => |walk| Ok(walk.figure());
-    WalkBuilder => |builder| Ok(builder.build()?.figure());
+    WalkBuilder => |builder| builder.build().map(|made| made.figure());
     Decoding => |decoding| Ok(decoding.figure());
     AttributionMaps => |maps| Ok(maps.figure());
 }

@@ -105,7 +105,7 @@ export function constant(values, offsets, window, causal) {
 export function number(value, digits = 3) {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  const text = size && (size < 1e-3 || size >= 1e5) ? value.toExponential(digits - 2) : String(+value.toPrecision(digits));
+  const text = size && (size < 1e-3 || size >= 1e5) ? value.toExponential(Math.max(0, digits - 2)) : String(+value.toPrecision(digits));
   return text.replaceAll("-", "−");
 }
 

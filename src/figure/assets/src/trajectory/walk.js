@@ -29,6 +29,8 @@ export class Walk extends View {
     this.data = data;
     this.last = data.steps.length - 1;
     this.choice = { step: this.last, quantity: data.quantities[0]?.name ?? null, token: null };
+    /** What is being played, if anything. @type {object | null} */
+    this.playing = null;
     /** Each step's part of all paths on paper: across and down. @type {number[][][] | null} */
     this.parts = null;
     this.points = this.numbers.array(data.coordinates);
@@ -53,21 +55,24 @@ export class Walk extends View {
     place.append(this.slider, this.stepName);
   }
 
-  play() {
-    if (this.timer) return this.stop();
+  /** Plays the steps one after the other, each as long as a beat or as drawing it takes. */
+  async play() {
+    if (this.playing) return this.stop();
+    const turn = (this.playing = {});
     this.playButton.textContent = "Pause";
-    if (this.choice.step >= this.last) this.select({ step: 0 });
-    this.timer = setInterval(() => {
-      // A view that has left the page plays to nobody.
-      if (!this.root.isConnected || this.choice.step >= this.last) return this.stop();
-      return this.select({ step: this.choice.step + 1 });
-    }, BEAT);
+    let step = this.choice.step < this.last ? this.choice.step : -1;
+    // A view that has left the page plays to nobody.
+    while (this.playing === turn && step < this.last && this.root.isConnected) {
+      step++;
+      const beat = new Promise((done) => { setTimeout(done, BEAT); });
+      await Promise.all([this.select({ step }), beat]);
+    }
+    if (this.playing === turn) this.stop();
     return null;
   }
 
   stop() {
-    clearInterval(this.timer);
-    this.timer = null;
+    this.playing = null;
     this.playButton.textContent = "Play";
   }
 
@@ -75,7 +80,7 @@ export class Walk extends View {
     const { data, choice } = this;
     return {
       view: this.root.dataset.view, ...choice, steps: [...data.steps], quantities: data.quantities.map(({ name }) => name),
-      positions: [...data.positions], playing: Boolean(this.timer),
+      positions: [...data.positions], playing: Boolean(this.playing),
     };
   }
 
