@@ -84,7 +84,7 @@ class Trajectory(BrowserTest):
         told = dict(re.findall(r"^([A-Z][^:]*): (\S+)", text, re.M))
         self.assertAlmostEqual(number(told["Content score"]), content(0, 0, 3, 5), delta=2e-3)
         self.assertAlmostEqual(number(told["Position bias"]), bias(0, 3, 5), delta=2e-3)
-        self.assertAlmostEqual(number(told["Sum, before the softmax"]), content(0, 0, 3, 5) + bias(0, 3, 5), delta=4e-3)
+        self.assertAlmostEqual(number(told["Score before softmax"]), content(0, 0, 3, 5) + bias(0, 3, 5), delta=4e-3)
         row = [math.exp(content(0, 0, 3, j) + bias(0, 3, j)) for j in range(14)]
         self.assertAlmostEqual(number(told["Probability"]), row[5] / sum(row), delta=1e-3)
         self.assertEqual(self.marks(tab), 4)

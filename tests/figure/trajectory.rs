@@ -49,7 +49,7 @@ fn still_pictures_hold_what_the_charts_show() {
     for text in [
         "Content score, head 0",
         "Position bias, head 2",
-        "Sum, before the softmax, head 2",
+        "Score before softmax, head 2",
         "Probability, head 0",
         ">mat<",
     ] {
@@ -62,7 +62,11 @@ fn still_pictures_hold_what_the_charts_show() {
     assert!(svg.contains("encoder, layers 0 to 5: learned bias by distance") && svg.contains(">head 7<"));
     assert!(svg.contains(">−128<") && svg.contains(">−1<") && svg.contains(">64<"));
     let bands = kernels().figure_of("all", 3, &[1, 2]).unwrap().svg();
-    assert_eq!(bands.matches("fill-opacity=\"0.18\"").count(), 2, "a band for each head; what is no number is out of it");
+    assert_eq!(
+        bands.matches("fill-opacity=\"0.18\"").count(),
+        2,
+        "a band for each head; what is no number is out of it"
+    );
 
     let svg = walk(&words(8), 7).figure().svg();
     assert_eq!(svg.matches("<circle").count(), 2 * 8 * 7, "every point from two sides");

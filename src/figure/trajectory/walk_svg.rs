@@ -47,7 +47,8 @@ fn projection(sheet: &mut Sheet, walk: &Walk, left: f64, axes: [usize; 2]) -> f6
     let (axes, lowest) = frame.axes(Some(&below), Some(&beside));
     sheet.add(&axes);
     let last = walk.steps.len().saturating_sub(1).max(1);
-    let color = |step: usize| theme::cividis(step as f64 / last as f64).0;
+    // Neither end of the scale: the picture has to be seen on light and on dark paper.
+    let color = |step: usize| theme::cividis(0.2 + 0.7 * step as f64 / last as f64).0;
     let many = points.len() > MOST_DOTTED;
     for step in 1..walk.steps.len() {
         // A gap after each position's part.
@@ -78,7 +79,8 @@ fn depth(sheet: &mut Sheet, walk: &Walk, left: f64, top: f64) {
     let wide = 220.0 / count as f64;
     let frame = Frame { left, top, width: 220.0, height: 8.0, across: [-0.5, count as f64 - 0.5], down: [-0.5, 0.5] };
     let values: Vec<f32> = (0..count).map(|step| step as f32).collect();
-    let colors = chart::Colors::fixed(chart::Kind::Magnitude, 0.0, (count.max(2) - 1) as f32);
+    let last = (count.max(2) - 1) as f32;
+    let colors = chart::Colors::fixed(chart::Kind::Magnitude, -last * 0.2 / 0.7, last * 0.8 / 0.7);
     sheet.add(&chart::heat_map(&frame, Grid { values: &values, columns: count }, None, &colors));
     sheet.muted(left, top + 20.0, Anchor::Start, &walk.steps[0].name);
     if wide < 220.0 {

@@ -1,12 +1,13 @@
 // @ts-check
 // The walk: paths of positions in space and on paper, played layer by layer, and each step in numbers.
 import { button, group } from "../controls.js";
+import { cividis } from "../colors.js";
 import { unknown } from "../data.js";
 import { clamp } from "../numbers.js";
 import { element, hideTip, showTip } from "../page.js";
 import { named } from "../text.js";
 import { rounding, told } from "./numbers.js";
-import { STRIP, colorscale, heatMap, plain, short, strip } from "./plot.js";
+import { STRIP, heatMap, plain, short, strip } from "./plot.js";
 import { View } from "./view.js";
 
 /** How long a step is shown when they are played, in milliseconds. */
@@ -21,6 +22,12 @@ const NEAR = 14;
 
 /** @type {import("./payload.js").Scale} */
 const DEPTH = { kind: "magnitude", low: 0, high: 1, beyond: [false, false] };
+
+/** Colours of depths that are seen as thin lines: no blue on dark paper, no yellow on light. */
+function depths(dark) {
+  const [from, to] = dark ? [0.3, 1] : [0, 0.92];
+  return Array.from({ length: 33 }, (_, at) => [at / 32, `rgb(${cividis(from + ((to - from) * at) / 32).join(",")})`]);
+}
 
 export class Walk extends View {
   /** @param {any} root @param {import("./payload.js").Walk} data */
@@ -161,7 +168,7 @@ export class Walk extends View {
   paperTraces(colors) {
     const { step } = this.choice;
     const shared = { type: "scatter", hoverinfo: "skip", connectgaps: false };
-    const scale = colorscale(DEPTH, colors.dark);
+    const scale = depths(colors.dark);
     const colorOf = (at) => scale[Math.round((at / Math.max(1, this.last)) * (scale.length - 1))][1];
     this.parts ||= this.data.steps.slice(1).map((_, from) => [0, 1].map((axis) => (
       this.all().flatMap((place) => [this.at(from, place, axis), this.at(from + 1, place, axis), NaN]))));
@@ -170,24 +177,24 @@ export class Walk extends View {
     }));
     const dotted = this.many() ? [step] : Array.from({ length: step + 1 }, (_, at) => at);
     const dots = [0, 1].map((axis) => dotted.flatMap((at) => this.all().map((place) => this.at(at, place, axis))));
-    const depths = dotted.flatMap((at) => this.all().map(() => at / Math.max(1, this.last)));
+    const depth = dotted.flatMap((at) => this.all().map(() => at / Math.max(1, this.last)));
     const chosen = this.path(this.chosen(), [0, 1]);
     const tokens = this.all().length <= NAMED ? this.all() : this.chosen();
     const end = (axis) => tokens.map((place) => this.at(step, place, axis));
     return [
       ...parts,
       { ...shared, mode: "markers", x: dots[0], y: dots[1],
-        marker: { size: this.many() ? 3.5 : 6, color: depths, cmin: 0, cmax: 1, colorscale: scale, showscale: false } },
+        marker: { size: this.many() ? 3.5 : 6, color: depth, cmin: 0, cmax: 1, colorscale: scale, showscale: false } },
       { ...shared, mode: "lines", x: chosen.lines[0], y: chosen.lines[1], line: { color: colors.accent, width: 3 } },
-      { ...shared, mode: "text", x: end(0), y: end(1), text: tokens.map((place) => plain(short(this.data.tokens[place], 14))),
-        textposition: "top center", textfont: { color: colors.ink, size: 11 } },
+      { ...shared, mode: "markers+text", x: end(0), y: end(1), text: tokens.map((place) => plain(short(this.data.tokens[place], 14))),
+        marker: { size: 10, opacity: 0 }, textposition: "top center", textfont: { color: colors.ink, size: 11 } },
     ];
   }
 
   spaceTraces(colors) {
     const all = this.path(this.all(), [0, 1, 2]);
     const chosen = this.path(this.chosen(), [0, 1, 2]);
-    const scale = colorscale(DEPTH, colors.dark);
+    const scale = depths(colors.dark);
     const at = ([x, y, z]) => ({ x, y, z });
     const tokens = this.all().length <= NAMED ? this.all() : this.chosen();
     const end = (axis) => tokens.map((place) => this.at(this.choice.step, place, axis));
@@ -258,7 +265,7 @@ export class Walk extends View {
     return {
       name: "depth", left, top, width: 240, height: 9, y: { key: "depth", range: [-0.5, 0.5], bare: true, still: true },
       x: { key: "depth of steps", range: [-0.5, this.last + 0.5], ticks: [[0, steps[0] ?? ""], [this.last, steps[this.last] ?? ""]], still: true },
-      traces: [heatMap(values, steps.length, DEPTH, colors.dark)],
+      traces: [{ ...heatMap(values, steps.length, DEPTH, colors.dark), colorscale: depths(colors.dark) }],
     };
   }
 
@@ -271,7 +278,7 @@ export class Walk extends View {
       return {
         name, title, left, top: top + at * 150, width: Math.max(120, Math.min(240, this.width - left - 14)), height: 90,
         x: { key: name, range: [-0.5, values.length - 0.5], still: true }, y: { key: `${name} value`, range: [low, 1.03], still: true },
-        traces: [{ type: "scatter", mode: "lines+markers", y: values, hoverinfo: "skip", line: { color: colors.ink, width: 1.4 }, marker: { size: 4, color: colors.ink } }],
+        traces: [{ type: "scatter", mode: values.length > 100 ? "lines" : "lines+markers", y: values, hoverinfo: "skip", line: { color: colors.ink, width: 1.4 }, marker: { size: 4, color: colors.ink } }],
       };
     };
     this.alike = curve("anisotropy", "Mean cosine of two positions, by step", data.anisotropy, 0);
