@@ -42,6 +42,7 @@ pub(super) fn deflated(bytes: &[u8]) -> String {
 /// What [`deflated`] packed.
 #[cfg(test)]
 pub(super) fn unpacked(text: &str) -> Vec<u8> {
+    use std::io::Read;
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut bits = text.bytes().filter(|&letter| letter != b'=').flat_map(|letter| {
         let value = letters.iter().position(|&it| it == letter).unwrap();

@@ -40,3 +40,80 @@ fn writes_trajectories() {
     similarity(&words(512), 25).figure().save(folder.join("similarity_maps_long.html")).unwrap();
     walk(&words(512), 25).figure().save(folder.join("walk_long.html")).unwrap();
 }
+
+#[test]
+fn still_pictures_hold_what_the_charts_show() {
+    let svg = attention(&words(14), 3, 4).figure_of("decoder", 1, &[0, 2]).unwrap().svg();
+    assert_eq!(svg.matches("class=\"fl-cells\"").count(), 8, "four kinds of two heads");
+    assert_eq!(svg.matches("class=\"fl-strip\"").count(), 8);
+    for text in [
+        "Content score, head 0",
+        "Position bias, head 2",
+        "Score before softmax, head 2",
+        "Probability, head 0",
+        ">mat<",
+    ] {
+        assert!(svg.contains(text), "{text}");
+    }
+    let cross = attention(&words(14), 3, 4).figure_of("cross", 0, &[1]).unwrap().svg();
+    assert_eq!(cross.matches("class=\"fl-cells\"").count(), 2, "no bias, and the sum would say the content again");
+
+    let svg = kernels().figure().svg();
+    assert!(svg.contains("encoder, layers 0 to 5: learned bias by distance") && svg.contains(">head 7<"));
+    assert!(svg.contains(">−128<") && svg.contains(">−1<") && svg.contains(">64<"));
+    let bands = kernels().figure_of("all", 3, &[1, 2]).unwrap().svg();
+    assert_eq!(
+        bands.matches("fill-opacity=\"0.18\"").count(),
+        2,
+        "a band for each head; what is no number is out of it"
+    );
+
+    let svg = walk(&words(8), 7).figure().svg();
+    assert_eq!(svg.matches("<circle").count(), 2 * 8 * 7, "every point from two sides");
+    assert!(svg.contains("PC 1 (51 % of the variance)") && svg.contains("PC 3 (8 % of the variance)"));
+    let svg = similarity(&words(14), 5).figure().svg();
+    assert!(svg.contains("CKA between layers") && svg.contains(">after layer 3<"));
+}
+
+#[test]
+fn every_figure_is_plain_svg_with_colours_of_the_theme() {
+    for (name, figure) in all() {
+        let svg = figure.svg();
+        assert!(!svg.contains("NaN") && !svg.contains("foreignObject") && !svg.contains("<script"), "{name}");
+        assert!(svg.contains("var(--fl-muted)"), "{name}");
+        assert_eq!(svg.matches("<svg").count(), svg.matches("</svg>").count(), "{name}");
+        assert!(figure.json().len() < 1_000_000 && figure.json().starts_with('{'), "{name}");
+    }
+}
+
+#[test]
+fn long_texts_are_images_and_pages_stay_small() {
+    let text = words(512);
+    let long: [(&str, Figure); 3] = [
+        ("attention", attention(&text, 1, 16).figure()),
+        ("similarity", similarity(&text, 25).figure()),
+        ("walk", walk(&text, 25).figure()),
+    ];
+    for (name, figure) in long {
+        let page = figure.html();
+        assert!(page.len() < 5_000_000, "{name}: {}", page.len());
+        assert!(figure.svg().contains("data:image/png;base64,") || name == "walk", "{name}");
+    }
+}
+
+#[test]
+fn hostile_tokens_stay_text_in_trajectories() {
+    let drawn = |tokens: &[String]| {
+        let (maps, alike) = (attention(tokens, 1, 2).figure(), similarity(tokens, 2).figure());
+        [maps, alike, walk(tokens, 3).figure(), decoding(tokens).figure()]
+    };
+    let tokens = hostile();
+    for (figure, plain) in drawn(&tokens).into_iter().zip(drawn(&words(tokens.len()))) {
+        assert_eq!(figure.html().matches("<script").count(), plain.html().matches("<script").count());
+        for text in [figure.html(), figure.svg()] {
+            for piece in ["<img src=x", "<b>", "\u{2028}", "\u{202e}", "<a href"] {
+                assert!(!text.contains(piece), "{}: {piece:?}", figure.title());
+            }
+        }
+    }
+}

@@ -155,12 +155,12 @@ pub(in super::super) fn thinned(names: &[String], length: f64) -> Vec<(f64, Stri
 
 /// Tokens as an axis; of many every so many.
 pub(in super::super) fn tokens(name: &str, tokens: &[String], length: f64) -> Axis {
-    let labels: Vec<String> = tokens.iter().map(|token| token_label(token)).collect();
+    let labels: Vec<String> = tokens.iter().map(|token| self::token(token)).collect();
     Axis { name: name.to_owned(), ticks: thinned(&labels, length), upright: true }
 }
 
 /// A token without the blank, seen or unseen, that it begins with.
-fn token_label(token: &str) -> String {
+pub(in super::super) fn token(token: &str) -> String {
     let word = token.strip_prefix('␣').filter(|rest| !rest.is_empty()).unwrap_or(token);
     escape::label(word, LETTERS)
 }

@@ -11,7 +11,7 @@ mod strip;
 
 use std::fmt::Write;
 
-pub(super) use axis::{Axis, Frame, number, symlog, symlog_ticks, thinned, tokens};
+pub(super) use axis::{Axis, Frame, number, symlog, symlog_ticks, thinned, token, tokens};
 pub(super) use colors::{Colors, Kind};
 pub(super) use heat_map::{Grid, heat_map};
 pub(super) use lines::{band, line, marks};

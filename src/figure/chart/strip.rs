@@ -47,7 +47,12 @@ pub(in super::super) fn strip(left: f64, top: f64, width: f64, values: &[f32], c
     );
     let frame = Frame { left, top, width, height: STRIP, across: [0.0, 1.0], down: [0.0, 1.0] };
     for (share, text) in labels(colors, (width / 44.0) as usize) {
-        let _ = write!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{text}</text>", frame.x(share), bottom + 12.0);
+        let anchor = match share {
+            0.0 => " text-anchor=\"start\"",
+            1.0 => " text-anchor=\"end\"",
+            _ => "",
+        };
+        let _ = write!(svg, "<text x=\"{:.1}\" y=\"{:.1}\"{anchor}>{text}</text>", frame.x(share), bottom + 12.0);
     }
     svg.push_str("</g>");
     svg

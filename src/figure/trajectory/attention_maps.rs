@@ -47,8 +47,8 @@ impl AttentionMaps {
             kinds: vec![
                 kind("content", "Content score", Kind::Signed),
                 kind("bias", "Position bias", Kind::Signed),
-                kind("scores", "Sum, before the softmax", Kind::Signed),
-                kind("probabilities", "Probability", Kind::Root),
+                kind("scores", "Score before softmax", Kind::Signed),
+                Kindred { ends: Some((0.0, 1.0)), ..kind("probabilities", "Probability", Kind::Root) },
             ],
             blocks: self.blocks.iter().map(block).collect(),
             cka: None,

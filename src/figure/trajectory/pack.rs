@@ -9,6 +9,8 @@ pub(super) const COARSE: u16 = 255;
 pub(super) const COARSEST: u16 = 63;
 /// Integers of 16 bits.
 pub(super) const FINE: u16 = u16::MAX;
+/// Numbers that a page carries as they are.
+const MOST_EXACT: usize = 8_000;
 /// Numbers that a page carries with 16 bits each: more cost too much.
 pub(super) const MOST_FINE: usize = 150_000;
 
@@ -50,12 +52,12 @@ pub(super) fn exact(values: &[f32], shape: &[usize], chunks: &mut Chunks) -> pay
     payload::Numbers { chunk: chunks.floats(values), shape: shape.to_vec(), levels: 0, low: 0.0, high: 0.0 }
 }
 
-/// Exact while they are few, else rounded.
+/// Exact while they are few, else rounded to 16 bits, and to 8 when they are many.
 pub(super) fn numbers(values: &[f32], shape: &[usize], chunks: &mut Chunks) -> payload::Numbers {
-    if values.len() <= MOST_FINE / 2 {
-        exact(values, shape, chunks)
-    } else {
-        rounded(values, shape, COARSE).placed(chunks)
+    match values.len() {
+        ..=MOST_EXACT => exact(values, shape, chunks),
+        ..=MOST_FINE => rounded(values, shape, FINE).placed(chunks),
+        _ => rounded(values, shape, COARSE).placed(chunks),
     }
 }
 

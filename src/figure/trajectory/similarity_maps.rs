@@ -76,8 +76,9 @@ fn caption(maps: &SimilarityMaps, read: &str) -> String {
     }
     let example = maps.maps.iter().rev().find_map(|map| map.nearest.first().zip(maps.rows.first()));
     if let Some((words, token)) = example {
-        let words: Vec<String> = words.iter().take(3).map(|near| format!("“{}”", visible(&near.text))).collect();
-        let token = crate::figure::escape::short(token, 40);
+        let words: Vec<String> =
+            words.iter().take(3).map(|near| format!("“{}”", visible(near.text.trim_start()))).collect();
+        let token = crate::figure::escape::short(token.trim_start_matches(['␣', ' ']), 40);
         text.push_str(&format!(
             " Hover and table tell the vocabulary words nearest to each position, read {read}: {} for “{token}”.",
             crate::figure::escape::clipped(&words.join(", "), 120)

@@ -38,7 +38,7 @@ impl Walk {
             positions: self.positions.clone(),
             tokens: shown(&self.tokens),
             steps: self.steps.iter().map(|step| step.name.clone()).collect(),
-            coordinates: pack::exact(self.coordinates.data(), &[steps, positions, 3], &mut chunks),
+            coordinates: pack::numbers(self.coordinates.data(), &[steps, positions, 3], &mut chunks),
             explained: self.explained.clone(),
             quantities: described,
             straightness: pack::finite(&self.straightness),

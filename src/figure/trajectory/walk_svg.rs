@@ -2,12 +2,14 @@
 
 use super::walk::{Quantity, axis_name, coordinate};
 use crate::figure::chart::{self, Anchor, Axis, Frame, Grid, STRIP, Sheet};
-use crate::figure::{Panel, escape, theme};
+use crate::figure::{Panel, theme};
 use crate::trajectory::Walk;
 
 const SIDE: f64 = 330.0;
 /// Paths whose tokens are written at their ends.
 const NAMED: usize = 14;
+/// Paths that are dotted at every step; of more, only the last one is.
+const MOST_DOTTED: usize = 60;
 
 pub(super) fn picture(walk: &Walk, quantities: &[Quantity]) -> Panel {
     let mut sheet = Sheet::default();
@@ -44,15 +46,22 @@ fn projection(sheet: &mut Sheet, walk: &Walk, left: f64, axes: [usize; 2]) -> f6
     let beside = Axis::numbers(&axis_name(walk, axes[1]), up[0], up[1], 5);
     let (axes, lowest) = frame.axes(Some(&below), Some(&beside));
     sheet.add(&axes);
-    let last = walk.steps.len().saturating_sub(1).max(1) as f64;
-    for path in &points {
-        sheet.add(&chart::line(&frame, path, "var(--fl-muted)", 0.7));
+    let last = walk.steps.len().saturating_sub(1).max(1);
+    // Neither end of the scale: the picture has to be seen on light and on dark paper.
+    let color = |step: usize| theme::cividis(0.2 + 0.7 * step as f64 / last as f64).0;
+    let many = points.len() > MOST_DOTTED;
+    for step in 1..walk.steps.len() {
+        // A gap after each position's part.
+        let gap = (f64::NAN, f64::NAN);
+        let parts: Vec<(f64, f64)> = points.iter().flat_map(|path| [path[step - 1], path[step], gap]).collect();
+        sheet.add(&chart::line(&frame, &parts, &color(step), if many { 0.6 } else { 1.4 }));
     }
     for (path, token) in points.iter().zip(&walk.tokens) {
-        let dots = path.iter().enumerate().map(|(step, &(x, y))| (x, y, theme::cividis(step as f64 / last).0));
-        sheet.add(&chart::marks(&frame, &dots.collect::<Vec<_>>(), if points.len() > 60 { 1.6 } else { 2.6 }));
+        let dots = path.iter().enumerate().map(|(step, &(x, y))| (x, y, color(step)));
+        let dots: Vec<_> = dots.skip(if many { last } else { 0 }).collect();
+        sheet.add(&chart::marks(&frame, &dots, if many { 1.8 } else { 2.6 }));
         if let Some(&(x, y)) = path.last().filter(|(x, y)| points.len() <= NAMED && x.is_finite() && y.is_finite()) {
-            let (x, y, name) = (frame.x(x), frame.y(y) - 5.0, escape::label(token, 14));
+            let (x, y, name) = (frame.x(x), frame.y(y) - 5.0, chart::token(token));
             let anchor = if x > frame.right() - 60.0 { Anchor::End } else { Anchor::Start };
             sheet.text(x, y, anchor, &name);
         }
@@ -70,7 +79,8 @@ fn depth(sheet: &mut Sheet, walk: &Walk, left: f64, top: f64) {
     let wide = 220.0 / count as f64;
     let frame = Frame { left, top, width: 220.0, height: 8.0, across: [-0.5, count as f64 - 0.5], down: [-0.5, 0.5] };
     let values: Vec<f32> = (0..count).map(|step| step as f32).collect();
-    let colors = chart::Colors::fixed(chart::Kind::Magnitude, 0.0, (count.max(2) - 1) as f32);
+    let last = (count.max(2) - 1) as f32;
+    let colors = chart::Colors::fixed(chart::Kind::Magnitude, -last * 0.2 / 0.7, last * 0.8 / 0.7);
     sheet.add(&chart::heat_map(&frame, Grid { values: &values, columns: count }, None, &colors));
     sheet.muted(left, top + 20.0, Anchor::Start, &walk.steps[0].name);
     if wide < 220.0 {

@@ -38,8 +38,8 @@ export class Decoding extends View {
     const powers = (values) => Array.from({ length: Math.ceil(Math.max(1, ...logs(values))) + 1 }, (_, power) => [power, number(10 ** power)]);
     const most = (values, least) => Math.max(least, ...values.filter((value) => value !== null));
     const curves = [
-      ["probability", probability, [0, 1.03], null], ["rank", logs(rank), [0, most(logs(rank), 1) * 1.05], powers(rank)],
-      ["entropy, bits", entropy, [0, most(entropy, 0.1) * 1.05], null], ["top-p count", logs(count), [0, most(logs(count), 1) * 1.05], powers(count)],
+      ["probability", probability, [-0.03, 1.03], null], ["rank", logs(rank), [-0.06, most(logs(rank), 1) * 1.05], powers(rank)],
+      ["entropy, bits", entropy, [-0.03 * most(entropy, 0.1), most(entropy, 0.1) * 1.05], null], ["top-p count", logs(count), [-0.06, most(logs(count), 1) * 1.05], powers(count)],
     ];
     const wide = Math.min(width - LEFT - 40, Math.max(320, tokens.length * 34));
     this.curves = curves.map(([title, values, range, labels], at) => ({
@@ -51,7 +51,7 @@ export class Decoding extends View {
         line: { color: headColor(at, colors.dark), width: 1.8 }, marker: { size: 5 },
       }],
     }));
-    return { panels: this.curves, height: 10 + curves.length * (HIGH + 22) + 80 };
+    return { panels: this.curves, height: 10 + curves.length * (HIGH + 22) + 6 * Math.max(...names.map((name) => name.length), 1) };
   }
 
   cellAt({ x }) {

@@ -11,9 +11,10 @@ import { View } from "./view.js";
 
 const LEFT = 96;
 const GAP = 40;
-/** Room for a title above a map, and for tokens under it. */
+/** Room for a title above a map. */
 const HEAD = 26;
-const FOOT = 92;
+/** Pixels of a letter. */
+const LETTER = 6;
 
 export class Maps extends View {
   /** @param {any} root @param {import("./payload.js").Maps} data */
@@ -120,11 +121,13 @@ export class Maps extends View {
     const heads = layer.heads.length ? this.choice.heads : [null];
     const across = heads.length === 1 && kinds.length > 2 ? 2 : kinds.length;
     const aside = this.data.cka ? 300 : 0;
-    const each = (width - LEFT - aside - across * GAP) / across;
+    const each = (width - LEFT - 30 - aside - across * GAP) / across;
     const cell = Math.min(each / columns.length, (across > 2 ? 300 : 440) / rows.length, 26);
     const [wide, high] = [Math.max(Math.min(each, 170), cell * columns.length), Math.max(40, cell * rows.length)];
     const labels = [rows, columns].map((tokens) => tokens.map((token) => short(token)));
     const panels = [];
+    const foot = 44 + LETTER * Math.max(...labels[1].map((text) => text.length), 1);
+    const left = 36 + LETTER * Math.max(...labels[0].map((text) => text.length), 1);
     this.shown = [];
     let top = HEAD;
     const places = heads.flatMap((head) => kinds.map((kind) => ({ kind, head })));
@@ -132,19 +135,19 @@ export class Maps extends View {
       places.slice(from, from + across).forEach(({ kind, head }, at) => {
         const { title, scale } = this.data.kinds[kind];
         const values = this.map(kind, head);
-        const left = LEFT + at * (wide + GAP);
+        const from = left + at * (wide + GAP);
         const panel = {
-          name: `${kind} ${head}`, title: head === null ? title : `${title}, head ${head}`, left, top, width: wide, height: high,
-          x: { key: "column", range: [-0.5, columns.length - 0.5], names: labels[1], upright: true },
-          y: { key: "row", range: [rows.length - 0.5, -0.5], names: labels[0], title: "", bare: at > 0 },
+          name: `${kind} ${head}`, title: head === null ? title : `${title}, head ${head}`, left: from, top, width: wide, height: high,
+          x: { key: "column", range: [-0.5, columns.length - 0.5], names: labels[1], upright: true, title: this.data.axes[1] },
+          y: { key: "row", range: [rows.length - 0.5, -0.5], names: labels[0], title: this.data.axes[0], bare: at > 0 },
           traces: [heatMap(values, columns.length, scale, colors.dark)],
         };
         this.shown.push({ panel, kind, head });
-        panels.push(panel, strip(`strip ${kind} ${head}`, values, scale, { left, top: top + high + FOOT - 18, width: wide }, colors));
+        panels.push(panel, strip(`strip ${kind} ${head}`, values, scale, { left: from, top: top + high + foot, width: wide }, colors));
       });
-      top += high + FOOT + STRIP;
+      top += high + foot + STRIP + HEAD;
     }
-    if (aside) panels.push(...this.similarLayers(LEFT + across * (wide + GAP) + 96, colors));
+    if (aside) panels.push(...this.similarLayers(left + across * (wide + GAP) + 96, colors));
     const lowest = Math.max(...panels.map((panel) => panel.top + panel.height));
     return { panels, height: lowest + 30 };
   }
@@ -164,7 +167,7 @@ export class Maps extends View {
       traces: [heatMap(values, names.length, scale, colors.dark)],
     };
     this.similar = panel;
-    return [panel, strip("strip cka", values, scale, { left, top: HEAD + width + FOOT, width }, colors)];
+    return [panel, strip("strip cka", values, scale, { left, top: HEAD + width + 24 + LETTER * Math.max(...names.map((name) => name.length)), width }, colors)];
   }
 
   cellAt({ panel, x, y }) {

@@ -41,7 +41,7 @@ export function open(root) {
   };
   return {
     /** @param {import("./payload.js").Numbers} numbers @returns {Float32Array} */
-    array: (numbers) => once(`${numbers.chunk} ${numbers.levels} ${numbers.low} ${numbers.high}`, () => {
+    array: (numbers) => once(JSON.stringify(numbers), () => {
       const values = floats(numbers, bytesOf(numbers.chunk));
       const wanted = numbers.shape.reduce((product, side) => product * side, 1);
       if (values.length !== wanted) throw new Error(`chunk ${numbers.chunk} has ${values.length} numbers, not ${wanted}: was the output cut off?`);
@@ -105,7 +105,7 @@ export function constant(values, offsets, window, causal) {
 export function number(value, digits = 3) {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  const text = size && (size < 1e-3 || size >= 1e5) ? value.toExponential(digits - 2) : String(+value.toPrecision(digits));
+  const text = size && (size < 1e-3 || size >= 1e5) ? value.toExponential(Math.max(0, digits - 2)) : String(+value.toPrecision(digits));
   return text.replaceAll("-", "−");
 }
 

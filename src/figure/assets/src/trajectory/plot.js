@@ -116,6 +116,7 @@ export class Plot {
     this.queue = Promise.resolve();
     this.width = 0;
     this.height = 0;
+    this.count = 0;
   }
 
   /** Draws panels; what is being drawn is finished first, and of several waiting ones the last is drawn. */
@@ -144,9 +145,11 @@ export class Plot {
     const traces = panels.flatMap((panel, at) => panel.traces.map((trace) => ({
       ...trace, xaxis: `x${at ? at + 1 : ""}`, yaxis: `y${at ? at + 1 : ""}`, showlegend: false,
     })));
-    await this.library.react(this.drawing, traces, this.layout(), config);
-    if (!this.listening) {
-      this.listening = true;
+    // Plotly complains of axes that go, so another number of panels is another plot.
+    const fresh = this.count !== panels.length;
+    this.count = panels.length;
+    await this.library[fresh ? "newPlot" : "react"](this.drawing, traces, this.layout(), config);
+    if (fresh) {
       this.drawing.on("plotly_relayout", (change) => this.zoom(change));
       this.drawing.on("plotly_doubleclick", () => this.whole());
     }
@@ -203,7 +206,7 @@ export class Plot {
     const range = this.range(axis);
     const length = letter === "x" ? panel.width : panel.height;
     const shown = axis.names ? thinned(axis.names, range, length)
-      : axis.ticks || ticks(Math.min(...range), Math.max(...range), Math.max(2, Math.floor(length / 60)));
+      : axis.ticks || ticks(Math.min(...range), Math.max(...range), Math.max(2, Math.floor(length / 45)));
     return { tickmode: "array", tickvals: shown.map(([at]) => at), ticktext: shown.map(([, text]) => plain(short(text, 20))) };
   }
 
@@ -237,7 +240,7 @@ export class Plot {
     this.draw(this.panels, this.width, this.height);
   }
 
-  /** Values to pixels of the plot. */
+  /** Values to pixels of the plot. @returns {[number, number]} */
   at(panel, x, y) {
     const [left, right] = this.range(panel.x);
     const [bottom, top] = this.range(panel.y);

@@ -1,12 +1,13 @@
 // @ts-check
 // The walk: paths of positions in space and on paper, played layer by layer, and each step in numbers.
 import { button, group } from "../controls.js";
+import { cividis } from "../colors.js";
 import { unknown } from "../data.js";
 import { clamp } from "../numbers.js";
 import { element, hideTip, showTip } from "../page.js";
 import { named } from "../text.js";
 import { rounding, told } from "./numbers.js";
-import { STRIP, colorscale, heatMap, plain, short, strip } from "./plot.js";
+import { STRIP, heatMap, plain, short, strip } from "./plot.js";
 import { View } from "./view.js";
 
 /** How long a step is shown when they are played, in milliseconds. */
@@ -14,11 +15,19 @@ const BEAT = 450;
 const PATHS = 420;
 /** Paths whose tokens are written at their ends. */
 const NAMED = 14;
+/** Paths that are dotted at every step. */
+const MOST_DOTTED = 60;
 /** How near to a point the pointer must be, in pixels. */
 const NEAR = 14;
 
 /** @type {import("./payload.js").Scale} */
 const DEPTH = { kind: "magnitude", low: 0, high: 1, beyond: [false, false] };
+
+/** Colours of depths that are seen as thin lines: no blue on dark paper, no yellow on light. */
+function depths(dark) {
+  const [from, to] = dark ? [0.3, 1] : [0, 0.92];
+  return Array.from({ length: 33 }, (_, at) => [at / 32, `rgb(${cividis(from + ((to - from) * at) / 32).join(",")})`]);
+}
 
 export class Walk extends View {
   /** @param {any} root @param {import("./payload.js").Walk} data */
@@ -27,6 +36,10 @@ export class Walk extends View {
     this.data = data;
     this.last = data.steps.length - 1;
     this.choice = { step: this.last, quantity: data.quantities[0]?.name ?? null, token: null };
+    /** What is being played, if anything. @type {object | null} */
+    this.playing = null;
+    /** Each step's part of all paths on paper: across and down. @type {number[][][] | null} */
+    this.parts = null;
     this.points = this.numbers.array(data.coordinates);
     if (data.quantities.length > 1) {
       this.quantityChooser = this.chooser("Shows", data.quantities.map(({ title }) => title), (at) => this.select({ quantity: data.quantities[at].name }));
@@ -49,21 +62,24 @@ export class Walk extends View {
     place.append(this.slider, this.stepName);
   }
 
-  play() {
-    if (this.timer) return this.stop();
+  /** Plays the steps one after the other, each as long as a beat or as drawing it takes. */
+  async play() {
+    if (this.playing) return this.stop();
+    const turn = (this.playing = {});
     this.playButton.textContent = "Pause";
-    if (this.choice.step >= this.last) this.select({ step: 0 });
-    this.timer = setInterval(() => {
-      // A view that has left the page plays to nobody.
-      if (!this.root.isConnected || this.choice.step >= this.last) return this.stop();
-      return this.select({ step: this.choice.step + 1 });
-    }, BEAT);
+    let step = this.choice.step < this.last ? this.choice.step : -1;
+    // A view that has left the page plays to nobody.
+    while (this.playing === turn && step < this.last && this.root.isConnected) {
+      step++;
+      const beat = new Promise((done) => { setTimeout(done, BEAT); });
+      await Promise.all([this.select({ step }), beat]);
+    }
+    if (this.playing === turn) this.stop();
     return null;
   }
 
   stop() {
-    clearInterval(this.timer);
-    this.timer = null;
+    this.playing = null;
     this.playButton.textContent = "Play";
   }
 
@@ -71,7 +87,7 @@ export class Walk extends View {
     const { data, choice } = this;
     return {
       view: this.root.dataset.view, ...choice, steps: [...data.steps], quantities: data.quantities.map(({ name }) => name),
-      positions: [...data.positions], playing: Boolean(this.timer),
+      positions: [...data.positions], playing: Boolean(this.playing),
     };
   }
 
@@ -130,6 +146,11 @@ export class Walk extends View {
     return part === undefined ? `PC ${axis + 1}` : `PC ${axis + 1} (${+(100 * part).toPrecision(3)} % of the variance)`;
   }
 
+  /** The same where there is little room. */
+  shortName(axis) {
+    return this.axisName(axis).replace(" of the variance", "");
+  }
+
   /** The ends of an axis over all steps, so that nothing moves while they are played. @returns {[number, number]} */
   span(axis) {
     let [low, high] = [Infinity, -Infinity];
@@ -140,36 +161,48 @@ export class Walk extends View {
     return low > high ? [0, 1] : [low - room, high + room];
   }
 
-  /** The traces of the paths on paper: lines, dots by depth, the chosen one, its tokens. */
+  /** Whether there are so many paths that only the step they have come to is dotted. */
+  many() { return this.data.positions.length > MOST_DOTTED; }
+
+  /** The traces of the paths on paper: each step's part, dots, the chosen one, its tokens. @returns {any[]} */
   paperTraces(colors) {
-    const all = this.path(this.all(), [0, 1]);
+    const { step } = this.choice;
+    const shared = { type: "scatter", hoverinfo: "skip", connectgaps: false };
+    const scale = depths(colors.dark);
+    const colorOf = (at) => scale[Math.round((at / Math.max(1, this.last)) * (scale.length - 1))][1];
+    this.parts ||= this.data.steps.slice(1).map((_, from) => [0, 1].map((axis) => (
+      this.all().flatMap((place) => [this.at(from, place, axis), this.at(from + 1, place, axis), NaN]))));
+    const parts = this.parts.map(([x, y], from) => ({
+      ...shared, mode: "lines", x, y, visible: from < step, line: { color: colorOf(from + 1), width: this.many() ? 0.7 : 1.6 },
+    }));
+    const dotted = this.many() ? [step] : Array.from({ length: step + 1 }, (_, at) => at);
+    const dots = [0, 1].map((axis) => dotted.flatMap((at) => this.all().map((place) => this.at(at, place, axis))));
+    const depth = dotted.flatMap((at) => this.all().map(() => at / Math.max(1, this.last)));
     const chosen = this.path(this.chosen(), [0, 1]);
     const tokens = this.all().length <= NAMED ? this.all() : this.chosen();
-    const end = (axis) => tokens.map((place) => this.at(this.choice.step, place, axis));
-    const shared = { type: "scatter", hoverinfo: "skip", connectgaps: false };
-    const size = this.all().length > 60 ? 3.5 : 6;
+    const end = (axis) => tokens.map((place) => this.at(step, place, axis));
     return [
-      { ...shared, mode: "lines", x: all.lines[0], y: all.lines[1], line: { color: colors.muted, width: 0.8 } },
-      { ...shared, mode: "markers", x: all.lines[0], y: all.lines[1],
-        marker: { size, color: all.depth, cmin: 0, cmax: 1, colorscale: colorscale(DEPTH, colors.dark) } },
+      ...parts,
+      { ...shared, mode: "markers", x: dots[0], y: dots[1],
+        marker: { size: this.many() ? 3.5 : 6, color: depth, cmin: 0, cmax: 1, colorscale: scale, showscale: false } },
       { ...shared, mode: "lines", x: chosen.lines[0], y: chosen.lines[1], line: { color: colors.accent, width: 3 } },
-      { ...shared, mode: "text", x: end(0), y: end(1), text: tokens.map((place) => plain(short(this.data.tokens[place], 14))),
-        textposition: "top center", textfont: { color: colors.ink, size: 11 } },
+      { ...shared, mode: "markers+text", x: end(0), y: end(1), text: tokens.map((place) => plain(short(this.data.tokens[place], 14))),
+        marker: { size: 10, opacity: 0 }, textposition: "top center", textfont: { color: colors.ink, size: 11 } },
     ];
   }
 
   spaceTraces(colors) {
     const all = this.path(this.all(), [0, 1, 2]);
     const chosen = this.path(this.chosen(), [0, 1, 2]);
-    const scale = colorscale(DEPTH, colors.dark);
+    const scale = depths(colors.dark);
     const at = ([x, y, z]) => ({ x, y, z });
     const tokens = this.all().length <= NAMED ? this.all() : this.chosen();
     const end = (axis) => tokens.map((place) => this.at(this.choice.step, place, axis));
     const shared = { type: "scatter3d", connectgaps: false, showlegend: false };
     return [
-      { ...shared, mode: "lines+markers", ...at(all.lines), hoverinfo: "none",
+      { ...shared, mode: this.many() ? "lines" : "lines+markers", ...at(all.lines), hoverinfo: "none",
         line: { width: 3, color: all.depth.map((depth) => (Number.isNaN(depth) ? 1 : depth)), cmin: 0, cmax: 1, colorscale: scale },
-        marker: { size: this.all().length > 60 ? 2 : 3.2, color: all.depth.map((depth) => (Number.isNaN(depth) ? 1 : depth)), cmin: 0, cmax: 1, colorscale: scale } },
+        marker: { size: 3.2, color: all.depth.map((depth) => (Number.isNaN(depth) ? 1 : depth)), cmin: 0, cmax: 1, colorscale: scale } },
       { ...shared, mode: "lines", ...at(chosen.lines), hoverinfo: "skip", line: { width: 8, color: colors.accent } },
       { ...shared, mode: "text", x: end(0), y: end(1), z: end(2), hoverinfo: "skip",
         text: tokens.map((place) => plain(short(this.data.tokens[place], 14))), textfont: { color: colors.ink, size: 11 } },
@@ -178,12 +211,12 @@ export class Walk extends View {
 
   spaceLayout(colors, size) {
     const axis = (at) => ({
-      title: { text: plain(this.axisName(at)), font: { size: 11, color: colors.muted } }, range: this.span(at), color: colors.muted,
+      title: { text: plain(this.shortName(at)), font: { size: 11, color: colors.muted } }, range: this.span(at), color: colors.muted,
       gridcolor: colors.line, zerolinecolor: colors.line, showbackground: false, tickfont: { size: 9 }, showspikes: false, nticks: 5,
     });
     return {
       ...size, margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "rgba(0,0,0,0)", font: { family: colors.font, color: colors.ink },
-      uirevision: "kept", scene: { xaxis: axis(0), yaxis: axis(1), zaxis: axis(2), aspectmode: "cube", camera: { eye: { x: 1.5, y: 1.35, z: 0.9 } } },
+      uirevision: "kept", scene: { xaxis: axis(0), yaxis: axis(1), zaxis: axis(2), aspectmode: "cube", camera: { eye: { x: 1.65, y: 1.5, z: 0.95 }, center: { x: 0, y: 0, z: -0.12 } } },
     };
   }
 
@@ -198,8 +231,9 @@ export class Walk extends View {
       name: "paths", left, top, width: side, height: PATHS - 56, x: { key: "PC 1", range: this.span(0), title: this.axisName(0) },
       y: { key: "PC 2", range: this.span(1), title: this.axisName(1) }, traces: this.paperTraces(colors),
     };
-    const panels = [this.paper];
-    let below = top + PATHS + 14;
+    /** @type {import("./plot.js").Panel[]} */
+    const panels = [this.paper, this.depth(narrow ? 70 : 24, top + PATHS + 2, colors)];
+    let below = top + PATHS + 46;
     const quantity = this.quantity();
     this.map = null;
     if (quantity) {
@@ -210,12 +244,12 @@ export class Walk extends View {
       const aside = narrow ? 0 : 300;
       const wide = Math.min(width - beside - aside - 20, Math.max(260, columns.length * 26));
       const high = clamp(60, rows.length * 16, 420);
-      this.map = {
+      this.map = /** @type {import("./plot.js").Panel} */ ({
         name: "steps", title: `${quantity.title}: ${quantity.about}`, left: beside, top: below + 14, width: wide, height: high,
         x: { key: "position", range: [-0.5, columns.length - 0.5], names: columns, upright: true },
         y: { key: "step", range: [rows.length - 0.5, -0.5], names: rows },
         traces: [heatMap(values, columns.length, quantity.scale, colors.dark)],
-      };
+      });
       const foot = below + 14 + high + 84;
       panels.push(this.map, strip("strip", values, quantity.scale, { left: beside, top: foot, width: Math.min(300, wide) }, colors));
       if (!narrow) panels.push(...this.curves(Math.max(beside + wide + 84, beside + 384), below + 34, colors));
@@ -224,15 +258,27 @@ export class Walk extends View {
     return { panels, height: below };
   }
 
-  /** How alike positions are at each step, and how straight each goes. */
+  /** What the colours of steps mean. @returns {import("./plot.js").Panel} */
+  depth(left, top, colors) {
+    const { steps } = this.data;
+    const values = Float32Array.from(steps, (_, at) => at / Math.max(1, this.last));
+    return {
+      name: "depth", left, top, width: 240, height: 9, y: { key: "depth", range: [-0.5, 0.5], bare: true, still: true },
+      x: { key: "depth of steps", range: [-0.5, this.last + 0.5], ticks: [[0, steps[0] ?? ""], [this.last, steps[this.last] ?? ""]], still: true },
+      traces: [{ ...heatMap(values, steps.length, DEPTH, colors.dark), colorscale: depths(colors.dark) }],
+    };
+  }
+
+  /** How alike positions are at each step, and how straight each goes. @returns {import("./plot.js").Panel[]} */
   curves(left, top, colors) {
     const { data } = this;
+    /** @returns {import("./plot.js").Panel} */
     const curve = (name, title, values, at) => {
       const low = Math.min(0, ...values.filter((value) => value !== null));
       return {
         name, title, left, top: top + at * 150, width: Math.max(120, Math.min(240, this.width - left - 14)), height: 90,
         x: { key: name, range: [-0.5, values.length - 0.5], still: true }, y: { key: `${name} value`, range: [low, 1.03], still: true },
-        traces: [{ type: "scatter", mode: "lines+markers", y: values, hoverinfo: "skip", line: { color: colors.ink, width: 1.4 }, marker: { size: 4, color: colors.ink } }],
+        traces: [{ type: "scatter", mode: values.length > 100 ? "lines" : "lines+markers", y: values, hoverinfo: "skip", line: { color: colors.ink, width: 1.4 }, marker: { size: 4, color: colors.ink } }],
       };
     };
     this.alike = curve("anisotropy", "Mean cosine of two positions, by step", data.anisotropy, 0);
@@ -242,6 +288,10 @@ export class Walk extends View {
 
   async drawn(fresh) {
     const { library } = this.plot;
+    // Another map below changes nothing in space.
+    const looks = JSON.stringify([this.colors, this.spaceSize, this.choice.step, this.choice.token]);
+    if (looks === this.looks) return;
+    this.looks = looks;
     if (!this.space) {
       this.space = element("div", { class: "fl-space" });
       this.plot.box.prepend(this.space);
@@ -286,9 +336,15 @@ export class Walk extends View {
     this.markChoice();
     const { library, drawing } = this.plot;
     this.paper.traces = this.paperTraces(this.colors);
-    const part = (traces, names) => Object.fromEntries(names.map((name) => [name, traces.map((trace) => trace[name])]));
-    await library.restyle(drawing, part(this.paper.traces, ["x", "y", "text"]), this.paper.traces.map((_, at) => at));
-    await library.restyle(drawing, { "marker.color": [this.paper.traces[1].marker.color] }, [1]);
+    const { traces } = this.paper;
+    const count = this.parts.length;
+    const moved = traces.slice(count);
+    const places = (list, from) => list.map((_, at) => from + at);
+    await library.restyle(drawing, { visible: traces.slice(0, count).map(({ visible }) => visible) }, places(this.parts, 0));
+    const part = Object.fromEntries(["x", "y", "text"].map((name) => [name, moved.map((trace) => trace[name])]));
+    await library.restyle(drawing, part, places(moved, count));
+    await library.restyle(drawing, { "marker.color": [moved[0].marker.color] }, [count]);
+    this.looks = JSON.stringify([this.colors, this.spaceSize, this.choice.step, this.choice.token]);
     if (this.space?.data) {
       await library.react(this.space, this.spaceTraces(this.colors), this.spaceLayout(this.colors, this.spaceSize));
     }
@@ -359,6 +415,7 @@ export class Walk extends View {
     }
     if (cell.row !== undefined) return [around(this.map, cell.place, cell.row, [0.5, 0.5])];
     const [x, y] = [this.paper.x, this.paper.y].map((axis) => this.plot.range(axis)).map(([low, high]) => high - low);
+    /** @type {[number, number]} */
     const size = [(5 * x) / this.paper.width, (5 * y) / this.paper.height];
     return [around(this.paper, this.at(cell.step, cell.place, 0), this.at(cell.step, cell.place, 1), size)];
   }
