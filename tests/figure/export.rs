@@ -158,8 +158,8 @@ fn pdfs_are_of_lines_and_letters_and_carry_their_fonts() {
                 assert!(name.contains("+FlowlensS"), "{title}: {name}");
                 assert!(descriptor.has(b"FontFile2") || descriptor.has(b"FontFile3"), "{title}: {name}");
             }
-            let compound = of_type(&document, b"Font").filter(|font| font.has(b"DescendantFonts"));
-            assert!(compound.map(|font| font.has(b"ToUnicode")).all(|it| it), "{title}: words cannot be searched");
+            let mut compound = of_type(&document, b"Font").filter(|font| font.has(b"DescendantFonts"));
+            assert!(compound.all(|font| font.has(b"ToUnicode")), "{title}: words cannot be searched");
             // Only the model view holds an image: its squares.
             let images = document.objects.values().filter_map(|object| object.as_stream().ok());
             let images = images.map(|stream| &stream.dict).filter(is_image).count();
