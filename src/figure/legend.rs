@@ -41,6 +41,8 @@ pub(super) fn svg(rows: &[Keys], caption: &str, top: f64, width: f64) -> (String
         let title = escape::html(&row.title);
         let _ = write!(svg, "<text x=\"{x}\" y=\"{y}\" fill=\"var(--fl-muted)\" font-weight=\"600\">{title}</text>");
         x += row.title.chars().count() as f64 * LETTER + 16.0;
+        // On dark paper they are brighter, as the links are.
+        let class = if row.bands { " class=\"fl-links\"" } else { "" };
         for (color, meaning) in &row.entries {
             let wide = meaning.chars().count() as f64 * LETTER + 32.0;
             if x + wide > width {
@@ -50,7 +52,7 @@ pub(super) fn svg(rows: &[Keys], caption: &str, top: f64, width: f64) -> (String
             let (color, meaning) = (escape::color(color), escape::html(meaning));
             let _ = write!(
                 svg,
-                "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"12\" height=\"11\" rx=\"2\" fill=\"{color}\" \
+                "<rect{class} x=\"{x:.1}\" y=\"{:.1}\" width=\"12\" height=\"11\" rx=\"2\" fill=\"{color}\" \
                  stroke=\"var(--fl-line)\" stroke-width=\".6\"/><text x=\"{:.1}\" y=\"{y}\">{meaning}</text>",
                 y - 9.5,
                 x + 17.0

@@ -27,6 +27,7 @@ fn tree(figure: &Figure, scheme: Scheme) -> Result<Tree> {
     let options = Options {
         font_family: fonts::family(),
         fontdb: fonts::for_text(&svg),
+        font_resolver: fonts::resolver(),
         // Images stand in the picture itself; nothing is read from anywhere else.
         image_href_resolver: ImageHrefResolver {
             resolve_string: Box::new(|_, _| None),

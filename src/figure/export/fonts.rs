@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use resvg::usvg::fontdb::{Database, Source};
+use resvg::usvg::FontResolver;
+use resvg::usvg::fontdb::{Database, FaceInfo, ID, Source, Stretch};
 use ttf_parser::Face;
 
 const FAMILY: &str = "Flowlens Sans";
@@ -50,6 +51,29 @@ pub(super) fn for_text(svg: &str) -> Arc<Database> {
     if foreign.all(|letter| letter.is_control() || has(letter)) { OWN.clone() } else { ALL.clone() }
 }
 
+/// How a letter that a font lacks finds another one.
+pub(super) fn resolver() -> FontResolver<'static> {
+    FontResolver {
+        select_font: FontResolver::default_font_selector(),
+        select_fallback: Box::new(|letter, tried, fonts| next(letter, tried, fonts)),
+    }
+}
+
+/// Of the fonts that have the letter one of ours, else the one that is most like the first that was tried.
+fn next(letter: char, tried: &[ID], fonts: &Database) -> Option<ID> {
+    let first = fonts.face(*tried.first()?)?;
+    let draws = |face: &&FaceInfo| {
+        let has = |data: &[u8], index| Face::parse(data, index).is_ok_and(|face| face.glyph_index(letter).is_some());
+        !tried.contains(&face.id) && fonts.with_face_data(face.id, has).unwrap_or_default()
+    };
+    let apart = |face: &&FaceInfo| {
+        // Only ours are in memory.
+        let foreign = !matches!(face.source, Source::Binary(_));
+        (foreign, face.style != first.style, face.stretch != Stretch::Normal, face.weight.0.abs_diff(first.weight.0))
+    };
+    fonts.faces().filter(draws).min_by_key(apart).map(|face| face.id)
+}
+
 /// Whether our own fonts have a letter.
 fn has(letter: char) -> bool {
     static FACES: LazyLock<Vec<Face>> =
@@ -68,6 +92,14 @@ mod tests {
         let missing: String = written.chars().filter(|&letter| !has(letter)).collect();
         assert_eq!(missing, "");
         assert!(!has('東'));
+    }
+
+    #[test]
+    fn another_font_of_ours_has_what_the_first_lacks() {
+        let sans = OWN.faces().next().unwrap().id;
+        let signs = next('␣', &[sans], &OWN).unwrap();
+        assert_eq!(OWN.face(signs).unwrap().families[0].0, "Flowlens Signs");
+        assert_eq!(next('東', &[sans, signs], &OWN), None);
     }
 
     #[test]
