@@ -28,9 +28,9 @@ STRONG = re.compile(r'lemma="strong:([GH]\d+)')
 FORMATTING = re.compile(r"\\\+?[a-z]+\*?\s?")
 NO_VERSE = ("note", "title", "speaker")
 ENDS_A_LINE = ("l", "lg", "lb", "p", "div", "chapter", "milestone", "list", "item")
-COMMON = set("""the of and to in that he his they them their him for with it is was be from are were you your i my me not a an
-    as on by all this who which will shall had have has at but into out up said when then so there her she we us our before
-    after because also""".split())
+COMMON = set("""the of and to in that he his they them their him for with it is was be from are were you your i my me not a
+    an as on by all this who which will shall had have has at but into out up said when then so there her she we us our
+    before after because also""".split())
 
 
 def fetch(package, out):

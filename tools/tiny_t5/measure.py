@@ -27,9 +27,15 @@ def padded(rows, value=PAD):
     return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
 
 
+def words(text):
+    """Words and single marks with blanks between them."""
+    return " ".join(re.findall(r"\w+(?:'\w+)?|[^\w\s]", straighten(text)))
+
+
 class Measured:
     def __init__(self, model, data, bibles):
-        self.model = T5ForConditionalGeneration.from_pretrained(model, dtype=torch.float32, attn_implementation="eager").eval()
+        load = T5ForConditionalGeneration.from_pretrained
+        self.model = load(model, dtype=torch.float32, attn_implementation="eager").eval()
         self.tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
         self.verses = read_verses(bibles / "verses.tsv.gz")
         self.links = json.loads((bibles / "links.json").read_text())
@@ -57,13 +63,14 @@ class Measured:
         made, copies, wanted = [], [], []
         for batch in self.batches(part):
             source = padded([self.source[i] for i in batch])
-            ids = self.model.generate(source, attention_mask=(source != PAD).long(), max_new_tokens=110, num_beams=1, do_sample=False)
+            ids = self.model.generate(source, attention_mask=(source != PAD).long(), max_new_tokens=110, num_beams=1,
+                                      do_sample=False)
             made += self.tokenizer.decode_batch(ids.tolist())
             copies += [self.verses[i][1] for i in batch]
             wanted += [self.verses[i][2] for i in batch]
-        words = lambda texts: [" ".join(re.findall(r"\w+(?:'\w+)?|[^\w\s]", straighten(text))) for text in texts]
-        score = lambda texts: round(sacrebleu.corpus_bleu(words(texts), [words(wanted)], tokenize="none", force=True).score, 1)
-        exact = sum(a == b for a, b in zip(words(made), words(wanted)))
+        made, copies, wanted = ([words(text) for text in texts] for texts in (made, copies, wanted))
+        score = lambda texts: round(sacrebleu.corpus_bleu(texts, [wanted], tokenize="none", force=True).score, 1)
+        exact = sum(a == b for a, b in zip(made, wanted))
         return {"bleu": score(made), "bleu_of_the_source": score(copies), "exact": exact, "verses": len(made)}
 
     def alignment(self):
@@ -76,7 +83,8 @@ class Measured:
             if where not in self.links:
                 continue
             source, target = self.tokenizer.encode(source_text), self.tokenizer.encode(target_text)
-            output = self.model(input_ids=torch.tensor([source.ids]), labels=torch.tensor([target.ids]), output_attentions=True)
+            ids, labels = torch.tensor([source.ids]), torch.tensor([target.ids])
+            output = self.model(input_ids=ids, labels=labels, output_attentions=True)
             largest = torch.cat(output.cross_attentions).argmax(-1).numpy()  # layer, head, target position
             for start, end, target_start, target_end in self.links[where]:
                 on = [k for k, (a, b) in enumerate(source.offsets[:-1]) if b > start and a < end]
@@ -93,7 +101,7 @@ class Measured:
         for name, stack, last in (("encoder", self.model.encoder, WINDOW), ("decoder", self.model.decoder, 0)):
             attention = stack.block[0].layer[0].SelfAttention
             offsets = torch.arange(-WINDOW, last + 1)
-            buckets = attention._relative_position_bucket(offsets[None], name == "encoder", num_buckets=32, max_distance=128)[0]
+            buckets = attention._relative_position_bucket(offsets, name == "encoder", num_buckets=32, max_distance=128)
             weights = attention.relative_attention_bias.weight[buckets].softmax(0)
             found[name] = [[int(offsets[k]), round(float(weights[k, head]), 2)] for head, k in enumerate(weights.argmax(0))]
         return found

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains the T5 on the CPU: train.py DATA OUT [--minutes 90] [--epochs 8] ..
+"""Trains the T5 on the CPU: train.py DATA OUT [--epochs 6] [--minutes 90] ..
 
 DATA is what prepare.py wrote. The learning rate warms up and falls to zero along a cosine over the epochs or the minutes,
 whichever end first, so that the model is finished at any budget. OUT gets the model as a Hugging Face folder whenever the
@@ -25,11 +25,11 @@ def options():
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=90)
-    parser.add_argument("--epochs", type=float, default=8)
-    parser.add_argument("--layers", type=int, default=4, help="of the encoder and of the decoder")
-    parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--heads", type=int, default=8)
-    parser.add_argument("--mlp", type=int, default=768)
+    parser.add_argument("--epochs", type=float, default=6)
+    parser.add_argument("--layers", type=int, default=3, help="of the encoder and of the decoder")
+    parser.add_argument("--width", type=int, default=192)
+    parser.add_argument("--heads", type=int, default=6)
+    parser.add_argument("--mlp", type=int, default=512)
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--rate", type=float, default=4e-3)
     parser.add_argument("--embedding-rate", type=float, default=2, help="times the rate")
