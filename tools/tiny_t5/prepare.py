@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""The tokenizer and the token ids: prepare.py verses.tsv.gz OUT
+"""The tokenizer and the token ids: prepare.py BIBLES OUT
 
-OUT/tokenizer.json and tokenizer_config.json are what the model's folder gets; OUT/tokens.json holds every verse as ids.
-Held out are every 50th verse ("verses") and three whole books ("books"); the tokenizer sees neither.
+BIBLES is the folder that bibles.py filled. OUT/tokenizer.json, tokenizer_config.json and held_out.tsv are what the model's
+folder gets; OUT/tokens.json holds every verse as ids. Held out are every 50th verse ("verses") and three whole books
+("books"); the tokenizer sees neither. held_out.tsv has the books' verses for the lessons, with those pairs of different
+words of one meaning that are a single token each and stand once: `whither=where thou=you`.
 """
 import gzip
 import io
@@ -61,8 +63,23 @@ def tokenizer_of(vocabulary):
     return tokenizer
 
 
+def pairs_of(tokenizer, source, target, links):
+    """Words of one meaning as `whither=where`, where each is one token that stands once, and not the same."""
+    texts = [tokenizer.encode(text, add_special_tokens=False) for text in (source, target)]
+    found = []
+    for link in links:
+        pair = []
+        for coded, (start, end) in zip(texts, (link[:2], link[2:])):
+            inside = [token for token, (a, b) in zip(coded.tokens, coded.offsets) if b > start and a < end]
+            pair += [inside[0]] if len(inside) == 1 and coded.tokens.count(inside[0]) == 1 else []
+        if len(pair) == 2 and pair[0] != pair[1]:
+            found.append("=".join(piece.removeprefix("▁") for piece in pair))
+    return " ".join(found)
+
+
 def main():
-    verses, out = read_verses(sys.argv[1]), Path(sys.argv[2])
+    bibles, out = map(Path, sys.argv[1:])
+    verses, links = read_verses(bibles / "verses.tsv.gz"), json.loads((bibles / "links.json").read_text())
     out.mkdir(parents=True, exist_ok=True)
     parts = [part_of(i, reference) for i, (reference, _, _) in enumerate(verses)]
     texts = [straighten(text) for verse, part in zip(verses, parts) if part == "train" for text in verse[1:]]
@@ -71,6 +88,12 @@ def main():
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, "eos_token": "</s>",
                 "unk_token": "<unk>", "pad_token": "<pad>", "additional_special_tokens": SENTINELS[::-1]}
     (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n")
+
+    with open(out / "held_out.tsv", "w", encoding="utf-8") as file:
+        for (where, source, target), part in zip(verses, parts):
+            if part == "books":
+                pairs = pairs_of(tokenizer, source, target, links.get(where, []))
+                file.write("\t".join([where, source, target, pairs]) + "\n")
 
     ids = {name: [coded.ids for coded in tokenizer.encode_batch([verse[column] for verse in verses])]
            for name, column in (("source", 1), ("target", 2))}

@@ -133,7 +133,7 @@ class Training:
         if losses["verses"] < self.best:
             self.best = losses["verses"]
             copy.deepcopy(self.model).half().save_pretrained(self.opts.out)
-            for name in ("tokenizer.json", "tokenizer_config.json"):
+            for name in ("tokenizer.json", "tokenizer_config.json", "held_out.tsv"):
                 shutil.copy(self.opts.data / name, self.opts.out)
         with open(self.opts.out / "log.jsonl", "a") as log:
             log.write(json.dumps(state | losses) + "\n")
