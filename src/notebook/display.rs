@@ -6,6 +6,10 @@ use super::{Bundle, first_time};
 use crate::attention::{HeadView, ModelView, NeuronView, RolloutView};
 use crate::flow::{FlowGraph, FlowGraphBuilder};
 use crate::lens::LogitLens;
+use crate::trajectory::{
+    AttentionMaps, AttentionMapsBuilder, AttributionMaps, Decoding, PositionKernels, SimilarityMaps,
+    SimilarityMapsBuilder, Walk, WalkBuilder,
+};
 use crate::{Figure, Gallery, Result};
 
 /// The first output of a kernel that needs plotly.js brings it.
@@ -62,4 +66,13 @@ shows_its_figure! {
     ModelView => |view| view.build();
     NeuronView => |view| view.build();
     RolloutView => |view| view.build();
+    PositionKernels => |kernels| Ok(kernels.figure());
+    AttentionMaps => |maps| Ok(maps.figure());
+    AttentionMapsBuilder => |builder| builder.build().map(|maps| maps.figure());
+    SimilarityMaps => |maps| Ok(maps.figure());
+    SimilarityMapsBuilder => |builder| builder.build().map(|maps| maps.figure());
+    Walk => |walk| Ok(walk.figure());
+    WalkBuilder => |builder| builder.build().map(|walk| walk.figure());
+    Decoding => |decoding| Ok(decoding.figure());
+    AttributionMaps => |maps| Ok(maps.figure());
 }
