@@ -5,4 +5,5 @@ pub use crate::attention::{Attention, HeadView, Measure, ModelView, NeuronView, 
 pub use crate::figure::{Export, Figure, Gallery};
 pub use crate::flow::{FlowGraph, Heads, Method, Palette};
 pub use crate::lens::LogitLens;
+pub use crate::trajectory::{AttentionMaps, AttributionMaps, Decoding, PositionKernels, ReadAs, SimilarityMaps, Walk};
 pub use crate::{Array, Change, DType, Device, Estimate, Input, Model, Seq2Seq, Site, Trace};

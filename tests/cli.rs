@@ -506,14 +506,24 @@ fn figures_of_a_model_are_made_once() {
     // As after an interruption, one is missing; and what was made of other choices is no longer right.
     std::fs::remove_file(out.join(first)).unwrap();
     assert!(said(&maps).contains("1 figures written"));
-    assert!(said(&["attention-maps", "--ids", "5,6,1", "--layers", "0", "--heads", "2", "--block", "encoder"]).contains("1 figures"));
+    assert!(
+        said(&["attention-maps", "--ids", "5,6,1", "--layers", "0", "--heads", "2", "--block", "encoder"])
+            .contains("1 figures")
+    );
     std::fs::write(out.join("figures.json"), "{").unwrap();
     assert!(said(&maps).contains("2 figures written"));
     assert!(said(&["position-kernels"]).contains("2 figures written"), "one for each stack, without a text");
     assert!(said(&["walk", "--ids", "5,6,7,1"]).contains("2 figures written"));
-    assert!(said(&["similarity-maps", "--ids", "5,6,7,1", "--block", "encoder", "--layers", "1"]).contains("figures written"));
+    assert!(
+        said(&["similarity-maps", "--ids", "5,6,7,1", "--block", "encoder", "--layers", "1"])
+            .contains("figures written")
+    );
     let names = figures_in(&out);
-    for name in ["position-kernels-decoder-layer-0-learned-bias-by-distance", "walk-encoder", "similarity-maps-encoder-cosine-final-norm"] {
+    for name in [
+        "position-kernels-decoder-layer-0-learned-bias-by-distance",
+        "walk-encoder",
+        "similarity-maps-encoder-cosine-final-norm",
+    ] {
         assert!(names.contains(&format!("t5-tied-{name}.svg")), "{names:?}");
     }
     assert!(names.iter().all(|name| name.ends_with(".svg")), "no half file: {names:?}");
@@ -537,10 +547,13 @@ fn what_is_kept_can_be_listed_and_cleared() {
     std::fs::write(results.join(format!("near-words-{}.result", "0".repeat(64))), [0; 2_000_000]).unwrap();
     std::fs::write(results.join("mine.txt"), "stays").unwrap();
     let run = |args: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_flowlens")).args(args).env("FLOWLENS_CACHE", &results).output().unwrap();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_flowlens")).args(args).env("FLOWLENS_CACHE", &results).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    assert!(run(&["cache"]).starts_with("1 results in ") && run(&["cache"]).contains("2.00 MB     0 days ago  near words"));
+    assert!(
+        run(&["cache"]).starts_with("1 results in ") && run(&["cache"]).contains("2.00 MB     0 days ago  near words")
+    );
     assert!(run(&["cache", "--clear"]).starts_with("removed 2.0 MB"));
     assert_eq!(figures_in(&results), ["mine.txt"]);
 }

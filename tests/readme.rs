@@ -90,6 +90,12 @@ mod tour {
         let both = t5.run(Seq2Seq { source: "translate English to German: Good day.", target: "Guten" })?;
         let cross = both.get(Site::CrossPattern(1))?;
         let text = model.generate("Once upon a time").max_tokens(30).temperature(0.8).seed(7).run()?.text;
+
+        t5.position_kernels()?;
+        both.attention_maps().layers([0]).build()?;
+        trace.similarity_maps().build()?;
+        trace.walk().without_first().build()?;
+        trace.decoding()?;
         // } README
         Ok(())
     }

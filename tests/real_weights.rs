@@ -1,9 +1,9 @@
-//! Trained models, and what is known of them. `make test` fetches them first (`tools/setup/real_models.py`);
-//! `make test-large` also MPNet's 400 MB.
+//! Trained models, and what is known of them. One is in the repository; `make test` fetches the others first
+//! (`tools/setup/real_models.py`), `make test-large` also MPNet's 400 MB.
 
 use std::path::Path;
 
-use flowlens::{Array, Model, Site};
+use flowlens::{Array, Model, Seq2Seq, Site};
 
 fn model(name: &str) -> Model {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/real").join(name);
@@ -107,4 +107,34 @@ fn an_albert_cuts_japanese_into_words() {
     assert_eq!(found, [2, 1, 1, 12, 2, 1, 1, 1, 11, 1, 16]);
     let pattern = trace.get(Site::Pattern(3)).unwrap();
     assert_eq!(pattern.shape(), [6, 11, 11]);
+}
+
+/// The model of the T5 lessons, which is in the repository.
+#[test]
+fn the_t5_of_the_lessons_computes_what_python_does() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("notebooks/models/t5-verses");
+    let model = Model::load(folder.to_str().unwrap()).unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/t5_verses.json");
+    let python: serde_json::Value = serde_json::from_slice(&std::fs::read(fixture).unwrap()).unwrap();
+    let text = |name: &str| python[name].as_str().unwrap();
+    let numbers = |value: &serde_json::Value| -> Vec<f64> {
+        value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+    };
+
+    let trace = model.run(Seq2Seq { source: text("source"), target: text("target") }).unwrap();
+    let ids = |ids: Vec<u32>| -> Vec<f64> { ids.into_iter().map(f64::from).collect() };
+    assert_eq!(ids(trace.encoder_ids()), numbers(&python["source_ids"]));
+    assert_eq!(ids(trace.ids()), numbers(&python["target_ids"]));
+    let logits = trace.get(Site::Logits).unwrap();
+    let wanted = python["logits"].as_array().unwrap();
+    assert_eq!(logits.shape(), [wanted.len(), 4096]);
+    for (position, wanted) in wanted.iter().enumerate() {
+        for (k, wanted) in numbers(wanted).into_iter().enumerate() {
+            let found = f64::from(logits.get(&[position, 32 * k]).unwrap());
+            assert!((found - wanted).abs() < 1e-4, "position {position}, id {}: {found}, Python {wanted}", 32 * k);
+        }
+    }
+
+    let written = model.generate(text("source")).max_tokens(30).run().unwrap();
+    assert_eq!(written.text, text("written"));
 }
