@@ -38,9 +38,9 @@ pub(crate) fn list(numbers: &[usize]) -> String {
     }
 }
 
-/// A model's name for titles: of a file or folder on this machine the last part only.
+/// A model's name for titles: of a file or folder on this machine the last part only. An id on the Hub has one slash.
 pub(crate) fn model_name(name: &str) -> &str {
-    let is_path = name.starts_with(['/', '.', '~']) || name.contains('\\');
+    let is_path = name.starts_with(['/', '.', '~']) || name.contains('\\') || name.matches('/').count() > 1;
     let last = name.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(name);
     if is_path { last } else { name }
 }

@@ -35,17 +35,23 @@ pub(in super::super) fn heat_map(frame: &Frame, grid: Grid, edges: Option<&[f64]
     }
 }
 
+/// How far a cell reaches under its neighbours: readers of PDF smooth edges, and paper would shine through the seams.
+const SEAM: f64 = 0.3;
+
 /// One path for each colour; neighbours of one colour are one rectangle.
 fn shapes(frame: &Frame, grid: Grid, edges: Option<&[f64]>, colors: &Colors) -> String {
     let mut paths: BTreeMap<u8, String> = BTreeMap::new();
     let edge = |at: usize| frame.x(edges.and_then(|edges| edges.get(at).copied()).unwrap_or(at as f64 - 0.5));
+    let rows = grid.rows();
     for (row, values) in grid.values.chunks(grid.columns).enumerate() {
-        let (top, bottom) = (frame.y(row as f64 - 0.5), frame.y(row as f64 + 0.5));
+        let under = if row + 1 < rows { SEAM } else { 0.0 };
+        let (top, bottom) = (frame.y(row as f64 - 0.5), frame.y(row as f64 + 0.5) + under);
         let levels: Vec<u8> = values.iter().map(|&value| colors.level(value)).collect();
         let mut from = 0;
         for run in levels.chunk_by(|a, b| a == b) {
             let (left, right) = (edge(from), edge(from + run.len()));
             from += run.len();
+            let right = if from < grid.columns { right + SEAM } else { right };
             if run[0] > 0 {
                 let path = paths.entry(run[0]).or_default();
                 let _ = write!(path, "M{left:.2} {top:.2}H{right:.2}V{bottom:.2}H{left:.2}z");
@@ -89,7 +95,7 @@ mod tests {
         let colors = Colors::fixed(Kind::Magnitude, 0.0, 1.0);
         let svg = heat_map(&frame(2, 2), grid, None, &colors);
         assert_eq!(svg.matches("<path").count(), 2, "{svg}");
-        assert!(svg.contains("fill=\"#ffe945\" d=\"M10.00 20.00H50.00V40.00H10.00z\""), "two alike are one: {svg}");
+        assert!(svg.contains("fill=\"#ffe945\" d=\"M10.00 20.00H50.00V40.30H10.00z\""), "two alike are one: {svg}");
         assert!(svg.contains("fill=\"#00204c\" d=\"M30.00 40.00H50.00V60.00H30.00z\""), "{svg}");
     }
 

@@ -102,8 +102,8 @@ fn caption(maps: &AttentionMaps) -> String {
         "The content score of each query with each key, the bias that their positions add, the sum of both, and the \
          probabilities that the softmax makes of it."
     } else {
-        "The score of each query with each key, and the probabilities that the softmax makes of it. This model adds no \
-         position bias to its scores."
+        "The score of each query with each key, and the probabilities that the softmax makes of it. Nothing is added to \
+         these scores for position."
     });
     text.push_str(
         " What the mask hides is blank. Each kind has one colour scale for all layers and heads; the bars over it count \
