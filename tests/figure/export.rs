@@ -295,6 +295,12 @@ fn files_are_named_by_model_view_and_place() {
             "gpt2-model-view",
             "gpt2-neuron-view-layer-0-head-1-token-16",
             "gpt2-attention-rollout-layer-2-token-16",
+            "made-up-kernels-position-kernels",
+            "made-up-t5-attention-maps-encoder-layer-0",
+            "made-up-similar-similarity-maps-layer-4",
+            "made-up-walker-the-walk-through-the-layers",
+            "made-up-decoder-decoding",
+            "made-up-t5-attribution-maps-encoder-layer-0",
         ]
     );
     assert!(hostile().figure().file_name().chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-'));
