@@ -15,7 +15,7 @@ fn figures() -> Vec<Figure> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/gpt2");
     let model = Model::load(folder.to_str().unwrap()).unwrap();
     let trace = model.run(Input::from_file(folder.join("expected.safetensors")).unwrap()).unwrap();
-    vec![
+    let mut figures = vec![
         graph("layers").figure(),
         trace.flow_graph().layers([1]).figure().unwrap(),
         trace.flow_graph().figure().unwrap(),
@@ -24,7 +24,9 @@ fn figures() -> Vec<Figure> {
         trace.model_view().build().unwrap(),
         trace.neuron_view().layer(0).head(1).build().unwrap(),
         trace.rollout_view().build().unwrap(),
-    ]
+    ];
+    figures.extend(super::trajectory::all().into_iter().map(|(_, figure)| figure));
+    figures
 }
 
 /// Figures with hostile text wherever text can stand.
@@ -32,13 +34,15 @@ fn hostile_figures() -> Vec<Figure> {
     let long = "x".repeat(10_000);
     let tokens = ["<script>window.ran=1</script>", "]]>&&amp;", "var(--fl-ink)", "\u{202e}\u{200f}\u{0}\u{7}", &long];
     let attention = Attention::new(tokens, super::attention::random(3, 2, 2, 5, 5, true)).unwrap();
-    vec![
+    let mut figures = vec![
         hostile().figure(),
         lens(HOSTILE).figure(),
         attention.head_view().build().unwrap(),
         attention.model_view().build().unwrap(),
         attention.rollout_view().build().unwrap(),
-    ]
+    ];
+    figures.extend(super::trajectory::all_hostile());
+    figures
 }
 
 /// The export on light and on dark paper, with the paper's colour.
@@ -291,6 +295,12 @@ fn files_are_named_by_model_view_and_place() {
             "gpt2-model-view",
             "gpt2-neuron-view-layer-0-head-1-token-16",
             "gpt2-attention-rollout-layer-2-token-16",
+            "made-up-kernels-position-kernels",
+            "made-up-t5-attention-maps-encoder-layer-0",
+            "made-up-similar-similarity-maps-layer-4",
+            "made-up-walker-the-walk-through-the-layers",
+            "made-up-decoder-decoding",
+            "made-up-t5-attribution-maps-encoder-layer-0",
         ]
     );
     assert!(hostile().figure().file_name().chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-'));

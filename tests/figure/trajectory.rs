@@ -6,7 +6,7 @@ use flowlens::{Figure, Gallery};
 
 use data::{attention, attribution, decoding, hostile, kernels, similarity, walk, words};
 
-fn all() -> Vec<(&'static str, Figure)> {
+pub fn all() -> Vec<(&'static str, Figure)> {
     let text = words(14);
     vec![
         ("position_kernels", kernels().figure()),
@@ -15,6 +15,17 @@ fn all() -> Vec<(&'static str, Figure)> {
         ("walk", walk(&words(8), 7).figure()),
         ("decoding", decoding(&text).figure()),
         ("attribution_maps", attribution(&text, 4).figure()),
+    ]
+}
+
+/// With hostile tokens.
+pub fn all_hostile() -> [Figure; 4] {
+    let hostile = hostile();
+    [
+        attention(&hostile, 1, 2).figure(),
+        similarity(&hostile, 2).figure(),
+        walk(&hostile, 3).figure(),
+        decoding(&hostile).figure(),
     ]
 }
 
@@ -28,14 +39,7 @@ fn writes_trajectories() {
     let opened = attention(&words(14), 3, 4).figure_of("decoder", 1, &[0, 2]).unwrap();
     opened.save(folder.join("attention_maps_two.html")).unwrap();
     opened.save(folder.join("attention_maps_two.svg")).unwrap();
-    let hostile = hostile();
-    let figures = [
-        attention(&hostile, 1, 2).figure(),
-        similarity(&hostile, 2).figure(),
-        walk(&hostile, 3).figure(),
-        decoding(&hostile).figure(),
-    ];
-    Gallery::new(figures).save(folder.join("trajectory_hostile.html")).unwrap();
+    Gallery::new(all_hostile()).save(folder.join("trajectory_hostile.html")).unwrap();
     attention(&words(512), 1, 16).figure().save(folder.join("attention_maps_long.html")).unwrap();
     similarity(&words(512), 25).figure().save(folder.join("similarity_maps_long.html")).unwrap();
     walk(&words(512), 25).figure().save(folder.join("walk_long.html")).unwrap();

@@ -170,6 +170,7 @@ pub fn walk(text: &[String], steps: usize) -> Walk {
         block: "all".to_owned(),
         positions: (0..p).collect(),
         tokens: text.to_vec(),
+        given: None,
         steps: (0..steps).map(|step| WalkStep { name: name(step), site: site(step) }).collect(),
         coordinates: array(&[steps, p, 3], coordinate),
         explained: vec![0.51, 0.2, 0.08],
