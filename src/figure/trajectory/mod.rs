@@ -30,10 +30,11 @@ macro_rules! saves_its_figure {
     ($Value:ty) => {
         impl $Value {
             /// Saves the figure by the ending of the name: `.html` (a page, one file, works offline), `.svg` (a static
-            /// picture of it as it opens) or `.json` (the numbers of what it opens on).
+            /// picture of it as it opens), `.pdf` or `.png` (that picture on light paper) or `.json` (the numbers of what
+            /// it opens on).
             ///
             /// # Errors
-            /// For another ending, or when the file cannot be written.
+            /// As [`Figure::save`](crate::Figure::save).
             pub fn save(&self, path: impl AsRef<std::path::Path>) -> crate::Result<()> {
                 self.figure().save(path)
             }

@@ -72,6 +72,7 @@ fn walk(positions: usize, steps: usize) -> Walk {
         tokens: tokens(positions),
         steps: (0..steps).map(|at| WalkStep { name: format!("after layer {at}"), site: Site::ResidPost(at) }).collect(),
         coordinates: array(&[steps, positions, 3], |at| at as f32),
+        given: None,
         explained: vec![0.5, 0.25, 0.125],
         axes: array(&[3, 2], |_| 0.0),
         mean: array(&[2], |_| 0.0),
