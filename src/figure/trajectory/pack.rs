@@ -54,10 +54,10 @@ pub(super) fn exact(values: &[f32], shape: &[usize], chunks: &mut Chunks) -> pay
 
 /// Exact while they are few, else rounded to 16 bits, and to 8 when they are many.
 pub(super) fn numbers(values: &[f32], shape: &[usize], chunks: &mut Chunks) -> payload::Numbers {
-    match values.len() {
-        ..=MOST_EXACT => exact(values, shape, chunks),
-        ..=MOST_FINE => rounded(values, shape, FINE).placed(chunks),
-        _ => rounded(values, shape, COARSE).placed(chunks),
+    if values.len() <= MOST_EXACT {
+        exact(values, shape, chunks)
+    } else {
+        rounded(values, shape, if values.len() <= MOST_FINE { FINE } else { COARSE }).placed(chunks)
     }
 }
 

@@ -173,7 +173,6 @@ pub fn walk(text: &[String], steps: usize) -> Walk {
         given: None,
         steps: (0..steps).map(|step| WalkStep { name: name(step), site: site(step) }).collect(),
         coordinates: array(&[steps, p, 3], coordinate),
-        given: None,
         explained: vec![0.51, 0.2, 0.08],
         norm: by(steps, 10.0),
         step_length: by(steps - 1, 4.0),

@@ -301,10 +301,12 @@ pub fn walk(args: &FiguresArgs) -> Done {
 
 /// A run that keeps what is as wide as the stream.
 fn run_of_stream(model: &Model, input: &Input) -> Result<Trace, Error> {
-    let of_stream = |site: &Site| match site.plain() {
-        Site::Embedding | Site::FinalNorm | Site::AttnNorm(_) | Site::MlpNorm(_) | Site::ResidPost(_) => true,
-        Site::AttnOut(_) | Site::MlpOut(_) | Site::ResidPre(0) => true,
-        _ => false,
+    let of_stream = |site: &Site| {
+        let sublayers = matches!(
+            site.plain(),
+            Site::AttnNorm(_) | Site::MlpNorm(_) | Site::AttnOut(_) | Site::MlpOut(_) | Site::ResidPost(_)
+        );
+        sublayers || matches!(site.plain(), Site::Embedding | Site::FinalNorm | Site::ResidPre(0))
     };
     model.watch(input.clone()).keep(model.sites().into_iter().filter(of_stream)).run()
 }
