@@ -149,10 +149,7 @@ export class Plot {
     const fresh = this.count !== panels.length;
     this.count = panels.length;
     await this.library[fresh ? "newPlot" : "react"](this.drawing, traces, this.layout(), config);
-    if (fresh) {
-      this.drawing.on("plotly_relayout", (change) => this.zoom(change));
-      this.drawing.on("plotly_doubleclick", () => this.whole());
-    }
+    if (fresh) this.drawing.on("plotly_relayout", (change) => this.zoom(change));
     this.mark([]);
   }
 
