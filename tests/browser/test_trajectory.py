@@ -10,7 +10,7 @@ import unittest
 from _browser import PAGES, BrowserTest, write_pages
 
 VIEW = "document.querySelector('.flowlens-view').flowlens"
-PLOT = "document.querySelector('.fl-plot .js-plotly-plot')"
+PLOT = "document.querySelector('.fl-plot > .js-plotly-plot:not(.fl-space)')"
 WORDS = "The cat sat on the mat and then it looked at me for a while".split()
 KINDS = ["position_kernels", "attention_maps", "similarity_maps", "walk", "decoding", "attribution_maps"]
 # What a machine without a graphics card says of WebGL.
@@ -142,7 +142,7 @@ class Trajectory(BrowserTest):
         tab.locator(".fl-plot").focus()
         for key in ["ArrowRight", "ArrowRight", "ArrowDown"]:
             tab.keyboard.press(key)
-        self.assertIn("(1)  ·  key “\u2068cat\u2069” (1)", tab.locator(".fl-status").inner_text())
+        self.assertIn("(1) · key “\u2068cat\u2069” (1)", tab.locator(".fl-status").inner_text())
         self.assertIn("Content score", self.tip(tab))
         tab.keyboard.press("PageDown")
         self.until(lambda: self.state(tab)["layer"] == 1, "the next layer")

@@ -112,7 +112,7 @@ export function number(value, digits = 3) {
 /** A value and, where it shows, how far it may be off. */
 export function told(value, off) {
   if (!Number.isFinite(value)) return "–";
-  return off > Math.abs(value) * 2e-3 ? `${number(value)} ±${number(off, 1)}` : number(value, 4);
+  return off > Math.abs(value) * 2e-3 ? `${number(Math.abs(value) < off ? 0 : value)} ±${number(off, 1)}` : number(value, 4);
 }
 
 /** Round values between two others, about so many. */

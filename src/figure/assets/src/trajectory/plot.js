@@ -149,10 +149,7 @@ export class Plot {
     const fresh = this.count !== panels.length;
     this.count = panels.length;
     await this.library[fresh ? "newPlot" : "react"](this.drawing, traces, this.layout(), config);
-    if (fresh) {
-      this.drawing.on("plotly_relayout", (change) => this.zoom(change));
-      this.drawing.on("plotly_doubleclick", () => this.whole());
-    }
+    if (fresh) this.drawing.on("plotly_relayout", (change) => this.zoom(change));
     this.mark([]);
   }
 
@@ -172,7 +169,8 @@ export class Plot {
         const other = letter === "x" ? "y" : "x";
         const name = `${letter}axis${suffix}`;
         layout[name] = {
-          ...this.ticksOf(panel, letter), domain: this.domain(panel, letter), anchor: `${other}${suffix}`, range: this.range(axis),
+          // Plotly moves the ends of an axis in the array that it gets.
+          ...this.ticksOf(panel, letter), domain: this.domain(panel, letter), anchor: `${other}${suffix}`, range: [...this.range(axis)],
           showgrid: false, zeroline: false, linecolor: line, showline: !axis.bare, ticks: "", fixedrange: Boolean(axis.still),
           tickangle: axis.upright ? -90 : 0, tickfont: { size: 10 }, showticklabels: !axis.bare, automargin: false,
           title: { text: axis.bare ? "" : plain(axis.title || ""), font: { size: 11 }, standoff: letter === "x" ? 6 : 8 },

@@ -11,6 +11,8 @@ import { Plot } from "./plot.js";
 
 /** How long a view waits for Plotly before it says that there is none, in milliseconds. */
 const PATIENCE = 4000;
+/** Two clicks are one double click when no more than this lies between them, in milliseconds. */
+const TWICE = 400;
 /** Rows that a table shows. */
 const MOST_ROWS = 600;
 
@@ -192,14 +194,20 @@ export class View {
     });
     box.addEventListener("pointerleave", () => this.point(null));
     let down = null;
+    let before = -Infinity;
     box.addEventListener("pointerdown", (event) => { down = event; }, { capture: true });
     // Plotly's own drag cover takes the click away, so it is told by where the pointer came up.
     addEventListener("pointerup", (event) => {
       const still = down && Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) < 4;
       const found = still && this.plot.under(down);
       down = null;
+      // Twice at one place: everything again.
+      const twice = still && event.timeStamp - before < TWICE;
+      before = still ? event.timeStamp : -Infinity;
+      if (twice && this.plot.zoomed.size) return this.plot.whole();
       const cell = found && this.cellAt(found);
       if (cell) this.click(cell);
+      return null;
     }, { capture: true });
     box.addEventListener("focusout", () => this.point(null));
     keys(box, (event) => {
