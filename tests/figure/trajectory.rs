@@ -2,6 +2,7 @@
 
 mod data;
 
+use flowlens::trajectory::Walk;
 use flowlens::{Figure, Gallery};
 
 use data::{attention, attribution, decoding, hostile, kernels, similarity, walk, words};
@@ -13,6 +14,7 @@ pub fn all() -> Vec<(&'static str, Figure)> {
         ("attention_maps", attention(&text, 3, 4).figure()),
         ("similarity_maps", similarity(&text, 5).figure()),
         ("walk", walk(&words(8), 7).figure()),
+        ("walk_written", Walk { given: Some(3), ..walk(&words(8), 7) }.figure()),
         ("decoding", decoding(&text).figure()),
         ("attribution_maps", attribution(&text, 4).figure()),
     ]
