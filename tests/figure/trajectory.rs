@@ -14,7 +14,6 @@ pub fn all() -> Vec<(&'static str, Figure)> {
         ("attention_maps", attention(&text, 3, 4).figure()),
         ("similarity_maps", similarity(&text, 5).figure()),
         ("walk", walk(&words(8), 7).figure()),
-        ("walk_written", Walk { given: Some(3), ..walk(&words(8), 7) }.figure()),
         ("decoding", decoding(&text).figure()),
         ("attribution_maps", attribution(&text, 4).figure()),
     ]
@@ -41,6 +40,9 @@ fn writes_trajectories() {
     let opened = attention(&words(14), 3, 4).figure_of("decoder", 1, &[0, 2]).unwrap();
     opened.save(folder.join("attention_maps_two.html")).unwrap();
     opened.save(folder.join("attention_maps_two.svg")).unwrap();
+    let written = Walk { given: Some(3), ..walk(&words(8), 7) }.figure();
+    written.save(folder.join("walk_written.html")).unwrap();
+    written.save(folder.join("walk_written.svg")).unwrap();
     Gallery::new(all_hostile()).save(folder.join("trajectory_hostile.html")).unwrap();
     attention(&words(512), 1, 16).figure().save(folder.join("attention_maps_long.html")).unwrap();
     similarity(&words(512), 25).figure().save(folder.join("similarity_maps_long.html")).unwrap();
