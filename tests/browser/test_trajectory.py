@@ -260,7 +260,7 @@ class Trajectory(BrowserTest):
         self.select(tab, written=2)
         self.assertEqual(paths()[:12], [3] * 6 + [2] * 6)
         self.assertEqual(tab.locator(".fl-choosers output").inner_text(), "“\u2068the\u2069”, position 4: written 2 of 5")
-        newest = tab.evaluate(f"(it => [it.line.width, it.x.filter(x => x !== null).length])({PLOT}.data[12])")
+        newest = tab.evaluate(f"(it => [it.line.width, it.x.filter(x => x !== null).length])({PLOT}.data[13])")
         self.assertGreater(newest[0], tab.evaluate(f"{PLOT}.data[6].line.width"))
         self.assertEqual(newest[1], 8, "seven points and a gap")
         heard = tab.evaluate("""() => new Promise(done => {
