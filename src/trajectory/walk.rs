@@ -66,7 +66,8 @@ pub struct Walk {
     pub nearest: Vec<Vec<Vec<Near>>>,
     /// How vectors were read as words.
     pub read: ReadAs,
-    /// How many of the positions were given, where the rest was written by the model: a figure replays them.
+    /// How many of the positions were given, where the rest was written by the model: a figure replays them. Positions
+    /// are then in the order of the text.
     pub given: Option<usize>,
 }
 
@@ -213,7 +214,10 @@ impl WalkBuilder {
         let (trace, model) = (&self.trace, self.trace.model());
         let (part, block) = stream::part(model, self.block.as_deref())?;
         let tokens = stream::tokens(trace, part);
-        let positions = stream::positions(self.positions.as_deref(), self.treatment, tokens.len())?;
+        let mut positions = stream::positions(self.positions.as_deref(), self.treatment, tokens.len())?;
+        if self.given.is_some() {
+            positions.sort_unstable();
+        }
         let depths = if self.sublayers { stream::sublayers(model, part) } else { stream::depths(model, part) };
         let raw: Vec<Tensor> = depths
             .iter()

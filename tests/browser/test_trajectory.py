@@ -248,6 +248,41 @@ class Trajectory(BrowserTest):
         self.until(lambda: self.state(tab)["step"] == 3, "by hand")
         self.assertEqual(tab.locator(".fl-choosers output").inner_text(), "after layer 2")
 
+    def test_the_writing_is_replayed_token_by_token(self):
+        tab = self.open("walk_written.html")
+        self.assertEqual((self.state(tab)["given"], self.state(tab)["written"]), (3, None))
+        # Whose paths lie on paper: each has two points and a gap in every step's part.
+        paths = lambda: tab.evaluate(f"{PLOT}.data.filter(it => it.xaxis === 'x' && it.mode === 'lines').map(it => it.x.length / 3)")
+        self.assertEqual(paths()[:12], [3] * 6 + [5] * 6)
+        tab.get_by_role("button", name="by token").click()
+        self.until(lambda: self.state(tab)["written"] == 5, "all are written")
+        self.assertEqual(tab.locator("input[type=range]").get_attribute("max"), "5")
+        self.select(tab, written=2)
+        self.assertEqual(paths()[:12], [3] * 6 + [2] * 6)
+        self.assertEqual(tab.locator(".fl-choosers output").inner_text(), "“\u2068the\u2069”, position 4: written 2 of 5")
+        newest = tab.evaluate(f"(it => [it.line.width, it.x.filter(x => x !== null).length])({PLOT}.data[13])")
+        self.assertGreater(newest[0], tab.evaluate(f"{PLOT}.data[6].line.width"))
+        self.assertEqual(newest[1], 8, "seven points and a gap")
+        heard = tab.evaluate("""() => new Promise(done => {
+            const heard = [];
+            document.addEventListener('flowlens-select', event => {
+                heard.push(event.detail.written);
+                if (event.detail.written === 5) done(heard);
+            });
+            [...document.querySelectorAll('button')].find(it => it.textContent === 'Play').click();
+        })""")
+        self.assertEqual(heard, [3, 4, 5])
+        self.until(lambda: not self.state(tab)["playing"], "the end")
+        tab.locator(".fl-plot").focus()
+        tab.keyboard.press("PageUp")
+        self.until(lambda: self.state(tab)["written"] == 4, "one less")
+        self.shot(tab, "walk_by_token")
+        self.assertIn("written 6: this walk has 0 to 5", tab.evaluate(f"{VIEW}.select({{ written: 6 }}).then(() => '', error => error.message)"))
+        tab.get_by_role("button", name="by layer").click()
+        self.until(lambda: self.state(tab)["written"] is None, "by layer again")
+        self.assertEqual(paths()[:12], [3] * 6 + [5] * 6)
+        self.assertEqual(tab.locator(".fl-choosers output").inner_text(), "after layer 5")
+
     def test_the_walk_tells_its_steps_in_numbers(self):
         tab = self.open("walk.html")
         self.assertIn("after layer 2: angle ", self.point(tab, 2, 3))

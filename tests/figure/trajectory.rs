@@ -2,6 +2,7 @@
 
 mod data;
 
+use flowlens::trajectory::Walk;
 use flowlens::{Figure, Gallery};
 
 use data::{attention, attribution, decoding, hostile, kernels, similarity, walk, words};
@@ -39,6 +40,9 @@ fn writes_trajectories() {
     let opened = attention(&words(14), 3, 4).figure_of("decoder", 1, &[0, 2]).unwrap();
     opened.save(folder.join("attention_maps_two.html")).unwrap();
     opened.save(folder.join("attention_maps_two.svg")).unwrap();
+    let written = Walk { given: Some(3), ..walk(&words(8), 7) }.figure();
+    written.save(folder.join("walk_written.html")).unwrap();
+    written.save(folder.join("walk_written.svg")).unwrap();
     Gallery::new(all_hostile()).save(folder.join("trajectory_hostile.html")).unwrap();
     attention(&words(512), 1, 16).figure().save(folder.join("attention_maps_long.html")).unwrap();
     similarity(&words(512), 25).figure().save(folder.join("similarity_maps_long.html")).unwrap();

@@ -59,10 +59,15 @@ impl Decoding {
         let curve =
             |name: &str, values, color, logarithmic| Curve { name: name.to_owned(), values, color, logarithmic };
         [
-            curve("probability", plain(&self.probability), "var(--fl-head-0)", false),
-            curve("rank", log(&self.rank), "var(--fl-head-1)", true),
-            curve("entropy, bits", plain(&self.entropy), "var(--fl-head-2)", false),
-            curve("top-p count", log(&self.top_count), "var(--fl-head-3)", true),
+            curve("Probability of the token that follows", plain(&self.probability), "var(--fl-head-0)", false),
+            curve("Its rank", log(&self.rank), "var(--fl-head-1)", true),
+            curve("Entropy, in bits", plain(&self.entropy), "var(--fl-head-2)", false),
+            curve(
+                &format!("Tokens that make up {} %", chart::number(f64::from(self.top_p) * 100.0)),
+                log(&self.top_count),
+                "var(--fl-head-3)",
+                true,
+            ),
         ]
     }
 
@@ -73,15 +78,15 @@ impl Decoding {
         let width = (count as f64 * 26.0).clamp(240.0, WIDTH);
         let across = [-0.5, count.max(1) as f64 - 0.5];
         let below = chart::tokens("", &self.tokens, width);
-        let mut top = 10.0;
+        let mut top = 24.0;
         let curves = self.curves();
         for (at, curve) in curves.iter().enumerate() {
             let finite = curve.values.iter().copied().filter(|value| value.is_finite());
             let most = finite.fold(if curve.logarithmic { 1.0 } else { 1e-6 }, f64::max);
             let most = if at == 0 { 1.0 } else { most * 1.05 };
-            let frame = Frame { left: 66.0, top, width, height: HEIGHT, across, down: [most, 0.0] };
-            let beside =
-                if curve.logarithmic { powers(&curve.name, most) } else { Axis::numbers(&curve.name, 0.0, most, 3) };
+            let frame = Frame { left: 54.0, top, width, height: HEIGHT, across, down: [most, 0.0] };
+            let beside = if curve.logarithmic { powers(most) } else { Axis::numbers("", 0.0, most, 3) };
+            sheet.text(frame.left, top - 8.0, Anchor::Start, &curve.name);
             let last = at + 1 == curves.len();
             let (axes, lowest) = frame.axes(last.then_some(&below), Some(&beside));
             sheet.add(&axes);
@@ -92,7 +97,7 @@ impl Decoding {
                 sheet.add(&chart::marks(&frame, &dots, 2.0));
             }
             sheet.reach(frame.right() + 14.0, lowest + 6.0);
-            top = lowest + 14.0;
+            top = lowest + 30.0;
         }
         if count == 0 {
             sheet.muted(14.0, 14.0, Anchor::Start, "no tokens");
@@ -117,7 +122,7 @@ impl Decoding {
 }
 
 /// Labels at powers of ten of an axis of logarithms.
-fn powers(name: &str, most: f64) -> Axis {
+fn powers(most: f64) -> Axis {
     let labels = (0..=most.floor() as i32).take(10).map(|power| (f64::from(power), chart::number(10f64.powi(power))));
-    Axis::named(name, labels.collect())
+    Axis::named("", labels.collect())
 }

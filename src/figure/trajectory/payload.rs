@@ -133,6 +133,8 @@ pub(super) struct Walk {
     pub nearest: Option<usize>,
     /// How these are read.
     pub words: &'static str,
+    /// How many positions were given, where the model wrote the others.
+    pub given: Option<usize>,
 }
 
 /// A number of every step of a walk.

@@ -239,6 +239,20 @@ fn captions_name_what_was_done_to_vectors_and_how_words_are_read() {
 }
 
 #[test]
+fn what_was_written_is_told_from_what_was_given() {
+    let figure = Walk { given: Some(2), ..walk(16, 3) }.figure();
+    let caption = &figure.caption;
+    assert!(caption.contains("Given: “t0”, “t1”. Written by the model, in heavier lines: “t2”, “t3”, "), "{caption}");
+    assert!(caption.contains("“t13” and 2 more."), "{caption}");
+    assert_eq!((&figure.data["given"], figure.svg().matches("stroke-width=\"3\"").count()), (&2.into(), 4));
+    for given in [None, Some(16), Some(99)] {
+        let figure = Walk { given, ..walk(16, 3) }.figure();
+        assert!(!figure.caption.contains("Given") && !figure.svg().contains("stroke-width=\"3\""), "{given:?}");
+        assert!(figure.data["given"].is_null(), "{given:?}");
+    }
+}
+
+#[test]
 fn one_scale_serves_all_layers_of_a_kind() {
     let mut maps = attention(4, 2, 1);
     maps.blocks[0].layers[1].content = array(&[1, 4, 4], |_| -300.0);

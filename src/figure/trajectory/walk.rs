@@ -5,10 +5,13 @@ use serde_json::{Value, json};
 use super::maps::{shown, words};
 use super::{pack, payload, plotly, read_as, title, treated, walk_svg};
 use crate::Array;
-use crate::figure::chart::{Colors, Kind, number};
+use crate::figure::chart::{self, Colors, Kind, number};
 use crate::figure::chunks::Chunks;
 use crate::figure::{Figure, escape};
 use crate::trajectory::Walk;
+
+/// Tokens that a caption lists.
+const MOST_LISTED: usize = 12;
 
 /// A number of every step, with its scale.
 pub(super) struct Quantity<'a> {
@@ -46,6 +49,7 @@ impl Walk {
             anisotropy: pack::finite(&self.anisotropy),
             nearest,
             words: read_as(self.read),
+            given: given(self),
         };
         Figure {
             view: "walk",
@@ -82,7 +86,7 @@ impl Walk {
             "model": self.model, "block": self.block, "positions": self.positions, "tokens": self.tokens,
             "steps": self.steps.iter().map(|step| &step.name).collect::<Vec<_>>(),
             "coordinates": self.coordinates.data().chunks(3).map(pack::finite).collect::<Vec<_>>(),
-            "explained": self.explained, "path_length": pack::finite(&self.path_length),
+            "given": given(self), "explained": self.explained, "path_length": pack::finite(&self.path_length),
             "straightness": pack::finite(&self.straightness), "anisotropy": pack::finite(&self.anisotropy),
         });
         for quantity in quantities {
@@ -90,6 +94,11 @@ impl Walk {
         }
         json
     }
+}
+
+/// How many positions were given, where any was written.
+pub(super) fn given(walk: &Walk) -> Option<usize> {
+    walk.given.filter(|&given| given < walk.positions.len().min(walk.tokens.len()))
 }
 
 /// A coordinate of a step and position, by place.
@@ -204,8 +213,31 @@ fn caption(walk: &Walk) -> String {
     format!(
         "Each line is a position's vector on its way from the first step to the last, in the three directions that tell \
          most of all their differences ({} % of the variance; the rest is not in the picture). Colours go with depth. The \
-         map below tells each step in numbers of the whole space, which no projection bends.{}",
+         map below tells each step in numbers of the whole space, which no projection bends.{}{}",
         number(f64::from(shown) * 100.0),
-        treated(&walk.treatment)
+        treated(&walk.treatment),
+        given(walk).map(|given| writing(walk, given)).unwrap_or_default()
     )
+}
+
+/// Which tokens were given and which written.
+fn writing(walk: &Walk, given: usize) -> String {
+    let (read, written) = walk.tokens.split_at(given);
+    format!(
+        " Given: {}. Written by the model, in heavier lines: {}. No run has read the last token that it wrote, so that one \
+         has no line.",
+        listed(read),
+        listed(written)
+    )
+}
+
+/// `“The”, “cat” and 12 more`.
+fn listed(tokens: &[String]) -> String {
+    let quoted = |token: &String| format!("“{}”", chart::token(token));
+    let named: Vec<String> = tokens.iter().take(MOST_LISTED).map(quoted).collect();
+    match tokens.len() - named.len() {
+        _ if tokens.is_empty() => "none of these".to_owned(),
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
 }

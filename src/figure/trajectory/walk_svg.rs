@@ -1,6 +1,6 @@
 //! The still form of a walk: two sides of its space, and a map of its steps.
 
-use super::walk::{Quantity, axis_name, coordinate};
+use super::walk::{Quantity, axis_name, coordinate, given};
 use crate::figure::chart::{self, Anchor, Axis, Frame, Grid, STRIP, Sheet};
 use crate::figure::{Panel, theme};
 use crate::trajectory::Walk;
@@ -50,11 +50,16 @@ fn projection(sheet: &mut Sheet, walk: &Walk, left: f64, axes: [usize; 2]) -> f6
     // Neither end of the scale: the picture has to be seen on light and on dark paper.
     let color = |step: usize| theme::cividis(0.2 + 0.7 * step as f64 / last as f64).0;
     let many = points.len() > MOST_DOTTED;
-    for step in 1..walk.steps.len() {
-        // A gap after each position's part.
-        let gap = (f64::NAN, f64::NAN);
-        let parts: Vec<(f64, f64)> = points.iter().flat_map(|path| [path[step - 1], path[step], gap]).collect();
-        sheet.add(&chart::line(&frame, &parts, &color(step), if many { 0.6 } else { 1.4 }));
+    // What the model wrote stands out from what it was given.
+    let (read, written) = points.split_at(given(walk).unwrap_or(points.len()));
+    let groups = [(read, if many { 0.6 } else { 1.4 }), (written, if many { 1.4 } else { 3.0 })];
+    for (group, width) in groups.into_iter().filter(|(group, _)| !group.is_empty()) {
+        for step in 1..walk.steps.len() {
+            // A gap after each position's part.
+            let gap = (f64::NAN, f64::NAN);
+            let parts: Vec<(f64, f64)> = group.iter().flat_map(|path| [path[step - 1], path[step], gap]).collect();
+            sheet.add(&chart::line(&frame, &parts, &color(step), width));
+        }
     }
     for (path, token) in points.iter().zip(&walk.tokens) {
         let dots = path.iter().enumerate().map(|(step, &(x, y))| (x, y, color(step)));

@@ -7,8 +7,9 @@ import { number } from "./numbers.js";
 import { short } from "./plot.js";
 import { View } from "./view.js";
 
-const LEFT = 70;
-const HIGH = 110;
+const LEFT = 54;
+const HIGH = 104;
+const BETWEEN = 36;
 
 export class Decoding extends View {
   /** @param {any} root @param {import("./payload.js").Decoding} data */
@@ -32,26 +33,29 @@ export class Decoding extends View {
   }
 
   panels(width, colors) {
-    const { tokens, probability, rank, entropy, count } = this.data;
+    const { tokens, probability, rank, entropy, count, p } = this.data;
     const names = tokens.map((token) => short(token));
     const logs = (values) => values.map((value) => Math.log10(Math.max(1, value)));
     const powers = (values) => Array.from({ length: Math.ceil(Math.max(1, ...logs(values))) + 1 }, (_, power) => [power, number(10 ** power)]);
     const most = (values, least) => Math.max(least, ...values.filter((value) => value !== null));
+    /** From the least to the most, and a little room for the dots at both ends. */
+    const ends = (most) => [-0.04 * most, 1.05 * most];
     const curves = [
-      ["probability", probability, [-0.03, 1.03], null], ["rank", logs(rank), [-0.06, most(logs(rank), 1) * 1.05], powers(rank)],
-      ["entropy, bits", entropy, [-0.03 * most(entropy, 0.1), most(entropy, 0.1) * 1.05], null], ["top-p count", logs(count), [-0.06, most(logs(count), 1) * 1.05], powers(count)],
+      ["Probability of the token that follows", probability, ends(1), null], ["Its rank", logs(rank), ends(most(logs(rank), 1)), powers(rank)],
+      ["Entropy, in bits", entropy, ends(most(entropy, 0.1)), null],
+      [`Tokens that make up ${number(100 * p)} %`, logs(count), ends(most(logs(count), 1)), powers(count)],
     ];
-    const wide = Math.min(width - LEFT - 40, Math.max(320, tokens.length * 34));
+    const wide = Math.min(width - LEFT - 40, Math.max(400, tokens.length * 44));
     this.curves = curves.map(([title, values, range, labels], at) => ({
-      name: title, left: LEFT, top: 10 + at * (HIGH + 22), width: wide, height: HIGH,
+      name: title, title, left: LEFT, top: 26 + at * (HIGH + BETWEEN), width: wide, height: HIGH,
       x: { key: "token", range: [-0.5, tokens.length - 0.5], names, upright: true, bare: at < curves.length - 1 },
-      y: { key: title, range, title, still: true, ...(labels ? { ticks: labels } : {}) },
+      y: { key: title, range, still: true, ...(labels ? { ticks: labels } : {}) },
       traces: [{
         type: "scatter", mode: tokens.length > 200 ? "lines" : "lines+markers", y: values, hoverinfo: "skip", connectgaps: false,
         line: { color: headColor(at, colors.dark), width: 1.8 }, marker: { size: 5 },
       }],
     }));
-    return { panels: this.curves, height: 10 + curves.length * (HIGH + 22) + 6 * Math.max(...names.map((name) => name.length), 1) };
+    return { panels: this.curves, height: 20 + curves.length * (HIGH + BETWEEN) + 6 * Math.max(...names.map((name) => name.length), 1) };
   }
 
   cellAt({ x }) {

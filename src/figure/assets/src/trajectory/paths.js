@@ -2,6 +2,7 @@
 // The paths of a walk, in space and on paper, up to the chosen step.
 import { cividis } from "../colors.js";
 import { plain, short } from "./plot.js";
+import { groupsOf, newestOf, shownOf } from "./replay.js";
 import { View } from "./view.js";
 
 /** Paths whose tokens are written at their ends. */
@@ -24,10 +25,12 @@ export class Paths extends View {
     super(root, data, label);
     this.data = data;
     this.last = data.steps.length - 1;
-    /** @type {{step: number, quantity: string | null, token: number | null}} */
-    this.choice = { step: this.last, quantity: null, token: null };
-    /** Each step's part of all paths on paper: across and down. @type {number[][][] | null} */
-    this.parts = null;
+    /** With `written` null all positions are shown. @type {{step: number, quantity: string | null, token: number | null, written: number | null}} */
+    this.choice = { step: this.last, quantity: null, token: null, written: null };
+    /** Each step's part of the paths on paper, group by group: across and down. @type {{from: number, strong: boolean, lines: number[][]}[]} */
+    this.parts = [];
+    /** Of how many positions these are. */
+    this.partsOf = -1;
     this.points = this.numbers.array(data.coordinates);
   }
 
@@ -40,11 +43,33 @@ export class Paths extends View {
     return { lines, depth: places.flatMap(() => [...Array.from({ length: count }, (_, step) => step / Math.max(1, this.last)), NaN]) };
   }
 
-  all() { return this.data.positions.map((_, place) => place); }
+  /** Places that are shown, in groups that are drawn alike. */
+  groups() { return groupsOf(this.data, this.choice.written); }
 
+  all() { return this.groups().flat(); }
+
+  /** Places whose paths stand out: the chosen token's, and the one that was just written. */
   chosen() {
-    const place = this.data.positions.indexOf(this.choice.token);
-    return place < 0 ? [] : [place];
+    const { data, choice } = this;
+    const places = [data.positions.indexOf(choice.token), newestOf(data, choice.written)];
+    return [...new Set(places)].filter((place) => place >= 0 && place < shownOf(data, choice.written));
+  }
+
+  /** Places whose tokens are written at the ends of their paths. */
+  labelled() {
+    return this.data.positions.length <= NAMED ? this.all() : this.chosen();
+  }
+
+  /** Each step's part of the paths of every group. */
+  cut() {
+    const count = shownOf(this.data, this.choice.written);
+    if (this.partsOf === count) return this.parts;
+    this.partsOf = count;
+    this.parts = this.groups().flatMap((places, group) => this.data.steps.slice(1).map((_, from) => ({
+      from, strong: group > 0,
+      lines: [0, 1].map((axis) => places.flatMap((place) => [this.at(from, place, axis), this.at(from + 1, place, axis), NaN])),
+    })));
+    return this.parts;
   }
 
   axisName(axis) {
@@ -72,43 +97,47 @@ export class Paths extends View {
 
   /** The traces of the paths on paper: each step's part, dots, the chosen one, its tokens. @returns {any[]} */
   paperTraces(colors) {
-    const { step } = this.choice;
+    const { data, choice: { step } } = this;
     const shared = { type: "scatter", hoverinfo: "skip", connectgaps: false };
     const scale = depths(colors.dark);
     const colorOf = (at) => scale[Math.round((at / Math.max(1, this.last)) * (scale.length - 1))][1];
-    this.parts ||= this.data.steps.slice(1).map((_, from) => [0, 1].map((axis) => (
-      this.all().flatMap((place) => [this.at(from, place, axis), this.at(from + 1, place, axis), NaN]))));
-    const parts = this.parts.map(([x, y], from) => ({
-      ...shared, mode: "lines", x, y, visible: from < step, line: { color: colorOf(from + 1), width: this.many() ? 0.7 : 1.6 },
+    const wide = this.many() ? [0.7, 1.6] : [1.6, 3.2];
+    const parts = this.cut().map(({ from, strong, lines: [x, y] }) => ({
+      ...shared, mode: "lines", x, y, visible: from < step, line: { color: colorOf(from + 1), width: wide[Number(strong)] },
     }));
     const dotted = this.many() ? [step] : Array.from({ length: step + 1 }, (_, at) => at);
     const dots = [0, 1].map((axis) => dotted.flatMap((at) => this.all().map((place) => this.at(at, place, axis))));
     const depth = dotted.flatMap((at) => this.all().map(() => at / Math.max(1, this.last)));
     const chosen = this.path(this.chosen(), [0, 1]);
-    const tokens = this.all().length <= NAMED ? this.all() : this.chosen();
+    const tokens = this.labelled();
     const end = (axis) => tokens.map((place) => this.at(step, place, axis));
     return [
       ...parts,
       { ...shared, mode: "markers", x: dots[0], y: dots[1],
         marker: { size: this.many() ? 3.5 : 6, color: depth, cmin: 0, cmax: 1, colorscale: scale, showscale: false } },
-      { ...shared, mode: "lines", x: chosen.lines[0], y: chosen.lines[1], line: { color: colors.accent, width: 3 } },
+      { ...shared, mode: "lines", x: chosen.lines[0], y: chosen.lines[1], line: { color: colors.accent, width: data.given === null ? 3 : 4.5 } },
       { ...shared, mode: "markers+text", x: end(0), y: end(1), text: tokens.map((place) => plain(short(this.data.tokens[place], 14))),
         marker: { size: 10, opacity: 0 }, textposition: "top center", textfont: { color: colors.ink, size: 11 } },
     ];
   }
 
   spaceTraces(colors) {
-    const all = this.path(this.all(), [0, 1, 2]);
     const chosen = this.path(this.chosen(), [0, 1, 2]);
     const scale = depths(colors.dark);
     const at = ([x, y, z]) => ({ x, y, z });
-    const tokens = this.all().length <= NAMED ? this.all() : this.chosen();
+    const tokens = this.labelled();
     const end = (axis) => tokens.map((place) => this.at(this.choice.step, place, axis));
     const shared = { type: "scatter3d", connectgaps: false, showlegend: false };
+    const paths = this.groups().map((places, group) => {
+      const { lines, depth } = this.path(places, [0, 1, 2]);
+      const look = { color: depth.map((it) => (Number.isNaN(it) ? 1 : it)), cmin: 0, cmax: 1, colorscale: scale };
+      return {
+        ...shared, mode: this.many() ? "lines" : "lines+markers", ...at(lines), hoverinfo: "none",
+        line: { width: group ? 6 : 3, ...look }, marker: { size: group ? 4.2 : 3.2, ...look },
+      };
+    });
     return [
-      { ...shared, mode: this.many() ? "lines" : "lines+markers", ...at(all.lines), hoverinfo: "none",
-        line: { width: 3, color: all.depth.map((depth) => (Number.isNaN(depth) ? 1 : depth)), cmin: 0, cmax: 1, colorscale: scale },
-        marker: { size: 3.2, color: all.depth.map((depth) => (Number.isNaN(depth) ? 1 : depth)), cmin: 0, cmax: 1, colorscale: scale } },
+      ...paths,
       { ...shared, mode: "lines", ...at(chosen.lines), hoverinfo: "skip", line: { width: 8, color: colors.accent } },
       { ...shared, mode: "text", x: end(0), y: end(1), z: end(2), hoverinfo: "skip",
         text: tokens.map((place) => plain(short(this.data.tokens[place], 14))), textfont: { color: colors.ink, size: 11 } },

@@ -82,6 +82,7 @@
  * @property {(number | null)[]} anisotropy by step
  * @property {number | null} nearest the chunk of the words at each step and position
  * @property {string} words how they are read
+ * @property {number | null} given how many positions were given, where the model wrote the others
  *
  * @typedef {object} Quantity a number of every step of a walk
  * @property {string} name

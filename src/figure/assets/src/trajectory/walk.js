@@ -1,5 +1,5 @@
 // @ts-check
-// The walk: paths of positions in space and on paper, played layer by layer, and each step in numbers.
+// The walk: paths of positions in space and on paper, played by layer or by token, and each step in numbers.
 import { button, group } from "../controls.js";
 import { unknown } from "../data.js";
 import { clamp } from "../numbers.js";
@@ -8,8 +8,9 @@ import { named } from "../text.js";
 import { rounding, told } from "./numbers.js";
 import { DEPTH, Paths, depths } from "./paths.js";
 import { STRIP, heatMap, short, strip } from "./plot.js";
+import { telling, writing } from "./replay.js";
 
-/** How long a step is shown when they are played, in milliseconds. */
+/** How long a step or a token is shown when they are played, in milliseconds. */
 const BEAT = 450;
 const PATHS = 420;
 /** How near to a point the pointer must be, in pixels. */
@@ -19,41 +20,51 @@ export class Walk extends Paths {
   /** @param {any} root @param {import("./payload.js").Walk} data */
   constructor(root, data) {
     super(root, data, "The walk: paths, and the numbers of their steps");
-    this.choice = { step: this.last, quantity: data.quantities[0]?.name ?? null, token: null };
+    this.choice = { step: this.last, quantity: data.quantities[0]?.name ?? null, token: null, written: null };
     /** What is being played, if anything. @type {object | null} */
     this.playing = null;
     if (data.quantities.length > 1) {
       this.quantityChooser = this.chooser("Shows", data.quantities.map(({ title }) => title), (at) => this.select({ quantity: data.quantities[at].name }));
+    }
+    if (writing(data)) {
+      this.replayChooser = this.chooser("Plays", ["by layer", "by token"], (at) => this.select({ written: at ? writing(data) : null }));
     }
     this.steps();
     this.offer();
     this.start();
   }
 
-  /** The button that plays the steps, and the one that goes through them by hand. */
+  /** What is played: the steps, or the tokens as they were written. @returns {{key: "step" | "written", at: number, last: number}} */
+  course() {
+    const { step, written } = this.choice;
+    return written === null ? { key: "step", at: step, last: this.last } : { key: "written", at: written, last: writing(this.data) };
+  }
+
+  /** The button that plays them, and the slider that goes through them by hand. */
   steps() {
     const place = group(this.root, "Steps");
-    this.playButton = button(place, "Play", "Shows the walk step by step", () => this.play());
-    this.slider = element("input", { type: "range", min: "0", max: String(Math.max(0, this.last)), "aria-label": "Up to step" });
+    this.playButton = button(place, "Play", "Shows the walk step by step, or token by token", () => this.play());
+    this.slider = element("input", { type: "range", min: "0" });
     this.slider.addEventListener("input", () => {
       this.stop();
-      this.select({ step: Number(this.slider.value) });
+      this.select({ [this.course().key]: Number(this.slider.value) });
     });
     this.stepName = element("output", {});
     place.append(this.slider, this.stepName);
   }
 
-  /** Plays the steps one after the other, each as long as a beat or as drawing it takes. */
+  /** Plays them one after the other, each as long as a beat or as drawing it takes. */
   async play() {
     if (this.playing) return this.stop();
     const turn = (this.playing = {});
     this.playButton.textContent = "Pause";
-    let step = this.choice.step < this.last ? this.choice.step : -1;
+    const { key, at, last } = this.course();
+    let next = at < last ? at + 1 : 0;
     // A view that has left the page plays to nobody.
-    while (this.playing === turn && step < this.last && this.root.isConnected) {
-      step++;
+    while (this.playing === turn && next <= last && this.root.isConnected) {
       const beat = new Promise((done) => { setTimeout(done, BEAT); });
-      await Promise.all([this.select({ step }), beat]);
+      await Promise.all([this.select({ [key]: next }), beat]);
+      next++;
     }
     if (this.playing === turn) this.stop();
     return null;
@@ -68,11 +79,11 @@ export class Walk extends Paths {
     const { data, choice } = this;
     return {
       view: this.root.dataset.view, ...choice, steps: [...data.steps], quantities: data.quantities.map(({ name }) => name),
-      positions: [...data.positions], playing: Boolean(this.playing),
+      positions: [...data.positions], given: data.given, playing: Boolean(this.playing),
     };
   }
 
-  take({ step, quantity, token }) {
+  take({ step, quantity, token, written }) {
     const { data } = this;
     const next = { ...this.choice };
     if (step !== undefined) next.step = step;
@@ -82,6 +93,10 @@ export class Walk extends Paths {
     if (next.quantity !== null && !names.includes(next.quantity)) throw unknown("quantity", quantity, "this walk", names);
     if (token !== undefined) next.token = token;
     if (next.token !== null && !data.positions.includes(next.token)) throw unknown("token", token, "this walk", data.positions);
+    if (written !== undefined) next.written = written;
+    const counts = writing(data) ? Array.from({ length: writing(data) + 1 }, (_, count) => count) : [];
+    if (next.written !== null && !counts.includes(next.written)) throw unknown("written", written, "this walk", counts);
+    if ((next.written === null) !== (this.choice.written === null)) this.stop();
     this.stepped = next.quantity === this.choice.quantity;
     this.choice = next;
   }
@@ -89,11 +104,17 @@ export class Walk extends Paths {
   markChoice() {
     const { step, quantity } = this.choice;
     this.quantityChooser?.set(this.data.quantities.findIndex(({ name }) => name === quantity));
-    this.slider.value = String(step);
-    this.stepName.textContent = this.data.steps[step] ?? "";
+    const { key, at, last } = this.course();
+    this.replayChooser?.set(Number(key === "written"));
+    this.slider.max = String(Math.max(0, last));
+    this.slider.value = String(at);
+    this.slider.setAttribute("aria-label", key === "step" ? "Up to step" : "Up to written token");
+    const text = key === "step" ? this.data.steps[step] ?? "" : telling(this.data, at);
+    this.slider.setAttribute("aria-valuetext", text);
+    this.stepName.textContent = text;
   }
 
-  /** A change of step or token moves only the paths. */
+  /** A change of step, token or writing moves only the paths. */
   async redraw(fresh = false) {
     if (!fresh && this.stepped && this.plot?.panels.length) {
       this.stepped = false;
@@ -170,10 +191,16 @@ export class Walk extends Paths {
     return [this.alike, this.straight];
   }
 
+  /** What the drawing in space depends on. */
+  looksNow() {
+    const { step, token, written } = this.choice;
+    return JSON.stringify([this.colors, this.spaceSize, step, token, written]);
+  }
+
   async drawn(fresh) {
     const { library } = this.plot;
     // Another map below changes nothing in space.
-    const looks = JSON.stringify([this.colors, this.spaceSize, this.choice.step, this.choice.token]);
+    const looks = this.looksNow();
     if (looks === this.looks) return;
     this.looks = looks;
     if (!this.space) {
@@ -196,20 +223,21 @@ export class Walk extends Paths {
   hear() {
     this.space.addEventListener("pointermove", (event) => { this.pointer = event; });
     this.space.on("plotly_hover", ({ points }) => {
-      const cell = this.pathCell(points[0].pointNumber);
+      const cell = this.pathCell(points[0]);
       if (cell && this.pointer) showTip(this.tell(cell), this.pointer.clientX, this.pointer.clientY);
     });
     this.space.on("plotly_unhover", hideTip);
     this.space.on("plotly_click", ({ points }) => {
-      const cell = this.pathCell(points[0].pointNumber);
+      const cell = this.pathCell(points[0]);
       if (cell) this.click(cell);
     });
   }
 
-  pathCell(number) {
+  pathCell({ curveNumber, pointNumber }) {
     const count = this.choice.step + 2;
-    const step = number % count;
-    return step === count - 1 ? null : { place: Math.floor(number / count), step };
+    const step = pointNumber % count;
+    const place = this.groups()[curveNumber]?.[Math.floor(pointNumber / count)];
+    return step === count - 1 || place === undefined ? null : { place, step };
   }
 
   /** Moves the paths to the chosen step and token. */
@@ -219,16 +247,18 @@ export class Walk extends Paths {
     this.plot.mark([]);
     this.markChoice();
     const { library, drawing } = this.plot;
+    const before = this.partsOf;
     this.paper.traces = this.paperTraces(this.colors);
     const { traces } = this.paper;
     const count = this.parts.length;
+    const lines = traces.slice(0, count);
     const moved = traces.slice(count);
     const places = (list, from) => list.map((_, at) => from + at);
-    await library.restyle(drawing, { visible: traces.slice(0, count).map(({ visible }) => visible) }, places(this.parts, 0));
+    await library.restyle(drawing, { visible: lines.map(({ visible }) => visible), ...(before !== this.partsOf && { x: lines.map(({ x }) => x), y: lines.map(({ y }) => y) }) }, places(this.parts, 0));
     const part = Object.fromEntries(["x", "y", "text"].map((name) => [name, moved.map((trace) => trace[name])]));
     await library.restyle(drawing, part, places(moved, count));
     await library.restyle(drawing, { "marker.color": [moved[0].marker.color] }, [count]);
-    this.looks = JSON.stringify([this.colors, this.spaceSize, this.choice.step, this.choice.token]);
+    this.looks = this.looksNow();
     if (this.space?.data) {
       await library.react(this.space, this.spaceTraces(this.colors), this.spaceLayout(this.colors, this.spaceSize));
     }
@@ -316,7 +346,8 @@ export class Walk extends Paths {
     const rows = this.quantity()?.rows.length ?? 0;
     const { positions } = this.data;
     if (key === "PageUp" || key === "PageDown") {
-      return () => this.select({ step: clamp(0, this.choice.step + (key === "PageUp" ? -1 : 1), this.last) });
+      const { key: what, at, last } = this.course();
+      return () => this.select({ [what]: clamp(0, at + (key === "PageUp" ? -1 : 1), last) });
     }
     if (key === " ") return () => this.play();
     if (key === "Enter" && this.cell?.place !== undefined) return () => this.click(this.cell);
