@@ -518,6 +518,12 @@ fn figures_of_a_model_are_made_once() {
         said(&["similarity-maps", "--ids", "5,6,7,1", "--block", "encoder", "--layers", "1"])
             .contains("figures written")
     );
+    let walk = ["walk", "--ids", "5,6,7,1", "--block", "encoder"];
+    let chosen = [&walk[..], &["--without-first", "--unit-norm", "--sublayers", "--positions", "1-3"]].concat();
+    assert!(said(&chosen).contains("1 figures written"), "other choices are other figures");
+    assert!(said(&chosen).contains("1 were there already"));
+    let drawn = std::fs::read_to_string(out.join("t5-tied-walk-encoder.svg")).unwrap();
+    assert!(drawn.contains("final norm"), "it walks from norm to norm");
     let names = figures_in(&out);
     for name in [
         "position-kernels-decoder-layer-0-learned-bias-by-distance",

@@ -251,24 +251,17 @@ impl SimilarityMapsBuilder {
 
     /// The depths to compare at: those asked for, else the usual ones that the run kept.
     fn depths(&self, part: Part) -> Result<Vec<(String, Site)>> {
-        let model = self.trace.model();
         if let Some(sites) = &self.sites {
             let stray = sites.iter().find(|site| site.part() != part);
             if let Some(site) = stray {
                 return Err(Error::site(site, "lies in another block; choose it with block(..)"));
             }
-            return Ok(sites.iter().map(|&site| (site.to_string(), site)).collect());
+            let usual = self.usual(part);
+            let name = |site: Site| usual.iter().find(|(_, own)| *own == site).map(|(name, _)| name.clone());
+            return Ok(sites.iter().map(|&site| (name(site).unwrap_or_else(|| site.to_string()), site)).collect());
         }
+        let mut depths = self.usual(part);
         let kept = |site: Site| self.trace.tensor(site).is_ok();
-        let first = (Site::AttnNorm(0), "norm of layer 0");
-        let before = stream::depths(model, part).into_iter().map(|depth| (depth.name, depth.site)).collect::<Vec<_>>();
-        let mut depths = vec![("embeddings".to_owned(), in_part(Site::Embedding, part))];
-        // In post-norm blocks this norm is one of the stream.
-        if stream::is_pre_norm(model, part) {
-            depths.push((first.1.to_owned(), in_part(first.0, part)));
-        }
-        depths.extend(before.into_iter().skip(1));
-        depths.push(("final norm".to_owned(), in_part(Site::FinalNorm, part)));
         let wide = |site: Site| site.plain() != Site::Embedding || self.fits(site);
         depths.retain(|&(_, site)| kept(site) && wide(site));
         if depths.is_empty() {
@@ -280,6 +273,20 @@ impl SimilarityMapsBuilder {
             });
         }
         Ok(depths)
+    }
+
+    /// The depths that tell most: before any mixing, as attention sees it, after each layer, and at the end.
+    fn usual(&self, part: Part) -> Vec<(String, Site)> {
+        let model = self.trace.model();
+        let mut depths = vec![("embeddings".to_owned(), in_part(Site::Embedding, part))];
+        // In post-norm blocks this norm is one of the stream.
+        if stream::is_pre_norm(model, part) {
+            depths.push(("norm of layer 0".to_owned(), in_part(Site::AttnNorm(0), part)));
+        }
+        let streams = stream::depths(model, part).into_iter().skip(1);
+        depths.extend(streams.map(|depth| (depth.name, depth.site)));
+        depths.push(("final norm".to_owned(), in_part(Site::FinalNorm, part)));
+        depths
     }
 
     /// Whether words near the vectors of a site can be named where that is asked for.

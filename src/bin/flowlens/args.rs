@@ -36,9 +36,9 @@ pub enum Command {
     /// Write what position alone does to the scores of each head
     PositionKernels(HeadFiguresArgs),
     /// Write how alike positions are at each depth
-    SimilarityMaps(FiguresArgs),
+    SimilarityMaps(VectorFiguresArgs),
     /// Write how the vectors of positions move through the layers
-    Walk(FiguresArgs),
+    Walk(WalkArgs),
     /// List what is kept of results that take long, or clear it
     Cache {
         /// Remove all of it
@@ -335,6 +335,34 @@ pub struct HeadFiguresArgs {
     /// Heads, e.g. 0,3 or 4-7 [default: all]
     #[arg(long, value_name = "LIST")]
     pub heads: Option<Layers>,
+}
+
+/// Figures that compare vectors.
+#[derive(Args)]
+pub struct VectorFiguresArgs {
+    #[command(flatten)]
+    pub figures: FiguresArgs,
+    /// Leave out the first position, whose vector is often far longer than all others
+    #[arg(long)]
+    pub without_first: bool,
+    /// Subtract the mean over positions, at each depth its own
+    #[arg(long)]
+    pub centred: bool,
+}
+
+#[derive(Args)]
+pub struct WalkArgs {
+    #[command(flatten)]
+    pub vectors: VectorFiguresArgs,
+    /// Scale every vector to length 1
+    #[arg(long)]
+    pub unit_norm: bool,
+    /// Walk through what the sublayers read, norm by norm, in place of the stream
+    #[arg(long)]
+    pub sublayers: bool,
+    /// The positions that walk, counted from 0, e.g. 3,7 or 0-9 [default: all]
+    #[arg(long, value_name = "LIST")]
+    pub positions: Option<Layers>,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use flowlens::model::architecture::Stack;
 use flowlens::site::Part;
-use flowlens::trajectory::{AttentionMaps, PositionKernels, SimilarityMaps};
+use flowlens::trajectory::{AttentionMaps, PositionKernels, SimilarityMaps, WalkBuilder};
 use flowlens::{Array, Error, Input, Model, Site, Trace};
 
-use crate::args::{FiguresArgs, Format, HeadFiguresArgs, Layers};
+use crate::args::{FiguresArgs, Format, HeadFiguresArgs, Layers, VectorFiguresArgs, WalkArgs};
 use crate::output::Done;
 use folder::Folder;
 
@@ -231,7 +231,9 @@ fn write_kernels(
     Ok(())
 }
 
-pub fn similarity_maps(args: &FiguresArgs) -> Done {
+pub fn similarity_maps(args: &VectorFiguresArgs) -> Done {
+    let (without_first, centred) = (args.without_first, args.centred);
+    let args = &args.figures;
     let inputs = some_input(args)?;
     let model = args.model.load()?;
     let mut folder = Folder::open(args, &model)?;
@@ -241,6 +243,8 @@ pub fn similarity_maps(args: &FiguresArgs) -> Done {
             let own = layers(args, &model, block)?;
             for measure in ["cosine", "dot product"] {
                 let builder = trace.similarity_maps().block(block);
+                let builder = if without_first { builder.without_first() } else { builder };
+                let builder = if centred { builder.centred() } else { builder };
                 let maps = if measure == "cosine" { builder.build()? } else { builder.dot().build()? };
                 let maps = only(maps, &own);
                 let names: Vec<String> = match args.format {
@@ -249,7 +253,9 @@ pub fn similarity_maps(args: &FiguresArgs) -> Done {
                 };
                 for name in names {
                     let parts = ["similarity maps", &read.name, block, measure, &name];
-                    if let Some(file) = folder.wanted(&format!("{} {own:?}", read.stamp), &parts) {
+                    if let Some(file) =
+                        folder.wanted(&format!("{} {own:?} {without_first} {centred}", read.stamp), &parts)
+                    {
                         let figure = if name.is_empty() { maps.figure() } else { maps.figure_of(&name)? };
                         folder.write(file, &figure)?;
                     }
@@ -277,7 +283,8 @@ fn only(mut maps: SimilarityMaps, layers: &[usize]) -> SimilarityMaps {
     maps
 }
 
-pub fn walk(args: &FiguresArgs) -> Done {
+pub fn walk(walk: &WalkArgs) -> Done {
+    let args = &walk.vectors.figures;
     let inputs = some_input(args)?;
     let model = args.model.load()?;
     if args.layers.is_some() {
@@ -287,16 +294,35 @@ pub fn walk(args: &FiguresArgs) -> Done {
     for read in &inputs {
         let mut trace = None;
         for block in blocks(args, &model, false)? {
-            if let Some(file) = folder.wanted(&read.stamp, &["walk", &read.name, block]) {
+            let (WalkArgs { unit_norm, sublayers, positions, .. }, vectors) = (walk, &walk.vectors);
+            let chosen = format!("{unit_norm} {sublayers} {positions:?} {} {}", vectors.without_first, vectors.centred);
+            if let Some(file) = folder.wanted(&format!("{} {chosen}", read.stamp), &["walk", &read.name, block]) {
                 let trace = match &mut trace {
                     Some(trace) => trace,
                     none => none.insert(run_of_stream(&model, &read.input)?),
                 };
-                folder.write(file, &trace.walk().block(block).build()?.figure())?;
+                folder.write(file, &chosen_walk(walk, trace).block(block).build()?.figure())?;
             }
         }
     }
     folder.done()
+}
+
+fn chosen_walk(args: &WalkArgs, trace: &Trace) -> WalkBuilder {
+    let mut builder = trace.walk();
+    if let Some(positions) = &args.positions {
+        builder = builder.positions(positions.0.iter().copied());
+    }
+    if args.vectors.without_first {
+        builder = builder.without_first();
+    }
+    if args.vectors.centred {
+        builder = builder.centred();
+    }
+    if args.unit_norm {
+        builder = builder.unit_norm();
+    }
+    if args.sublayers { builder.sublayers() } else { builder }
 }
 
 /// A run that keeps what is as wide as the stream.
