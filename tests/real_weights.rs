@@ -75,7 +75,10 @@ fn mpnet_has_the_kernels_of_its_table() {
     let peaks: Vec<i64> = kernels.iter().map(|kernel| peak(kernel)).collect();
     // A far bucket is a plateau: its first position counts, and for head 1 that is not the one nearest to the query.
     assert_eq!(peaks, [1, -22, 3, -128, -2, -3, -1, -1, 1, 2, -1, 1]);
-    for kernel in kernels {
+    let of_weights = &model.position_kernels_to(128).unwrap().kernels[0];
+    assert_eq!((of_weights.layers.len(), of_weights.kind), (12, flowlens::trajectory::KernelKind::Bias));
+    for (head, kernel) in kernels.iter().enumerate() {
+        assert!(of_weights.row(head).iter().zip(kernel).all(|(a, b)| (a - b).abs() < 1e-5), "head {head}");
         let (low, high) = kernel.iter().fold((f32::MAX, f32::MIN), |(low, high), &x| (low.min(x), high.max(x)));
         assert!((6.6..13.0).contains(&(high - low)), "range {}", high - low);
     }
