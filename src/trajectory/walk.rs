@@ -370,6 +370,16 @@ impl fmt::Display for Walk {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_replayed_walk_is_in_the_order_of_the_text() {
+        let model = crate::Model::load("tests/fixtures/parity/llama_gqa").unwrap();
+        let streams = (0..model.layers()).map(Site::ResidPost).chain([Site::ResidPre(0)]);
+        let generation = model.generate("The capital of Japan").max_tokens(3).keep(streams).run().unwrap();
+        let given = generation.traces[0].len();
+        let walk = generation.walk().unwrap().positions([given + 1, 0, given]).build().unwrap();
+        assert_eq!((walk.positions, walk.given), (vec![0, given, given + 1], Some(1)));
+    }
+
     /// One position goes one to the right, then one upwards.
     #[test]
     fn a_corner_turns_by_a_right_angle() {
