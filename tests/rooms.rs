@@ -62,7 +62,9 @@ fn names(source: &str) -> Vec<String> {
             }
         }
     }
-    if code.contains("tch::") {
+    // Not the end of a longer name.
+    let begins = |at: usize| !code[..at].ends_with(|letter: char| letter.is_alphanumeric() || letter == '_');
+    if code.match_indices("tch::").any(|(at, _)| begins(at)) {
         found.push("tch".to_owned());
     }
     found
