@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use flowlens::trajectory::{Kernel, KernelKind, PositionKernels};
+use flowlens::trajectory::{Kernel, KernelKind, PositionKernels, ReadAs};
 use flowlens::{Change, Input, Model, Site, Trace};
 use safetensors::{Dtype, SafeTensors};
 
@@ -218,4 +218,19 @@ fn kernels_of_distances_are_what_is_left_without_content() {
         }
     }
     assert!(checked > 1_000);
+}
+
+/// The last stream read through the final norm, and what left that norm, are the same words.
+#[test]
+fn what_left_the_final_norm_is_not_normed_again() {
+    for name in ["llama_gqa", "gpt2", "t5_gated"] {
+        let model = Model::load(parity(name).to_str().unwrap()).unwrap();
+        let maps =
+            model.run(vec![5, 6, 7, 1]).unwrap().similarity_maps().nearest(3, ReadAs::FinalNorm).build().unwrap();
+        let [.., stream, normed] = &maps.maps[..] else { panic!("{maps}") };
+        assert_eq!(normed.name, "final norm");
+        for (a, b) in stream.nearest.iter().flatten().zip(normed.nearest.iter().flatten()) {
+            assert!(a.id == b.id && (a.score - b.score).abs() < 1e-4 * a.score.abs().max(1.0), "{name}: {a:?}, {b:?}");
+        }
+    }
 }

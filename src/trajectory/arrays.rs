@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tch::{Kind, Tensor};
 
-use super::decoding::{predictions, top_count};
+use super::decoding::predictions;
 use super::geometry::unit;
 use super::nearest::nearest;
 use super::{Near, ReadAs, Walk, stream};
@@ -179,7 +179,7 @@ impl Trace {
         let all = Tensor::f_cat(&streams, 0)?;
         for (name, read) in [("lens", ReadAs::FinalNorm), ("knn", ReadAs::Raw)] {
             // Without a head, or with a table of another width, there is nothing to compare with.
-            let Ok(found) = nearest(self.model(), part, &all, read, 5) else { continue };
+            let Ok(found) = nearest(self.model(), in_part(Site::ResidPre(0), part), &all, read, 5) else { continue };
             let words: Vec<&Near> = found.iter().flatten().collect();
             let shape = vec![steps, count, words.len() / (steps * count).max(1)];
             let scores = Array::new(&shape, words.iter().map(|near| near.score).collect())?;
@@ -249,9 +249,8 @@ impl Trace {
         arrays.integers("rank_next".to_owned(), vec![ranks.len()], ranks);
         let nats: Vec<f32> = decoding.entropy.iter().map(|bits| bits * std::f32::consts::LN_2).collect();
         arrays.list("entropy".to_owned(), &nats)?;
-        let logits = self.tensor(Site::Logits)?.f_to_device(tch::Device::Cpu)?;
-        let counts = top_count(&logits.f_softmax(-1, Kind::Double)?, 0.9)?;
-        arrays.integers("n_top".to_owned(), vec![counts.len()], counts.into_iter().map(|count| count as i64).collect());
+        let counts: Vec<i64> = decoding.top_count.iter().map(|&count| count as i64).collect();
+        arrays.integers("n_top".to_owned(), vec![counts.len()], counts);
         Ok(())
     }
 

@@ -6,6 +6,9 @@ use tch::{Kind, Tensor};
 
 use crate::{Array, Error, Result, Site, Trace};
 
+/// The probability that the counted tokens may have.
+const TOP_P: f64 = 0.9;
+
 /// How a model predicts the tokens of a text, one after the other. Made by [`Trace::decoding`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoding {
@@ -56,7 +59,6 @@ impl Trace {
         }
         let logits = self.tensor(Site::Logits)?.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?;
         let ids: Vec<i64> = self.ids().into_iter().map(i64::from).collect();
-        let top_p = 0.9;
         let Predictions { probability, rank } = predictions(&logits, ids.get(1..).unwrap_or_default())?;
         let probs = logits.f_softmax(-1, Kind::Double)?;
         Ok(Decoding {
@@ -70,8 +72,8 @@ impl Trace {
             probability,
             rank,
             entropy: entropy(&probs)?,
-            top_count: top_count(&probs, f64::from(top_p))?,
-            top_p,
+            top_count: top_count(&probs, TOP_P)?,
+            top_p: TOP_P as f32,
         })
     }
 }
@@ -104,7 +106,7 @@ fn entropy(probs: &Tensor) -> Result<Vec<f32>> {
 }
 
 /// How many of the largest numbers of each row sum to at most `most`, at least 1.
-pub(super) fn top_count(probs: &Tensor, most: f64) -> Result<Vec<usize>> {
+fn top_count(probs: &Tensor, most: f64) -> Result<Vec<usize>> {
     let (sorted, _) = probs.f_sort(-1, true)?;
     let within = sorted.f_cumsum(-1, Kind::Double)?.f_le(most)?;
     let counts: Vec<i64> = Vec::try_from(within.f_sum_dim_intlist([-1i64].as_slice(), false, Kind::Int64)?)?;
@@ -113,9 +115,12 @@ pub(super) fn top_count(probs: &Tensor, most: f64) -> Result<Vec<usize>> {
 
 impl fmt::Display for Decoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mean =
-            self.probability.iter().map(|&prob| f64::from(prob).ln()).sum::<f64>() / self.probability.len() as f64;
         writeln!(f, "decoding of {} tokens by {}", self.tokens.len(), self.model)?;
+        if self.probability.is_empty() {
+            return f.write_str("  nothing follows the only token");
+        }
+        let sum = self.probability.iter().map(|&prob| f64::from(prob).ln()).sum::<f64>();
+        let mean = sum / self.probability.len() as f64;
         let first = self.rank.iter().filter(|&&rank| rank == 1).count();
         write!(
             f,

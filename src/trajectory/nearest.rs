@@ -5,14 +5,15 @@ use tch::{Kind, Tensor};
 use crate::array::Numbers;
 use crate::cache::Key;
 use crate::lens::multiply;
-use crate::site::Part;
+use crate::site::{Part, Site};
 use crate::{Array, Model, Result};
 
 /// How a vector is read as words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ReadAs {
-    /// Through the final norm of its stack, against the rows of the head: the logit lens.
+    /// Through the final norm of its stack, against the rows of the head: the logit lens. What has left that norm is not
+    /// normed again.
     #[default]
     FinalNorm,
     /// As it is, against the rows of the token table: no norm, so this is not the logit lens.
@@ -36,26 +37,29 @@ const CHUNK: usize = 8_000_000;
 /// Multiplications that take about two seconds on two cores; shorter work is not worth a place in the cache.
 const LONG: f64 = 5e10;
 
-/// The `count` words nearest to each vector (N,D) of a part's stream, best first.
+/// The `count` words nearest to each vector (N,D) of a site, best first.
 pub(super) fn nearest(
     model: &Model,
-    part: Part,
+    site: Site,
     vectors: &Tensor,
     read: ReadAs,
     count: usize,
 ) -> Result<Vec<Vec<Near>>> {
     let network = model.network();
-    let stack = if part == Part::Encoder { network.encoder.as_ref().unwrap_or(&network.main) } else { &network.main };
+    let stack =
+        if site.part() == Part::Encoder { network.encoder.as_ref().unwrap_or(&network.main) } else { &network.main };
     let device = stack.embedding.tokens.device();
     let vectors = vectors.f_to_device(device)?.f_to_kind(Kind::Float)?;
     let (read, table) = match read {
         ReadAs::Raw => (vectors, &stack.embedding.tokens),
         ReadAs::FinalNorm => {
-            let normed = match &stack.final_norm {
+            // What left the stack has been through both.
+            let inside = site.plain() != Site::FinalNorm;
+            let normed = match stack.final_norm.as_ref().filter(|_| inside) {
                 Some(norm) => norm.in_float()?.forward(&vectors)?,
                 None => vectors,
             };
-            let projected = match &stack.project {
+            let projected = match stack.project.as_ref().filter(|_| inside) {
                 Some(project) => project.in_float()?.forward(&normed)?,
                 None => normed,
             };

@@ -57,7 +57,8 @@ pub struct SimilarityMap {
     pub site: Option<Site>,
     /// The similarities (rows, columns).
     pub values: Array,
-    /// The words nearest to each row's vector, best first; empty unless asked for.
+    /// The words nearest to each row's vector, best first; empty unless asked for, and for embeddings that cannot be read
+    /// as told.
     pub nearest: Vec<Vec<Near>>,
 }
 
@@ -198,7 +199,11 @@ impl SimilarityMapsBuilder {
             }
             let nearest = match self.nearest {
                 0 => Vec::new(),
-                count => nearest(self.trace.model(), part, &raw, self.read, count)?,
+                // Where the table is narrower than the stream, its rows are not read through the stream's norm.
+                count => match nearest(self.trace.model(), site, &raw, self.read, count) {
+                    Err(_) if site.plain() == Site::Embedding => Vec::new(),
+                    found => found?,
+                },
             };
             let values = Array::from_tensor(&left.f_matmul(&right.f_tr()?)?)?;
             grams.push(centred_gram(&raw)?);
@@ -262,8 +267,7 @@ impl SimilarityMapsBuilder {
         }
         let mut depths = self.usual(part);
         let kept = |site: Site| self.trace.tensor(site).is_ok();
-        let wide = |site: Site| site.plain() != Site::Embedding || self.fits(site);
-        depths.retain(|&(_, site)| kept(site) && wide(site));
+        depths.retain(|&(_, site)| kept(site));
         if depths.is_empty() {
             return Err(Error::Trajectory {
                 what: "similarity maps".to_owned(),
@@ -287,15 +291,6 @@ impl SimilarityMapsBuilder {
         depths.extend(streams.map(|depth| (depth.name, depth.site)));
         depths.push(("final norm".to_owned(), in_part(Site::FinalNorm, part)));
         depths
-    }
-
-    /// Whether words near the vectors of a site can be named where that is asked for.
-    fn fits(&self, site: Site) -> bool {
-        let narrow = self.trace.tensor(site).is_ok_and(|tensor| {
-            let width = self.trace.model().architecture().main.width as i64;
-            tensor.size().last() != Some(&width)
-        });
-        self.nearest == 0 || self.read == ReadAs::Raw || !narrow
     }
 }
 

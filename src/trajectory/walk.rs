@@ -225,7 +225,11 @@ impl WalkBuilder {
             .collect::<Result<_>>()?;
         let nearest = match self.nearest {
             0 => Vec::new(),
-            count => raw.iter().map(|raw| self.words(raw, part, count)).collect::<Result<_>>()?,
+            count => depths
+                .iter()
+                .zip(&raw)
+                .map(|(depth, raw)| nearest(model, depth.site, raw, self.read, count))
+                .collect::<Result<_>>()?,
         };
         let treated = raw.iter().map(|raw| stream::treated(raw, self.treatment)).collect::<Result<Vec<_>>>()?;
         let points = Tensor::f_stack(&treated, 0)?;
@@ -246,13 +250,6 @@ impl WalkBuilder {
                 ..Walk::empty()?
             },
         )
-    }
-
-    /// Words near the vectors of a step; those of the sublayers' walk have been normed already.
-    fn words(&self, raw: &Tensor, part: Part, count: usize) -> Result<Vec<Vec<Near>>> {
-        let normed = self.sublayers && self.read == ReadAs::FinalNorm;
-        let read = if normed { ReadAs::Raw } else { self.read };
-        nearest(self.trace.model(), part, raw, read, count)
     }
 
     /// Whether the moves are what sublayers add: not between norms, nor after anything was done to the vectors.
