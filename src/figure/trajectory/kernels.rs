@@ -122,10 +122,17 @@ fn describe(kernel: &Kernel, colors: &Colors, chunks: &mut Chunks) -> payload::K
 }
 
 fn caption(kernels: &[&Kernel], all: usize) -> String {
+    let has = |kind| kernels.iter().any(|kernel| kernel.kind == kind);
     let mut text = String::from(
-        "What each head's score gains or loses by the distance from query to key alone: a row of the map is a head, and \
-         the curves below are those of some. Distances stand on a symmetric-log axis, negative ones before the query.",
+        "Each head's score by the distance from query to key: a row of the map is a head, and the curves below are those \
+         of some. Distances stand on a symmetric-log axis, negative ones before the query.",
     );
+    if has(KernelKind::Mean) {
+        text.push_str(" A mean score over a text holds its content as well; the other kernels are position alone.");
+    }
+    if has(KernelKind::Rotation) {
+        text.push_str(" What rotation leaves is a share of the product at distance 0, no score.");
+    }
     if kernels.iter().any(|kernel| kernel.spread.is_some()) {
         text.push_str(" Bands are one standard deviation over content wide on each side.");
     }
