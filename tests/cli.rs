@@ -524,6 +524,12 @@ fn figures_of_a_model_are_made_once() {
     assert!(said(&chosen).contains("1 were there already"));
     let drawn = std::fs::read_to_string(out.join("t5-tied-walk-encoder.svg")).unwrap();
     assert!(drawn.contains("final norm"), "it walks from norm to norm");
+    // Rotation is the same for all heads.
+    let rotary = parity("llama_gqa");
+    let kernels = ["position-kernels", "--model", &rotary, "--ids", "5,6,7", "--heads", "3", "--layers", "0"];
+    works(&[&kernels[..], &["--format", "svg", "--out", &place]].concat());
+    let rotation = "llama-gqa-position-kernels-all-layer-0-rotation-of-an-equal-query-and-key.svg".to_owned();
+    assert!(figures_in(&out).contains(&rotation));
     let names = figures_in(&out);
     for name in [
         "position-kernels-decoder-layer-0-learned-bias-by-distance",
@@ -544,6 +550,7 @@ fn figures_that_cannot_be_made_say_why() {
     with(&["attention-maps", "--model", &t5, "--ids", "5,1", "--layers", "9"], &["layer 9", "layers 0 to 1"]);
     with(&["attention-maps", "--model", &t5, "--ids", "5,1", "--heads", "9"], &["head 9", "heads 0 to 3"]);
     with(&["similarity-maps", "--model", &t5], &["no text was given"]);
+    with(&["position-kernels", "--model", &t5, "--layers", "9"], &["layer 9", "layers 0 to 1"]);
     with(&["position-kernels", "--model", &parity("llama_gqa")], &["positions turn queries and keys", "in a run"]);
 }
 

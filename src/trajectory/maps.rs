@@ -158,7 +158,8 @@ impl AttentionMapsBuilder {
                 }
                 let deepest = model.layers().max(model.encoder_layers());
                 if let Some(layer) = layers.iter().find(|&&layer| layer >= deepest) {
-                    let problem = format!("is not there; {} has layers 0 to {}", model.name(), deepest - 1);
+                    let problem =
+                        format!("is not there; {} has layers 0 to {}", model.name(), deepest.saturating_sub(1));
                     return Err(Error::Trajectory { what: format!("layer {layer}"), problem });
                 }
             }
@@ -185,7 +186,7 @@ impl AttentionMapsBuilder {
         let Some(plan) = plan(model, part, layer) else { return Err(not_kept(&layer.to_string())) };
         let heads = self.heads.clone().unwrap_or_else(|| (0..plan.heads).collect());
         if let Some(head) = heads.iter().find(|&&head| head >= plan.heads) {
-            let problem = format!("is not in layer {layer}; it has heads 0 to {}", plan.heads - 1);
+            let problem = format!("is not in layer {layer}; it has heads 0 to {}", plan.heads.saturating_sub(1));
             return Err(Error::Trajectory { what: format!("head {head}"), problem });
         }
         let places: Vec<i64> = heads.iter().map(|&head| head as i64).collect();

@@ -187,6 +187,7 @@ pub fn position_kernels(args: &HeadFiguresArgs) -> Done {
     let model = args.model.load()?;
     let mut folder = Folder::open(args, &model)?;
     let chosen = blocks(args, &model, false)?;
+    chosen.iter().try_for_each(|block| layers(args, &model, block).map(drop))?;
     let inputs = inputs(args);
     if inputs.is_empty() {
         let kernels = model.position_kernels()?;
@@ -222,7 +223,8 @@ fn write_kernels(
             continue;
         }
         let names = ["position kernels", &read.name, &block, &format!("layer {layer}"), &kernel.kind.to_string()];
-        let heads = heads.map(|heads| heads.0.clone()).unwrap_or_default();
+        // Where all heads have the same kernel there is none to choose.
+        let heads = heads.filter(|_| kernel.heads() > 1).map(|heads| heads.0.clone()).unwrap_or_default();
         if let Some(file) = folder.wanted(&format!("{} {heads:?}", read.stamp), &names) {
             let single = PositionKernels { model: kernels.model.clone(), kernels: vec![kernel] };
             folder.write(file, &single.figure_of(&block, layer, &heads)?)?;
