@@ -69,6 +69,7 @@ impl Trace {
         let _guard = tch::no_grad_guard();
         let mut arrays = Arrays::default();
         let encodes = self.model().architecture().encoder.is_some();
+        self.attributions(&mut arrays)?;
         if encodes {
             self.of_part(Part::Encoder, "enc_", &mut arrays)?;
             self.of_part(Part::Main, "dec_", &mut arrays)?;
@@ -203,31 +204,31 @@ impl Trace {
         let bits = pattern.f_mul(&pattern.f_add_scalar(1e-13)?.f_log()?)?.f_neg()?;
         arrays.add(format!("{prefix}att_entropy"), &mean(bits)?)?;
         arrays.add(format!("{prefix}att_distance"), &mean(pattern.f_mul(&distance)?)?)?;
-        let (_, block) = stream::block_of(self.model(), part);
-        for map in self.attribution_maps()?.blocks {
-            // In an encoder-decoder they carry its name.
-            let own =
-                if block == "all" { Some(map.name.as_str()) } else { map.name.strip_prefix(block).map(str::trim) };
-            match own {
-                Some("attribution") => stacked(format!("{prefix}attr"), map.layers, arrays)?,
-                Some("rollout") => stacked(format!("{prefix}rollout"), map.layers, arrays)?,
-                _ => {}
-            }
+        Ok(())
+    }
+
+    /// The products of mean attention, where the patterns of all layers were kept.
+    fn attributions(&self, arrays: &mut Arrays) -> Result<()> {
+        let Ok(maps) = self.attribution_maps() else { return Ok(()) };
+        for map in maps.blocks {
+            let name = match map.name.as_str() {
+                "attribution" => "attr",
+                "rollout" => "rollout",
+                "encoder attribution" => "enc_attr",
+                "encoder rollout" => "enc_rollout",
+                "decoder attribution" => "dec_attr",
+                "decoder rollout" => "dec_rollout",
+                "cross attribution" => "cross_attr",
+                "source attribution" => "enc_to_out_attr",
+                _ => continue,
+            };
+            stacked(name.to_owned(), map.layers, arrays)?;
         }
         Ok(())
     }
 
     /// What lies between encoder and decoder.
     fn of_both(&self, arrays: &mut Arrays) -> Result<()> {
-        if let Ok(maps) = self.attribution_maps() {
-            for map in maps.blocks {
-                match map.name.as_str() {
-                    "cross attribution" => stacked("cross_attr".to_owned(), map.layers, arrays)?,
-                    "source attribution" => stacked("enc_to_out_attr".to_owned(), map.layers, arrays)?,
-                    _ => {}
-                }
-            }
-        }
         let last = |site| stream::vectors(self, site).and_then(|vectors| unit(&vectors));
         if let (Ok(source), Ok(target)) = (last(Site::EncoderFinalNorm), last(Site::FinalNorm)) {
             arrays.add("cross_sim_cos".to_owned(), &target.f_matmul(&source.f_tr()?)?)?;
