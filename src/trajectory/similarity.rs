@@ -9,7 +9,7 @@ use super::stream::{self, Treatment};
 use super::{Near, ReadAs};
 use crate::attention::in_part;
 use crate::site::{Part, Site};
-use crate::{Array, Error, Result, Trace};
+use crate::{Array, Error, Model, Result, Trace};
 
 /// How two vectors are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,6 +75,15 @@ pub struct SimilarityMapsBuilder {
     treatment: Treatment,
     nearest: usize,
     read: ReadAs,
+}
+
+impl SimilarityMaps {
+    /// The sites that a run must keep for the usual maps of any block.
+    pub fn sites(model: &Model) -> Vec<Site> {
+        let usual = [Part::Encoder, Part::Main].into_iter().flat_map(|part| usual(model, part));
+        let needed: Vec<Site> = usual.map(|(_, site)| site).collect();
+        model.sites().into_iter().filter(|site| needed.contains(site)).collect()
+    }
 }
 
 impl Trace {
@@ -261,11 +270,11 @@ impl SimilarityMapsBuilder {
             if let Some(site) = stray {
                 return Err(Error::site(site, "lies in another block; choose it with block(..)"));
             }
-            let usual = self.usual(part);
+            let usual = usual(self.trace.model(), part);
             let name = |site: Site| usual.iter().find(|(_, own)| *own == site).map(|(name, _)| name.clone());
             return Ok(sites.iter().map(|&site| (name(site).unwrap_or_else(|| site.to_string()), site)).collect());
         }
-        let mut depths = self.usual(part);
+        let mut depths = usual(self.trace.model(), part);
         let kept = |site: Site| self.trace.tensor(site).is_ok();
         depths.retain(|&(_, site)| kept(site));
         if depths.is_empty() {
@@ -278,20 +287,19 @@ impl SimilarityMapsBuilder {
         }
         Ok(depths)
     }
+}
 
-    /// The depths that tell most: before any mixing, as attention sees it, after each layer, and at the end.
-    fn usual(&self, part: Part) -> Vec<(String, Site)> {
-        let model = self.trace.model();
-        let mut depths = vec![("embeddings".to_owned(), in_part(Site::Embedding, part))];
-        // In post-norm blocks this norm is one of the stream.
-        if stream::is_pre_norm(model, part) {
-            depths.push(("norm of layer 0".to_owned(), in_part(Site::AttnNorm(0), part)));
-        }
-        let streams = stream::depths(model, part).into_iter().skip(1);
-        depths.extend(streams.map(|depth| (depth.name, depth.site)));
-        depths.push(("final norm".to_owned(), in_part(Site::FinalNorm, part)));
-        depths
+/// The depths that tell most: before any mixing, as attention sees it, after each layer, and at the end.
+fn usual(model: &Model, part: Part) -> Vec<(String, Site)> {
+    let mut depths = vec![("embeddings".to_owned(), in_part(Site::Embedding, part))];
+    // In post-norm blocks this norm is one of the stream.
+    if stream::is_pre_norm(model, part) {
+        depths.push(("norm of layer 0".to_owned(), in_part(Site::AttnNorm(0), part)));
     }
+    let streams = stream::depths(model, part).into_iter().skip(1);
+    depths.extend(streams.map(|depth| (depth.name, depth.site)));
+    depths.push(("final norm".to_owned(), in_part(Site::FinalNorm, part)));
+    depths
 }
 
 /// The inner products (N,N) of rows, rows and columns centred.

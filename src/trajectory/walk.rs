@@ -12,7 +12,7 @@ use super::{Near, ReadAs};
 use crate::attention::{in_part, layers};
 use crate::run::Generation;
 use crate::site::{Part, Site};
-use crate::{Array, Error, Result, Trace};
+use crate::{Array, Error, Model, Result, Trace};
 
 /// The residual stream of some positions as points on a way through the layers. Made by [`Trace::walk`].
 ///
@@ -104,6 +104,19 @@ pub struct WalkBuilder {
     given: Option<usize>,
 }
 
+impl Walk {
+    /// The sites that a run must keep for a walk of any block: the stream at every depth, what the sublayers read, and
+    /// what they write, for their shares.
+    pub fn sites(model: &Model) -> Vec<Site> {
+        let depths = [Part::Encoder, Part::Main].into_iter().flat_map(|part| {
+            stream::depths(model, part).into_iter().chain(stream::sublayers(model, part)).map(|depth| depth.site)
+        });
+        let needed: Vec<Site> = depths.collect();
+        let writes = |site: &Site| matches!(site.plain(), Site::AttnOut(_) | Site::MlpOut(_));
+        model.sites().into_iter().filter(|site| writes(site) || needed.contains(site)).collect()
+    }
+}
+
 impl Trace {
     /// How the vectors of this run's positions move through the layers: the residual stream before the first layer and
     /// after each, along its principal components and in lengths and angles.
@@ -136,10 +149,9 @@ impl Generation {
     ///
     /// ```
     /// # fn main() -> flowlens::Result<()> {
-    /// use flowlens::{Model, Site};
+    /// use flowlens::{Model, trajectory::Walk};
     /// let model = Model::load("tests/fixtures/parity/llama_gqa")?;
-    /// let streams = (0..model.layers()).map(Site::ResidPost).chain([Site::ResidPre(0)]);
-    /// let generation = model.generate("The capital of Japan").max_tokens(3).keep(streams).run()?;
+    /// let generation = model.generate("The capital of Japan").max_tokens(3).keep(Walk::sites(&model)).run()?;
     /// let walk = generation.walk()?.build()?;
     /// assert_eq!(walk.given.map(|given| given + 2), Some(walk.positions.len()));
     /// # Ok(()) }
@@ -151,9 +163,7 @@ impl Generation {
         let (Some(first), Some(last)) = (self.traces.first(), self.traces.last()) else {
             return Err(Error::Trajectory {
                 what: "the walk of a generation".to_owned(),
-                problem: "needs its runs, and none was kept; add the stream of every layer to keep(..): \
-                          Site::ResidPre(0) and what leaves each layer"
-                    .to_owned(),
+                problem: "needs its runs, and none was kept; add keep(Walk::sites(&model))".to_owned(),
             });
         };
         let walk = WalkBuilder { given: Some(first.len()), ..last.walk() };

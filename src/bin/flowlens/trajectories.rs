@@ -1,6 +1,7 @@
 //! `flowlens trajectories`
 
 use flowlens::Site;
+use flowlens::trajectory::{SimilarityMaps, Walk};
 
 use crate::args::TrajectoriesArgs;
 use crate::output::{Done, prepare_folder};
@@ -8,24 +9,9 @@ use crate::output::{Done, prepare_folder};
 pub fn arrays(args: TrajectoriesArgs) -> Done {
     let input = args.input.read()?;
     let model = args.model.load()?;
-    // Everything but what is large and goes into no array.
-    let needless = |site: &Site| {
-        matches!(
-            site.plain(),
-            Site::Query(_)
-                | Site::Key(_)
-                | Site::Value(_)
-                | Site::RotatedQuery(_)
-                | Site::RotatedKey(_)
-                | Site::HeadMix(_)
-                | Site::HeadOutput(_)
-                | Site::MlpPre(_)
-                | Site::MlpGate(_)
-                | Site::Neurons(_)
-                | Site::Scores(_)
-        )
-    };
-    let sites = model.sites().into_iter().filter(|site| !needless(site));
+    let of_weights = |site: &Site| matches!(site.plain(), Site::Pattern(_) | Site::PositionBias(_) | Site::Logits);
+    let others = model.sites().into_iter().filter(of_weights);
+    let sites = Walk::sites(&model).into_iter().chain(SimilarityMaps::sites(&model)).chain(others);
     let trace = model.watch(input).keep(sites).memory_limit_mb(8_000).run()?;
     prepare_folder(&args.data)?;
     trace.save_trajectories(&args.data)?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use flowlens::model::architecture::Stack;
 use flowlens::site::Part;
-use flowlens::trajectory::{AttentionMaps, PositionKernels, SimilarityMaps, WalkBuilder};
+use flowlens::trajectory::{AttentionMaps, PositionKernels, SimilarityMaps, Walk, WalkBuilder};
 use flowlens::{Array, Error, Input, Model, Site, Trace};
 
 use crate::args::{FiguresArgs, Format, HeadFiguresArgs, Layers, VectorFiguresArgs, WalkArgs};
@@ -240,7 +240,7 @@ pub fn similarity_maps(args: &VectorFiguresArgs) -> Done {
     let model = args.model.load()?;
     let mut folder = Folder::open(args, &model)?;
     for read in &inputs {
-        let trace = run_of_stream(&model, &read.input)?;
+        let trace = model.watch(read.input.clone()).keep(SimilarityMaps::sites(&model)).run()?;
         for block in blocks(args, &model, false)? {
             let own = layers(args, &model, block)?;
             for measure in ["cosine", "dot product"] {
@@ -301,7 +301,7 @@ pub fn walk(walk: &WalkArgs) -> Done {
             if let Some(file) = folder.wanted(&format!("{} {chosen}", read.stamp), &["walk", &read.name, block]) {
                 let trace = match &mut trace {
                     Some(trace) => trace,
-                    none => none.insert(run_of_stream(&model, &read.input)?),
+                    none => none.insert(model.watch(read.input.clone()).keep(Walk::sites(&model)).run()?),
                 };
                 folder.write(file, &chosen_walk(walk, trace).block(block).build()?.figure())?;
             }
@@ -325,16 +325,4 @@ fn chosen_walk(args: &WalkArgs, trace: &Trace) -> WalkBuilder {
         builder = builder.unit_norm();
     }
     if args.sublayers { builder.sublayers() } else { builder }
-}
-
-/// A run that keeps what is as wide as the stream.
-fn run_of_stream(model: &Model, input: &Input) -> Result<Trace, Error> {
-    let of_stream = |site: &Site| {
-        let sublayers = matches!(
-            site.plain(),
-            Site::AttnNorm(_) | Site::MlpNorm(_) | Site::AttnOut(_) | Site::MlpOut(_) | Site::ResidPost(_)
-        );
-        sublayers || matches!(site.plain(), Site::Embedding | Site::FinalNorm | Site::ResidPre(0))
-    };
-    model.watch(input.clone()).keep(model.sites().into_iter().filter(of_stream)).run()
 }
