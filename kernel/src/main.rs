@@ -1,0 +1,5 @@
+//! The Jupyter kernel of Flowlens.
+
+fn main() {
+    evcxr::runtime_hook();
+}
