@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::install::built::Built;
+use crate::install::engine::{IN_USE, LIBRARY};
 use crate::install::folders::Spec;
 use crate::install::sources;
 use crate::install::toolchain::Toolchain;
@@ -59,7 +60,7 @@ impl Environment {
         // the network for versions, unless the project's own file stands there again.
         let lock = format!(
             "!cp '{}' '{}' || true\n",
-            spec.sources().join("Cargo.lock").display(),
+            spec.sources().join("Cargo.lock.whole").display(),
             environment.private.join("Cargo.lock").display()
         );
         let own = fs::read_to_string(config.join("init.evcxr")).unwrap_or_default();
@@ -144,9 +145,7 @@ fn stale(spec: &Spec, built: &Result<Built>, found: Option<&Toolchain>) -> Optio
             let now = found.version.lines().next().unwrap_or_default();
             format!("rustc changed since the kernel's engine was compiled (then {then}, now {now})")
         }
-        _ if !spec.engine(&built.engine).join("libflowlens.so").exists() => {
-            "the kernel's compiled engine is gone".to_owned()
-        }
+        _ if !spec.engine(&built.engine).join(LIBRARY).exists() => "the kernel's compiled engine is gone".to_owned(),
         _ if !built.libtorch(spec).join("lib/libtorch_cpu.so").exists() => {
             format!("libtorch is missing in {}", built.libtorch(spec).display())
         }
@@ -179,7 +178,7 @@ fn use_engine(spec: &Spec, built: &Built, found: Option<&Toolchain>) -> Result<(
         "--cfg".to_owned(),
         "flowlens_prebuilt".to_owned(),
         "--extern".to_owned(),
-        format!("flowlens_engine={}", text(&engine.join("libflowlens.so"))?),
+        format!("flowlens_engine={}", text(&engine.join(LIBRARY))?),
         format!("-Ldependency={}", text(&engine)?),
         format!("-Lnative={}", text(&libtorch.join("lib"))?),
     ];
@@ -227,7 +226,7 @@ fn sweep(place: &Path) {
 
 /// Keeps the engine from being removed by an installation while this kernel runs.
 fn hold(engine: &Path) -> Result<File> {
-    let lock = File::open(engine.join("in-use")).with_context(|| format!("cannot open {}", engine.display()))?;
+    let lock = File::open(engine.join(IN_USE)).with_context(|| format!("cannot open {}", engine.display()))?;
     if lock.try_lock_shared().is_err() {
         bail!("the kernel's engine is being replaced; start the kernel again");
     }

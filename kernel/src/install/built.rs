@@ -19,6 +19,8 @@ pub struct Built {
     pub sysroot: PathBuf,
     /// The folder of libtorch, relative to the kernel's folder where both lie in the project.
     pub libtorch: PathBuf,
+    /// The version that it said of itself.
+    pub libtorch_version: String,
     /// The folder of Flowlens, relative to the kernel's folder where that lies in it.
     pub project: PathBuf,
     /// What the sources were known by.
@@ -33,7 +35,6 @@ impl Built {
     /// # Errors
     /// Where it is missing or unreadable; the message says what to do.
     pub fn read(spec: &Spec) -> Result<Built> {
-        let file = spec.built();
         let broken = || {
             anyhow!(
                 "the kernel in {} is incomplete. In a terminal, in the folder of Flowlens: make kernel; then restart the kernel.",

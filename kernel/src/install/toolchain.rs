@@ -44,6 +44,14 @@ impl Toolchain {
         Some(Toolchain { sysroot: sysroot.to_owned(), version })
     }
 
+    /// `cargo` of this toolchain in `folder`, without what a kernel around it may have set.
+    pub fn cargo(&self, folder: &Path) -> Command {
+        let own = self.sysroot.join("bin/cargo");
+        let mut cargo = Command::new(if own.exists() { own } else { "cargo".into() });
+        cargo.current_dir(folder).env_remove("CARGO_ENCODED_RUSTFLAGS");
+        cargo
+    }
+
     /// Makes this process and what it starts use this compiler.
     pub fn put_first(&self) {
         let paths = std::env::var_os("PATH").unwrap_or_default();
