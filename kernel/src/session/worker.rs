@@ -155,8 +155,12 @@ impl Worker {
         let (Some(context), Some(drain)) = (&mut self.context, &mut self.drain) else {
             return Attempt::Done(Ok(Vec::new()));
         };
-        if self.settings.cell.lock().interrupted.is_some() {
-            return Attempt::Done(Err(nothing_ran()));
+        {
+            let mut cell = self.settings.cell.lock();
+            if cell.interrupted.is_some() {
+                return Attempt::Done(Err(nothing_ran()));
+            }
+            cell.begin();
         }
         let variables: Vec<String> = context.variables_and_types().map(|(name, _)| name.to_owned()).collect();
         let input = &self.settings.input;
