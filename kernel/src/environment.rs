@@ -185,7 +185,7 @@ fn use_engine(spec: &Spec, built: &Built, found: Option<&Toolchain>) -> Result<(
     set("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     set("LIBTORCH", &libtorch);
     let mut libraries = vec![engine, libtorch.join("lib")];
-    libraries.extend(found.map(|toolchain| toolchain.sysroot.join("lib")));
+    libraries.extend(found.map(Toolchain::libraries));
     libraries.extend(std::env::var_os("LD_LIBRARY_PATH").iter().flat_map(std::env::split_paths));
     set("LD_LIBRARY_PATH", std::env::join_paths(libraries).context("a path of the kernel holds a colon")?);
     Ok(())

@@ -6,9 +6,6 @@ TORCH = "2.11.0"
 CUDA_RUNTIME = "13.0.96"
 CUPTI = "13.0.85"
 
-# The Jupyter kernel for Rust. Any 0.22 found on PATH is taken.
-EVCXR = "0.22.0"
-
 # What the project's own virtual environment holds.
 PYTHON_PACKAGES = [
     "jupyterlab==4.6.6",

@@ -181,7 +181,7 @@ fn cell(engine: &Path, libtorch: &Path, toolchain: &Toolchain, mend: &str) -> Fi
     if fs::write(&source, code).is_err() {
         return warning("the engine was not tried: there is no room for it");
     }
-    let libraries = [engine.to_owned(), libtorch.join("lib"), toolchain.sysroot.join("lib")];
+    let libraries = [engine.to_owned(), libtorch.join("lib"), toolchain.libraries()];
     let libraries = std::env::join_paths(libraries).unwrap_or_default();
     let mut external = std::ffi::OsString::from("flowlens_engine=");
     external.push(engine.join(LIBRARY));
@@ -189,6 +189,7 @@ fn cell(engine: &Path, libtorch: &Path, toolchain: &Toolchain, mend: &str) -> Fi
     dependencies.push(engine);
     let mut rustc = Command::new(toolchain.sysroot.join("bin/rustc"));
     rustc.args(["--edition", "2024", "-Cprefer-dynamic", "--extern"]).arg(external).arg(dependencies);
+    rustc.arg("-L").arg(libtorch.join("lib"));
     rustc.arg(&source).arg("-o").arg(&program).env("LD_LIBRARY_PATH", &libraries).current_dir(folder.path());
     match rustc.output() {
         Err(error) => return stops(format!("rustc cannot be started: {error}")),

@@ -63,8 +63,7 @@ pub fn build(spec: &Spec, project: &Path, toolchain: &Toolchain, engine: &Engine
     let own = files.swap_remove(own.with_context(|| format!("cargo made no {LIBRARY}"))?);
     keep(spec, &own, engine, |part| {
         for file in &files {
-            fs::copy(file, part.join(file.file_name().unwrap_or_default()))
-                .with_context(|| format!("cannot copy {}", file.display()))?;
+            link(file, &part.join(file.file_name().unwrap_or_default()))?;
         }
         Ok(())
     })
@@ -81,9 +80,8 @@ pub fn take(spec: &Spec, from: &Path, toolchain: &Toolchain) -> Result<(String, 
         bail!("the engine in {} is of {}; here is {}", from.display(), first(&engine.rustc), first(&toolchain.version));
     }
     let name = keep(spec, &from.join(LIBRARY), &engine, |part| {
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            fs::copy(entry.path(), part.join(entry.file_name()))?;
+        for entry in fs::read_dir(from)?.flatten().filter(|entry| entry.file_name() != IN_USE) {
+            link(&entry.path(), &part.join(entry.file_name()))?;
         }
         Ok(())
     })?;
@@ -100,7 +98,7 @@ fn keep(spec: &Spec, library: &Path, engine: &Engine, rest: impl FnOnce(&Path) -
     if Engine::read(&folder).is_err() {
         files::replace_folder(&folder, |part| {
             rest(part)?;
-            fs::copy(library, part.join(LIBRARY)).with_context(|| format!("cannot copy {}", library.display()))?;
+            link(library, &part.join(LIBRARY))?;
             fs::write(part.join(IN_USE), "")?;
             files::write(&part.join(NOTE), &serde_json::to_vec_pretty(engine)?)
         })?;
@@ -120,8 +118,12 @@ fn compile(project: &Path, toolchain: &Toolchain) -> Result<Vec<PathBuf>> {
         "dylib",
         "--message-format=json-render-diagnostics",
     ]);
-    let done =
-        cargo.args(["--", "-Cprefer-dynamic"]).stderr(Stdio::inherit()).output().context("cargo cannot be started")?;
+    cargo.args(["--", "-Cprefer-dynamic"]);
+    let exports = project.join("kernel/src/install/exports.map");
+    if exports.exists() {
+        cargo.arg(format!("-Clink-arg=-Wl,--version-script={}", exports.display()));
+    }
+    let done = cargo.stderr(Stdio::inherit()).output().context("cargo cannot be started")?;
     if !done.status.success() {
         bail!("the engine did not compile; cargo's message stands above");
     }
@@ -131,10 +133,18 @@ fn compile(project: &Path, toolchain: &Toolchain) -> Result<Vec<PathBuf>> {
         let files = message["filenames"].as_array().cloned().unwrap_or_default();
         files.into_iter().filter_map(|name| name.as_str().map(PathBuf::from))
     });
-    let wanted = |file: &PathBuf| {
-        file.extension().is_some_and(|end| end == "rmeta") || file.file_name().is_some_and(|name| name == LIBRARY)
-    };
+    // Of a dependency its metadata is enough, as its code is in the library; procedural macros are asked for too.
+    let wanted = |file: &PathBuf| file.extension().is_some_and(|end| end == "rmeta" || end == "so");
     Ok(names.filter(wanted).collect())
+}
+
+/// A hard link where that works: 300 MB that need not be copied. Cargo never writes into a file that it made.
+fn link(from: &Path, to: &Path) -> Result<()> {
+    let _ = fs::remove_file(to);
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    }
+    Ok(())
 }
 
 /// Takes away engines that no kernel uses any more.

@@ -10,6 +10,9 @@ use walkdir::WalkDir;
 use super::files;
 use super::folders::Spec;
 
+/// Says what the copy was made from.
+const NOTE: &str = "version";
+
 /// What the sources that the engine is made of are known by.
 ///
 /// # Errors
@@ -41,12 +44,15 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Copies what rust-analyzer reads: the library's own modules, and a manifest without dependencies. Types, completion
+/// Copies what rust-analyzer reads, unless it is there: the library's own modules, and a manifest without dependencies. Types, completion
 /// and help come from it; a cell that is compiled gets the engine instead (the conditions in `lib.rs`).
 ///
 /// # Errors
 /// Where the project is incomplete or the copy cannot be written.
-pub fn keep(spec: &Spec, project: &Path) -> Result<()> {
+pub fn keep(spec: &Spec, project: &Path, digest: &str) -> Result<()> {
+    if fs::read_to_string(spec.sources().join(NOTE)).is_ok_and(|old| old == digest) {
+        return Ok(());
+    }
     let manifest = fs::read_to_string(project.join("Cargo.toml"))
         .with_context(|| format!("{} is not the folder of Flowlens: it has no Cargo.toml", project.display()))?;
     files::replace_folder(&spec.sources(), |part| {
@@ -62,7 +68,7 @@ pub fn keep(spec: &Spec, project: &Path) -> Result<()> {
                 fs::copy(entry.path(), &to).with_context(|| format!("cannot write {}", to.display()))?;
             }
         }
-        Ok(())
+        files::write(&part.join(NOTE), digest.as_bytes())
     })
 }
 

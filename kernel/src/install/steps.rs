@@ -51,10 +51,9 @@ pub fn install(options: &Install) -> Result<()> {
     lock.lock()?;
 
     library::keep(&spec, &toolchain)?;
-    let mut made = Engine { rustc: toolchain.version.clone(), sources: sources::digest(&project)? };
+    let digest = sources::digest(&project)?;
+    let mut made = Engine { rustc: toolchain.version.clone(), sources: digest.clone() };
     let before = Built::read(&spec).ok();
-    let kept = before.as_ref().is_some_and(|built| built.sources == made.sources)
-        && spec.sources().join("src/lib.rs").exists();
     let name = match (&options.engine_from, made.kept(&spec)) {
         (Some(from), _) => {
             let (name, taken) = engine::take(&spec, from, &toolchain)?;
@@ -64,9 +63,7 @@ pub fn install(options: &Install) -> Result<()> {
         (None, Some(name)) => name,
         (None, None) => engine::build(&spec, &project, &toolchain, &made)?,
     };
-    if !kept {
-        sources::keep(&spec, &project)?;
-    }
+    sources::keep(&spec, &project, &digest)?;
     let built = Built {
         engine: name,
         rustc: made.rustc,

@@ -44,6 +44,12 @@ impl Toolchain {
         Some(Toolchain { sysroot: sysroot.to_owned(), version })
     }
 
+    /// Where its own libraries lie, which cells and engine share.
+    pub fn libraries(&self) -> PathBuf {
+        let host = self.version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+        self.sysroot.join("lib/rustlib").join(host).join("lib")
+    }
+
     /// `cargo` of this toolchain in `folder`, without what a kernel around it may have set.
     pub fn cargo(&self, folder: &Path) -> Command {
         let own = self.sysroot.join("bin/cargo");
