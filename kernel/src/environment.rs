@@ -98,7 +98,8 @@ impl Environment {
         if let (Ok(built), None) = (&built, &stale) {
             engine = Some(hold(&spec.engine(&built.engine))?);
             let front = found.as_ref().filter(|_| with_front && std::env::var_os("FLOWLENS_NO_FRONT").is_none());
-            let placed = front.is_some_and(|toolchain| front::place(&private, &toolchain.sysroot, &spec.sources()).is_ok());
+            let placed =
+                front.is_some_and(|toolchain| front::place(&private, &toolchain.sysroot, &spec.sources()).is_ok());
             use_engine(&spec, built, found.as_ref(), if placed { "flowlens" } else { "flowlens_engine" })?;
             // Behind the front Flowlens is there: a command that does nothing.
             first_cell = if placed { ":version\n".to_owned() } else { dependency(&spec.sources()) };

@@ -99,7 +99,8 @@ impl Front {
     fn real_rustup(&self, arguments: &[OsString]) -> ExitCode {
         let own = self.private.join("front/bin");
         let paths = std::env::var_os("PATH").unwrap_or_default();
-        let mut places = std::env::split_paths(&paths).filter(|folder| *folder != own).map(|folder| folder.join("rustup"));
+        let mut places =
+            std::env::split_paths(&paths).filter(|folder| *folder != own).map(|folder| folder.join("rustup"));
         let Some(program) = places.find(|program| program.is_file()) else { return ExitCode::from(127) };
         let mut rustup = Command::new(program);
         rustup.args(arguments);

@@ -10,7 +10,8 @@ const PLAIN: &str = include_str!("plain.toml");
 
 /// The command that compiles the cell as cargo would; none where its manifest is not the plain one or a wrapper is set.
 pub fn cell(front: &Front, check: bool, target: &str) -> Option<Command> {
-    let level = plain_level(&fs::read_to_string(front.private.join("Cargo.toml")).ok()?)?;
+    let manifest = fs::read_to_string(front.private.join("Cargo.toml")).ok()?;
+    let level = plain_level(&manifest)?;
     if std::env::var_os("RUSTC_WRAPPER").is_some() || std::env::var_os("EVCXR_CACHE_ENABLED").is_some() {
         return None;
     }
@@ -23,7 +24,11 @@ pub fn cell(front: &Front, check: bool, target: &str) -> Option<Command> {
     }
     let mut rustc = front.rustc();
     rustc.args(["--crate-name", "ctx", "--edition=2024", "src/lib.rs", "--crate-type", "cdylib"]);
-    rustc.args(["--error-format=json", "--json=diagnostic-rendered-ansi", if check { "--emit=metadata" } else { "--emit=link" }]);
+    rustc.args([
+        "--error-format=json",
+        "--json=diagnostic-rendered-ansi",
+        if check { "--emit=metadata" } else { "--emit=link" },
+    ]);
     rustc.args(["-Cembed-bitcode=no", "-Ccodegen-units=16", "-Cstrip=debuginfo", "-Crpath", "-Cpanic=unwind"]);
     rustc.args(["-Cdebug-assertions=on", "-Coverflow-checks=on", "--target", target]);
     rustc.arg(format!("-Copt-level={level}")).arg("--out-dir").arg(&folder);
