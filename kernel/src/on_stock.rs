@@ -18,8 +18,6 @@ use crate::session::interrupt::{self, File};
 
 /// A second interrupt so long after the first ends the process of the cells. Sooner, a person pressed twice.
 const SECOND: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(5);
-/// So long do compilers that come after an ended one belong to the same cell.
-const RETRIES: Duration = Duration::from_millis(300);
 
 /// Runs evcxr_jupyter until it ends, or until a signal or the end of the program that started this ends both.
 ///
@@ -28,16 +26,20 @@ const RETRIES: Duration = Duration::from_millis(300);
 pub fn run(connection_file: &Path, resource_dir: &Path) -> Result<ExitCode> {
     let environment = Environment::prepare_stock(resource_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = runtime.block_on(supervise(connection_file, resource_dir, &File::at(&environment.interrupt)));
+    let evcxr = command(connection_file, resource_dir, &environment.private);
+    let ended = runtime.block_on(supervise(evcxr, &File::at(&environment.interrupt)));
     drop(environment);
     ended
 }
 
-async fn supervise(connection_file: &Path, resource_dir: &Path, file: &File) -> Result<ExitCode> {
+async fn supervise(mut command: Command, file: &File) -> Result<ExitCode> {
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let mut evcxr = start(connection_file, resource_dir)?;
+    let mut evcxr = command.spawn().with_context(|| {
+        let program = command.as_std().get_program().to_string_lossy();
+        format!("{program} cannot be started. In a terminal: cargo install --locked evcxr_jupyter@0.22.0")
+    })?;
     let kernel = evcxr.id().context("evcxr_jupyter ended at once")?;
     let mut last = None;
     let status = loop {
@@ -53,11 +55,13 @@ async fn supervise(connection_file: &Path, resource_dir: &Path, file: &File) -> 
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-fn start(connection_file: &Path, resource_dir: &Path) -> Result<Child> {
+fn command(connection_file: &Path, resource_dir: &Path, private: &Path) -> Command {
     let beside = resource_dir.join("evcxr_jupyter");
     let program = if beside.exists() { beside } else { PathBuf::from("evcxr_jupyter") };
     let mut command = Command::new(&program);
     command.arg("--control_file").arg(connection_file);
+    // At its start it looks for a kernel of the name "rust" there, and puts itself in its place.
+    command.env("JUPYTER_PATH", private.join("none"));
     let quiet = || {
         // SAFETY: plain system calls. What evcxr starts inherits that the stop button's signal is ignored.
         unsafe {
@@ -68,9 +72,7 @@ fn start(connection_file: &Path, resource_dir: &Path) -> Result<Child> {
     };
     // SAFETY: the closure allocates nothing and takes no lock.
     unsafe { command.pre_exec(quiet) };
-    command.spawn().with_context(|| {
-        format!("{} cannot be started. In a terminal: cargo install evcxr_jupyter --version 0.22.0", program.display())
-    })
+    command
 }
 
 /// Ends everything.
@@ -87,16 +89,13 @@ async fn end(kernel: u32, mut evcxr: Child) -> Result<ExitCode> {
 /// The stop button: ends a compiler, or asks a call of the library that looks, or else ends the process of the cells.
 fn stop(kernel: u32, file: &File, last: &mut Option<Instant>) {
     let cells = cells(kernel);
-    let end = Instant::now() + RETRIES;
-    let mut ended = false;
-    loop {
-        let compilers = interrupt::processes_below(kernel, cells);
-        ended |= !compilers.is_empty();
+    let mut compilers = interrupt::processes_below(kernel, cells);
+    let ended = !compilers.is_empty();
+    while !compilers.is_empty() {
         compilers.into_iter().for_each(interrupt::kill);
-        if !ended || Instant::now() > end {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(5));
+        // Those that an ended one had just started. evcxr itself starts no other: the cell has failed.
+        compilers = interrupt::processes_below(kernel, cells);
     }
     let Some(cells) = cells.filter(|&cells| !ended && !waits_for_cells(cells)) else { return };
     let second = last.is_some_and(|last| SECOND.contains(&last.elapsed()));
@@ -114,7 +113,9 @@ fn cells(kernel: u32) -> Option<u32> {
     let program = |process: u32| std::fs::read_link(format!("/proc/{process}/exe")).ok();
     let own = program(kernel)?;
     let all: HashMap<_, _> = interrupt::processes();
-    all.iter().find(|(process, (parent, _))| *parent == kernel && program(**process).as_ref() == Some(&own)).map(|(process, _)| *process)
+    all.iter()
+        .find(|(process, (parent, _))| *parent == kernel && program(**process).as_ref() == Some(&own))
+        .map(|(process, _)| *process)
 }
 
 /// Whether no cell runs: the process reads its standard input, for the next one.

@@ -133,7 +133,11 @@ pub fn processes_below(ancestor: u32, except: Option<u32>) -> Vec<u32> {
         false
     };
     let helper = |name: &str| name.starts_with("rust-analyzer");
-    processes.iter().filter(|(process, (_, name))| below(**process) && !helper(name)).map(|(process, _)| *process).collect()
+    processes
+        .iter()
+        .filter(|(process, (_, name))| below(**process) && !helper(name))
+        .map(|(process, _)| *process)
+        .collect()
 }
 
 /// All processes: parent and name.
