@@ -22,7 +22,7 @@ use crate::child::companion;
 use crate::environment::Environment;
 use crate::output::cell::Shared;
 use crate::session::interrupt::{self, Interrupt};
-use crate::session::{Session, Settings};
+use crate::session::{Session, Settings, crates};
 
 /// Runs the kernel until a front end, a signal or the end of the program that started it ends it.
 ///
@@ -71,6 +71,7 @@ async fn serve(connection_file: &Path, environment: &Environment) -> Result<Sess
         cell: cell.clone(),
         iopub: iopub.clone(),
         input: input::Input::start(sockets.stdin, cell.clone()),
+        crates: crates::Crates::watch(cell.clone(), iopub.clone())?,
     })?;
     let interrupt =
         Interrupt { file: file.clone(), cell: cell.clone(), session: session.clone(), iopub: iopub.clone() };

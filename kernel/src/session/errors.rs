@@ -88,14 +88,14 @@ fn with_theme(line: &str) -> String {
     while let Some(start) = rest.find("\x1b[38;5;") {
         plain.push_str(&rest[..start]);
         rest = &rest[start + "\x1b[38;5;".len()..];
-        let end = rest.find('m').unwrap_or(0);
+        let Some(end) = rest.find('m') else { return plain };
         let number: u8 = rest[..end].parse().unwrap_or(0);
         match number {
             // Frame and numbers of lines.
             232..=255 => plain.push_str("\x1b[90m"),
             _ => plain.push_str(&format!("\x1b[{}m", [34, 35, 36, 32][usize::from(number) % 4])),
         }
-        rest = &rest[(end + 1).min(rest.len())..];
+        rest = &rest[end + 1..];
     }
     plain.push_str(rest);
     plain

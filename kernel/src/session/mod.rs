@@ -2,6 +2,7 @@
 
 pub mod code;
 mod context;
+pub mod crates;
 mod ends;
 mod errors;
 pub mod help;
@@ -54,6 +55,7 @@ pub struct Settings {
     pub cell: Shared,
     pub iopub: Outbox,
     pub input: Input,
+    pub crates: crates::Crates,
 }
 
 /// The process that runs cells, once there is one. The same handle also after a restart of it.

@@ -189,6 +189,7 @@ impl Worker {
             forget_variables(context);
         }
         drain.wait();
+        self.settings.crates.finish();
         let mut cell = self.settings.cell.lock();
         let (panicked, failed, ran, killed) = (cell.panicked, cell.failed, cell.ran, cell.killed);
         let interrupted = cell.interrupted.is_some();
