@@ -12,7 +12,7 @@ use super::{Near, ReadAs, Walk, stream};
 use crate::attention::{in_part, layers, plan, visible};
 use crate::run::write;
 use crate::site::{Part, Site};
-use crate::{Array, Result, Trace};
+use crate::{Array, Result, Trace, interrupt};
 
 /// Arrays by name, float32 and int64.
 #[derive(Default)]
@@ -66,6 +66,10 @@ impl Trace {
     /// # Errors
     /// When the run kept no stream, or the file cannot be written.
     pub fn save_trajectories(&self, path: impl AsRef<Path>) -> Result<()> {
+        interrupt::during("the arrays of trajectories", || self.save_trajectories_now(path.as_ref()))
+    }
+
+    fn save_trajectories_now(&self, path: &Path) -> Result<()> {
         let _guard = tch::no_grad_guard();
         let mut arrays = Arrays::default();
         let encodes = self.model().architecture().encoder.is_some();

@@ -8,7 +8,7 @@ use super::stream::unknown_block;
 use crate::attention::{in_part, layers, parts, plan, sides, visible};
 use crate::site::{Part, Site};
 use crate::text::list;
-use crate::{Array, Error, Model, Result, Trace};
+use crate::{Array, Error, Model, Result, Trace, interrupt};
 
 /// Numbers of one kind that are taken when no layer is named: 64 MB.
 const MOST: usize = 1 << 24;
@@ -121,6 +121,10 @@ impl AttentionMapsBuilder {
     /// # Errors
     /// When there is no such block, layer or head, or the run did not keep scores and patterns.
     pub fn build(&self) -> Result<AttentionMaps> {
+        interrupt::during("the attention maps", || self.build_now())
+    }
+
+    fn build_now(&self) -> Result<AttentionMaps> {
         let _guard = tch::no_grad_guard();
         let model = self.trace.model();
         let wanted = |name: &str| self.block.as_deref().is_none_or(|block| block == name);

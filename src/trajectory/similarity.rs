@@ -9,7 +9,7 @@ use super::stream::{self, Treatment};
 use super::{Near, ReadAs};
 use crate::attention::in_part;
 use crate::site::{Part, Site};
-use crate::{Array, Error, Model, Result, Trace};
+use crate::{Array, Error, Model, Result, Trace, interrupt};
 
 /// How two vectors are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -168,6 +168,10 @@ impl SimilarityMapsBuilder {
     /// # Errors
     /// When a block, site or position does not exist, the run kept none of the sites, or two runs do not fit each other.
     pub fn build(&self) -> Result<SimilarityMaps> {
+        interrupt::during("comparing positions", || self.build_now())
+    }
+
+    fn build_now(&self) -> Result<SimilarityMaps> {
         let _guard = tch::no_grad_guard();
         let model = self.trace.model();
         let (part, block) = stream::part(model, self.block.as_deref())?;

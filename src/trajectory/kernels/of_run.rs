@@ -9,7 +9,7 @@ use crate::attention::{in_part, layers, parts, plan, visible};
 use crate::model::architecture::Sees;
 use crate::model::{Stack, Tokens, Visible};
 use crate::site::{Part, Site, Watcher};
-use crate::{Array, Error, Result, Trace};
+use crate::{Array, Error, Result, Trace, interrupt};
 
 impl Trace {
     /// What position does to the scores of each head in this run, for every family: the mean of the score at each offset
@@ -31,6 +31,10 @@ impl Trace {
     /// # Errors
     /// When the run kept no scores.
     pub fn position_kernels(&self) -> Result<PositionKernels> {
+        interrupt::during("the position kernels", || self.position_kernels_now())
+    }
+
+    fn position_kernels_now(&self) -> Result<PositionKernels> {
         let _guard = tch::no_grad_guard();
         let model = self.model();
         let mut kernels = Vec::new();
