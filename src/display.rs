@@ -59,7 +59,10 @@ pub trait ShowDebug {
 
 impl<T: Debug + ?Sized> ShowDebug for T {
     fn evcxr_display(&self) {
-        Bundle::new(format!("{self:?}")).send();
+        // A loop or a statement that ends a cell has nothing to show.
+        if std::any::type_name::<T>() != "()" {
+            Bundle::new(format!("{self:?}")).send();
+        }
     }
 }
 
