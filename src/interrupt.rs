@@ -64,12 +64,17 @@ pub fn request() -> bool {
 }
 
 /// Does something long whose parts look at the flag; an interrupt among them is said to be of the whole.
+///
+/// Whatever comes out of work that was asked to stop is not handed on: a part that takes errors for "there is none" may
+/// have left something out.
 pub(crate) fn during<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let _call = Call::begin();
-    work().map_err(|error| match error {
-        Error::Interrupted { done, .. } => Error::Interrupted { what: what.to_owned(), done },
-        other => other,
-    })
+    let result = work();
+    match result {
+        Err(Error::Interrupted { done, .. }) => Err(Error::Interrupted { what: what.to_owned(), done }),
+        _ if requested() => Err(Error::Interrupted { what: what.to_owned(), done: String::new() }),
+        result => result,
+    }
 }
 
 /// Waits for something that cannot look at the flag itself (the network, another process): on a thread of its own, which

@@ -52,6 +52,7 @@ impl Attention {
 fn backwards(block: &Block) -> Result<Vec<Tensor>> {
     let mut reached: Vec<Tensor> = Vec::new();
     for step in steps(block, false)?.into_iter().rev() {
+        interrupt::check()?;
         let next = match reached.last() {
             Some(behind) => behind.f_matmul(&step)?,
             None => step,

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 
 use super::Scope;
 use crate::model::{Model, Tokens};
-use crate::{Array, Error, Result, Site, interrupt};
+use crate::{Array, Error, Result, Site};
 
 /// A run that was watched: its tokens, what the model said next, what was kept on the way, and what was changed.
 ///
@@ -126,8 +126,6 @@ impl Trace {
 
     /// The tensor of a site, in the type and on the device of the run.
     pub(crate) fn tensor(&self, site: Site) -> Result<Tensor> {
-        // Every analysis asks for its sites one by one.
-        interrupt::check()?;
         if let Some(tensor) = self.record.kept.get(&site) {
             return Ok(tensor.shallow_clone());
         }

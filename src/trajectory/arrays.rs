@@ -85,8 +85,10 @@ impl Trace {
             }
         }
         self.concepts(&mut arrays)?;
+        // Before the file is touched: parts that are not there are left out, and one that was stopped must not look like that.
+        interrupt::check()?;
         let metadata = HashMap::from([("family".to_owned(), self.model().architecture().family.to_owned())]);
-        write(path.as_ref(), &arrays.numbers, &arrays.integers, metadata)
+        write(path, &arrays.numbers, &arrays.integers, metadata)
     }
 
     fn of_part(&self, part: Part, prefix: &str, arrays: &mut Arrays) -> Result<()> {

@@ -180,7 +180,8 @@ impl AttentionMapsBuilder {
         if numbers.is_empty() {
             return Ok(None);
         }
-        let layers = numbers.into_iter().map(|layer| self.of_layer(part, layer)).collect::<Result<_>>()?;
+        let of_layer = |layer| interrupt::check().and_then(|()| self.of_layer(part, layer));
+        let layers = numbers.into_iter().map(of_layer).collect::<Result<_>>()?;
         let shown = |tokens: Vec<crate::attention::Token>| tokens.into_iter().map(|token| token.shown).collect();
         Ok(Some(MapBlock { name: name.to_owned(), queries: shown(queries), keys: shown(keys), layers, left_out }))
     }

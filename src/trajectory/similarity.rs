@@ -201,6 +201,7 @@ impl SimilarityMapsBuilder {
         let there = stream::positions(None, self.treatment, columns.len())?;
         let mut grams = Vec::new();
         for (name, site) in self.depths(part)? {
+            interrupt::check()?;
             let raw = stream::rows(&stream::vectors(&self.trace, site)?, &here)?;
             let left = stream::treated(&raw, maps.treatment)?;
             let right = match &self.other {
@@ -246,6 +247,7 @@ impl SimilarityMapsBuilder {
         };
         let all = stream::positions(None, self.treatment, tokens.len())?;
         for (name, site) in chosen {
+            interrupt::check()?;
             let vectors = stream::vectors(&self.trace, site)?;
             // What is centred is so among all positions.
             let treated = stream::treated(&stream::rows(&vectors, &all)?, maps.treatment)?;

@@ -235,7 +235,10 @@ impl WalkBuilder {
         let depths = if self.sublayers { stream::sublayers(model, part) } else { stream::depths(model, part) };
         let raw: Vec<Tensor> = depths
             .iter()
-            .map(|depth| stream::rows(&stream::vectors(trace, depth.site)?, &positions))
+            .map(|depth| {
+                interrupt::check()?;
+                stream::rows(&stream::vectors(trace, depth.site)?, &positions)
+            })
             .collect::<Result<_>>()?;
         let nearest = match self.nearest {
             0 => Vec::new(),

@@ -40,6 +40,7 @@ impl Trace {
         let mut kernels = Vec::new();
         for &(part, name) in parts(model).iter().filter(|(part, _)| *part != Part::Cross) {
             for layer in 0..layers(model, part) {
+                interrupt::check()?;
                 let Some(plan) = plan(model, part, layer) else { continue };
                 let Ok(scores) = self.tensor(in_part(Site::Scores(layer), part)) else { continue };
                 let mean = by_offset(&scores, &visible(self, part, plan))?;
