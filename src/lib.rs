@@ -65,7 +65,7 @@
 #![deny(missing_docs)]
 
 // In the notebook kernel a cell links the library that was compiled beforehand, and this crate only hands it on.
-// rust-analyzer reads the sources there all the same: docs/prebuilt-engine.md tells how.
+// rust-analyzer reads the sources there all the same: docs/kernel.md tells how.
 #[cfg(all(flowlens_prebuilt, not(flowlens_stale), not(rust_analyzer)))]
 pub use flowlens_engine::*;
 #[cfg(all(flowlens_stale, not(rust_analyzer)))]

@@ -2,7 +2,7 @@
 """Installs the Jupyter kernel `rust` into `.venv`, with Flowlens compiled beforehand.
 
 The kernel's folder holds its own copy of the compiled crates, so that a `cargo clean` or another build does not touch
-it; a kernel that runs keeps the engine that it started with. docs/prebuilt-engine.md tells how a cell comes to link it.
+it; a kernel that runs keeps the engine that it started with. docs/kernel.md tells how a cell comes to link it.
 """
 
 import hashlib
