@@ -90,6 +90,7 @@ class Library(BrowserTest):
         self.assertGreater(picture.bounding_box()["width"], 300, "from the beginning")
         self.assert_still(tab, "Run this cell again")
         self.assertEqual(picture.count(), 1)
+        self.assertFalse(tab.locator(".fl-choosers").is_visible(), "nothing to choose in a still picture")
         self.shot(tab, "library_still")
         tab.locator("summary").click()
         self.until(lambda: tab.locator("td").count() > 50, "the numbers are there all the same")
