@@ -5,7 +5,7 @@ use std::fmt::{self, Debug};
 use crate::attention::{Attention, HeadView, ModelView, NeuronView, RolloutView};
 use crate::flow::{FlowGraph, FlowGraphBuilder};
 use crate::lens::LogitLens;
-use crate::notebook::Bundle;
+use crate::notebook::{Bundle, library_wanted};
 use crate::run::Generation;
 use crate::trajectory::{
     AttentionMaps, AttentionMapsBuilder, AttributionMaps, Decoding, PositionKernels, SimilarityMaps,
@@ -74,35 +74,14 @@ fn forms(text: &dyn fmt::Display, forms: Vec<(&'static str, String)>) -> Shown {
 
 impl Show for Figure {
     fn bundle(&self) -> Result<Shown> {
-        Ok(forms(self, self.forms(with_library(self.wants_plotly()))))
+        Ok(forms(self, self.forms(self.wants_plotly() && library_wanted())))
     }
 }
 
 impl Show for Gallery {
     fn bundle(&self) -> Result<Shown> {
-        Ok(forms(self, self.forms(with_library(self.wants_plotly()))))
+        Ok(forms(self, self.forms(self.wants_plotly() && library_wanted())))
     }
-}
-
-/// The first output of a kernel that needs plotly.js brings it.
-fn with_library(wanted: bool) -> bool {
-    wanted && first_time("plotly")
-}
-
-/// Whether this is the first time that this kernel asks about `what`.
-///
-/// On stock evcxr a cell is a library of its own, so that a Rust static of one cell is unknown to the next; the
-/// environment of the kernel's process is what they share.
-fn first_time(what: &str) -> bool {
-    let name = format!("FLOWLENS_SENT_{}", what.to_ascii_uppercase());
-    let process = std::process::id().to_string();
-    if std::env::var(&name).is_ok_and(|value| value == process) {
-        return false;
-    }
-    // SAFETY: other Rust code takes the same lock; of foreign code only libtorch's threads could read the environment
-    // at this moment, and none works while a cell hands over its result.
-    unsafe { std::env::set_var(name, process) };
-    true
 }
 
 impl Show for str {

@@ -7,6 +7,7 @@
 mod bar;
 mod evcxr;
 mod kernel;
+mod library;
 mod lines;
 #[cfg(feature = "cli")]
 mod terminal;
@@ -14,6 +15,7 @@ mod terminal;
 use std::sync::LazyLock;
 
 pub(crate) use bar::{Progress, State, Unit};
+pub(crate) use library::library_wanted;
 pub(crate) use lines::Lines;
 #[cfg(feature = "cli")]
 pub(crate) use terminal::Terminal;
