@@ -5,7 +5,7 @@ NOTEBOOK := .venv/bin/python tools/run_notebooks.py
 BENCH_PYTHON ?= python3
 PROMPT := The capital of Japan is the city of
 
-.PHONY: help build demo test test-large real-models bench lab notebooks kernel libtorch venv evcxr browser clean distclean
+.PHONY: help build demo page lesson test test-large real-models bench lab notebooks kernel kernel-program libtorch python venv browser clean distclean
 
 help:
 	@echo 'make build      libtorch and target/release/flowlens'
@@ -19,33 +19,47 @@ help:
 	@echo 'make clean      removes what was built; make distclean also what was fetched'
 	@echo 'CUDA=1 takes the full torch; LIBTORCH=/folder or LIBTORCH_USE_PYTORCH=1 takes one that you have.'
 
-venv:
+python:
+	@$(SETUP)/venv.py --bare
+
+venv: python
 	@$(SETUP)/venv.py
 
-libtorch: venv
+libtorch: python
 	@$(SETUP)/libtorch.py $(if $(CUDA),--cuda)
 
-evcxr:
-	@$(SETUP)/kernel.py --evcxr
-
 build: libtorch
-	@echo 'building target/release/flowlens (the first time about 10 minutes on two cores)'
+	@test -e target/release/flowlens || echo 'building target/release/flowlens (usually 4 to 6 minutes on two cores, once)'
 	cargo build --release --locked
 
-kernel: build evcxr
-	@$(SETUP)/kernel.py
+# STOCK=1: also stock evcxr_jupyter as a kernel, which the lessons are tested on as well.
+kernel: libtorch venv
+	@$(SETUP)/kernel.py $(if $(STOCK),--evcxr)
 
-demo: kernel
-	@mkdir -p out
-	target/release/flowlens flow-graph --model smollm2-135m --line '$(PROMPT)' --layers 20-29 --html out/flow_graph.html
-	for view in head model neuron; do \
-		target/release/flowlens $$view-view --model smollm2-135m --text '$(PROMPT)' --layer 16 --head 0 --html out/$${view}_view.html || exit; \
-	done
-	$(NOTEBOOK) --out out notebooks/flow_graph.ipynb
+kernel-program:
+	@$(SETUP)/kernel.py --program
+
+# The kernel's program needs no libtorch and compiles while that is fetched; it steps back for what the page waits for.
+demo:
+	@test -d .venv || echo 'make demo: usually a page to look at after 7 minutes on two cores, and everything after 14'
+	@$(MAKE) --no-print-directory -j4 page venv kernel-program
+	@$(MAKE) --no-print-directory lesson
 	@echo
 	@echo 'The flow graph of "$(PROMPT)":  out/flow_graph.html'
 	@echo 'Its attention:                  out/head_view.html, out/model_view.html, out/neuron_view.html'
 	@echo 'The lesson, executed:           out/flow_graph.ipynb  (make lab opens it)'
+
+page: build
+	@mkdir -p out
+	@test -e out/flow_graph.html || echo 'fetching the model smollm2-135m (145 MB, usually under a minute)'
+	target/release/flowlens flow-graph --model smollm2-135m --line '$(PROMPT)' --layers 20-29 --html out/flow_graph.html
+	@echo 'make demo: look at out/flow_graph.html; the rest goes on'
+	for view in head model neuron; do \
+		target/release/flowlens $$view-view --model smollm2-135m --text '$(PROMPT)' --layer 16 --head 0 --html out/$${view}_view.html || exit; \
+	done
+
+lesson: kernel
+	$(NOTEBOOK) --out out notebooks/flow_graph.ipynb
 
 # Trusted: JupyterLab shows the scripts of their outputs without executing them anew.
 lab: kernel
@@ -64,10 +78,13 @@ real-models: venv
 	@$(SETUP)/real_models.py $(if $(LARGE),--large)
 
 # The browser looks at pages that the Rust tests leave in target/.
+test: STOCK = 1
 test: kernel browser real-models
 	cargo test --locked
 	cargo test --locked --test real_weights -- --ignored --skip mpnet
+	cargo test --locked --release --manifest-path kernel/Cargo.toml --target-dir target/kernel --features stock
 	$(NOTEBOOK) --out target/notebooks notebooks/*.ipynb
+	$(NOTEBOOK) --out target/notebooks/evcxr --kernel rust-evcxr notebooks/walk.ipynb
 	.venv/bin/python tools/check_scripts.py
 	.venv/bin/python tools/run_checks.py
 
@@ -86,4 +103,4 @@ clean:
 	rm -rf out
 
 distclean: clean
-	rm -rf .venv .libtorch .libtorch.part .evcxr .evcxr.part
+	rm -rf .venv .libtorch .libtorch.part

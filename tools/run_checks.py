@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the Python tests, those in tests/browser and any in tests/python, and closes with one line of counts."""
+"""Runs the Python tests, those in tests/browser and tests/kernel and any in tests/python, and closes with one line of counts."""
 
 import sys
 import unittest
@@ -10,7 +10,7 @@ TESTS = Path(__file__).resolve().parents[1] / "tests"
 
 def main():
     failed = passed = skipped = 0
-    for folder in [TESTS / "browser", TESTS / "python"]:
+    for folder in [TESTS / "browser", TESTS / "kernel", TESTS / "python"]:
         if not folder.is_dir():
             continue
         suite = unittest.TestLoader().discover(str(folder), top_level_dir=str(folder))

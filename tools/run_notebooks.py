@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Executes notebooks in the Rust kernel; an error in a cell is a failure.
 
-    run_notebooks.py (--out FOLDER | --in-place) NOTEBOOK...
+    run_notebooks.py (--out FOLDER | --in-place) [--kernel NAME] NOTEBOOK...
 
 Executed copies go into FOLDER, the notebooks themselves stay as they are; --in-place keeps the outputs in the notebooks.
 """
@@ -16,10 +16,10 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 
-def execute(path, target):
+def execute(path, target, kernel):
     notebook = nbformat.read(path, as_version=4)
     # Times of execution would make every run a change.
-    client = NotebookClient(notebook, kernel_name="rust", timeout=900, record_timing=False, coalesce_streams=True,
+    client = NotebookClient(notebook, kernel_name=kernel, timeout=900, record_timing=False, coalesce_streams=True,
                             resources={"metadata": {"path": str(path.parent)}})
     began = time.time()
     try:
@@ -47,6 +47,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--in-place", action="store_true")
+    parser.add_argument("--kernel", default="rust", help="the kernel that executes them, as Jupyter calls it")
     parser.add_argument("notebooks", nargs="+", type=Path)
     options = parser.parse_args()
     if bool(options.out) == options.in_place:
@@ -56,7 +57,7 @@ def main():
     failed = 0
     for path in options.notebooks:
         print(f"notebook {path} ...", flush=True)
-        outcome = execute(path, options.out / path.name if options.out else path)
+        outcome = execute(path, options.out / path.name if options.out else path, options.kernel)
         failed += outcome is None
         print(f"notebook {path} {outcome or 'FAILED'}", flush=True)
     print(f"notebooks: {len(options.notebooks) - failed} passed, {failed} failed")

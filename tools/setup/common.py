@@ -9,7 +9,6 @@ ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LIBTORCH = ROOT / ".libtorch"
-KERNEL = VENV / "share" / "jupyter" / "kernels" / "rust"
 
 
 def say(text):
@@ -27,6 +26,13 @@ def run(*command, **options):
         fail(f"`{' '.join(str(part) for part in command[:4])} ..` failed; its message stands above. "
              "Running the same make command again goes on from here.")
     return done
+
+
+def pip():
+    """The command that fills `.venv`: its own pip, or where Debian's python3 could make none there, the system's."""
+    if subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0:
+        return [PYTHON, "-m", "pip"]
+    return [sys.executable, "-m", "pip", "--python", PYTHON]
 
 
 def remove(path):

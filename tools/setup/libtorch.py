@@ -14,7 +14,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from common import LIBTORCH, PYTHON, ROOT, fail, remove, replace, run, say
+from common import LIBTORCH, PYTHON, ROOT, fail, pip, remove, replace, run, say
 from versions import CUDA_RUNTIME, CUPTI, TORCH
 
 PART = ROOT / ".libtorch.part"
@@ -106,11 +106,11 @@ def add_gomp_name(lib):
 
 
 def from_registry():
-    say(f"fetching libtorch {TORCH} (530 MB; what is kept of it is 450 MB)")
+    say(f"fetching libtorch {TORCH} (530 MB, usually one to two minutes; what is kept of it is 450 MB)")
     remove(PART)
     (PART / "lib").mkdir(parents=True)
     with tempfile.TemporaryDirectory(dir=PART) as wheels:
-        run(PYTHON, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
+        run(*pip(), "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
             "--dest", wheels, f"torch=={TORCH}", f"nvidia-cuda-runtime=={CUDA_RUNTIME}", f"nvidia-cuda-cupti=={CUPTI}")
         say("unpacking the part that the CPU needs")
         for wheel in Path(wheels).glob("*.whl"):
@@ -153,7 +153,7 @@ def main():
         return
     elif cuda:
         say(f"installing torch {TORCH} with CUDA into .venv (about 5 GB)")
-        run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"torch=={TORCH}")
+        run(*pip(), "install", "--quiet", "--disable-pip-version-check", f"torch=={TORCH}")
         from_python(str(PYTHON), cuda)
     else:
         from_registry()

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes `.venv`: the project's own Python environment with JupyterLab; with --tests also what tests need.
+"""Makes `.venv`: the project's own Python environment with JupyterLab; with --tests also what tests need, with --bare
+only the environment, which is enough to fetch libtorch with.
 
 Finished work is not repeated.
 """
@@ -8,7 +9,7 @@ import importlib.util
 import subprocess
 import sys
 
-from common import PYTHON, ROOT, VENV, fail, run, say
+from common import PYTHON, ROOT, VENV, fail, pip, run, say
 from versions import PYTHON_PACKAGES, TEST_PACKAGES
 
 STAMP = VENV / "flowlens-packages.txt"
@@ -18,11 +19,11 @@ TEST_STAMP = VENV / "flowlens-test-packages.txt"
 def create():
     if importlib.util.find_spec("ensurepip") and importlib.util.find_spec("venv"):
         run(sys.executable, "-m", "venv", VENV)
-        return [PYTHON, "-m", "pip"]
+        return
     # Debian splits venv from python3. A system pip can fill an environment that has none.
     if importlib.util.find_spec("venv") and importlib.util.find_spec("pip"):
         run(sys.executable, "-m", "venv", "--without-pip", VENV)
-        return [sys.executable, "-m", "pip", "--python", PYTHON]
+        return
     fail("python3 has neither venv nor pip here. On Debian or Ubuntu: sudo apt-get install python3-venv")
 
 
@@ -43,23 +44,28 @@ def main():
     wanted = "\n".join(PYTHON_PACKAGES) + "\n"
     old, packages = read(STAMP)
     usable = PYTHON.exists() and subprocess.run([PYTHON, "-c", ""], capture_output=True).returncode == 0
-    if usable and packages == wanted:
+    if not usable:
+        create()
+        packages = None
+    if "--bare" in sys.argv[1:]:
+        return
+    if packages == wanted:
         if old != str(ROOT):
             mend_moved_scripts(old)
             write(STAMP, wanted)
     else:
         say("making .venv with JupyterLab (about 250 MB, a minute or two)")
-        install(create(), PYTHON_PACKAGES)
+        install(PYTHON_PACKAGES)
         write(STAMP, wanted)
     wanted = "\n".join(TEST_PACKAGES) + "\n"
     if "--tests" in sys.argv[1:] and read(TEST_STAMP)[1] != wanted:
         say(f"adding what tests need to .venv: {', '.join(TEST_PACKAGES)}")
-        install([PYTHON, "-m", "pip"], TEST_PACKAGES)
+        install(TEST_PACKAGES)
         write(TEST_STAMP, wanted)
 
 
-def install(pip, packages):
-    run(*pip, "install", "--quiet", "--disable-pip-version-check", *packages)
+def install(packages):
+    run(*pip(), "install", "--quiet", "--disable-pip-version-check", *packages)
 
 
 def read(stamp):

