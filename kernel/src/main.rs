@@ -7,7 +7,8 @@ mod output;
 mod server;
 mod session;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -31,9 +32,11 @@ enum Task {
         /// The file in which Jupyter says where it listens.
         connection_file: PathBuf,
     },
+    #[command(flatten)]
+    Setup(install::Setup),
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     if child::is_child() {
         child::run();
     }
@@ -41,10 +44,11 @@ fn main() -> Result<()> {
     evcxr::runtime_hook();
     match Arguments::parse().command {
         Task::Run { connection_file } => run(&connection_file),
+        Task::Setup(setup) => setup.run(),
     }
 }
 
-fn run(connection_file: &std::path::Path) -> Result<()> {
+fn run(connection_file: &Path) -> Result<ExitCode> {
     let program = std::env::current_exe()?;
     let resource_dir = program.parent().context("the kernel's program has no folder")?;
     let environment = environment::Environment::prepare(resource_dir)?;

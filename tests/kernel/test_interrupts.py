@@ -160,6 +160,7 @@ class Deaths(KernelTest):
         self.assertEqual(cell.result["text/plain"], "2")
         self.assertIn("since the last cell", cell.text("stderr"))
         self.assertIn("SIGKILL", cell.text("stderr"))
+        self.run_cell("let held = 6;")
         os.kill(self.kernel.cells(), signal.SIGKILL)
         cell = self.run_cell("held", status="error")
         self.assertIn("variables are gone", cell.text("stderr"))

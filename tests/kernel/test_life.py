@@ -150,7 +150,7 @@ class Help(KernelTest):
 
     def test_completion_knows_flowlens_and_variables(self):
         self.run_cell("let numbers = vec![1];")
-        self.assertIn("len", self.complete("numbers.le")["matches"])
+        self.assertIn("len()", self.complete("numbers.le")["matches"])
         reply = self.complete("/* é */ numbers.le")
         self.assertEqual((reply["cursor_start"], reply["cursor_end"]), (16, 18))
         self.assertIn("Model", self.complete("{ use flowlens::prelude::*; let x = Mod")["matches"])

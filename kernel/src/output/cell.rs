@@ -31,6 +31,8 @@ pub struct Cell {
     /// Nothing of it is to be shown.
     pub silent: bool,
     pub phase: Phase,
+    /// The session works on it: what runs before is the session's own.
+    pub at_work: bool,
     /// Its code ran, wholly or in part.
     pub ran: bool,
     /// When the person first asked to stop it.
@@ -47,6 +49,16 @@ pub struct Cell {
     /// The last value, by MIME type.
     pub bundle: Map<String, Value>,
     pub allowance: Allowance,
+}
+
+impl Cell {
+    /// The session begins to work on it, for the first time or once more.
+    pub fn begin(&mut self) {
+        self.at_work = true;
+        (self.ran, self.panicked, self.failed) = (false, false, false);
+        self.panic = None;
+        self.bundle.clear();
+    }
 }
 
 /// How much text a cell may still print. A browser does not bear a hundred megabytes.

@@ -194,7 +194,7 @@ impl Pump {
             }
             markers::RUN => {
                 let mut cell = self.cell.lock();
-                if cell.phase == Phase::Preparing {
+                if cell.at_work && cell.phase == Phase::Preparing {
                     cell.phase = Phase::Running;
                     cell.ran = true;
                 }

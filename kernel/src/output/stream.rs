@@ -47,13 +47,6 @@ impl Stream {
         }
         pieces
     }
-
-    /// What still waits, as text: the process that would have completed it is gone.
-    pub fn finish(&mut self) -> Option<Piece> {
-        self.searched = 0;
-        let rest = std::mem::take(&mut self.rest);
-        (!rest.is_empty()).then(|| Piece::Text(String::from_utf8_lossy(&rest).into_owned()))
-    }
 }
 
 fn whole_line(bytes: &[u8], pieces: &mut Vec<Piece>) {

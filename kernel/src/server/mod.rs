@@ -9,6 +9,7 @@ mod shell;
 pub mod wire;
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use crate::session::{Session, Settings};
 ///
 /// # Errors
 /// Where the sockets cannot be bound.
-pub fn run(connection_file: &Path, environment: Environment) -> Result<()> {
+pub fn run(connection_file: &Path, environment: Environment) -> Result<ExitCode> {
     companion::prepare(&environment.private);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let session = runtime.block_on(serve(connection_file, &environment));

@@ -73,8 +73,12 @@ fn drawn(error: &CompilationError, code: &str, count: u32) -> Option<Vec<String>
     let name = format!("cell {count}");
     let report = error.build_report(name.clone(), code.to_owned(), Theme::Light)?;
     let mut drawn = Vec::new();
-    report.write(sources([(name, code.to_owned())]), &mut drawn).ok()?;
-    Some(String::from_utf8_lossy(&drawn).lines().map(|line| with_theme(line.trim_end())).collect())
+    report.write(sources([(name.clone(), code.to_owned())]), &mut drawn).ok()?;
+    // evcxr puts the report at the cell's beginning.
+    let place = error.primary_spanned_message().and_then(|message| message.span);
+    let place = place.map(|span| format!("{name}:{}:{}", span.start_line, span.start_column));
+    let text = String::from_utf8_lossy(&drawn).replacen(&format!("{name}:1:1"), &place.unwrap_or(name.clone()), 1);
+    Some(text.lines().map(|line| with_theme(line.trim_end())).collect())
 }
 
 /// ariadne's colours stand for one background. The sixteen basic ones are the theme's own.

@@ -135,7 +135,6 @@ impl Worker {
         for notice in std::mem::take(&mut self.notices) {
             self.say(&format!("{}\n", notice.trim_end()));
         }
-        self.look_after_process();
         let code = code::without_own_dependency(request.text("code"));
         self.sources.add(count, &code);
         let mut outcome = self.attempt(request, &code, count);
@@ -155,8 +154,12 @@ impl Worker {
         let (Some(context), Some(drain)) = (&mut self.context, &mut self.drain) else {
             return Attempt::Done(Ok(Vec::new()));
         };
-        if self.settings.cell.lock().interrupted.is_some() {
-            return Attempt::Done(Err(nothing_ran()));
+        {
+            let mut cell = self.settings.cell.lock();
+            if cell.interrupted.is_some() {
+                return Attempt::Done(Err(nothing_ran()));
+            }
+            cell.begin();
         }
         let variables: Vec<String> = context.variables_and_types().map(|(name, _)| name.to_owned()).collect();
         let input = &self.settings.input;
@@ -164,6 +167,9 @@ impl Worker {
             input_reader: &|wanted| input.ask(request, &wanted.prompt, wanted.is_password),
         };
         let result = catch_unwind(AssertUnwindSafe(|| context.execute_with_callbacks(code, &mut callbacks)));
+        if code.lines().any(|line| line.trim() == ":restart") {
+            forget_variables(context);
+        }
         drain.wait();
         let mut cell = self.settings.cell.lock();
         let (panicked, failed, ran, killed) = (cell.panicked, cell.failed, cell.ran, cell.killed);
@@ -188,16 +194,6 @@ impl Worker {
             Ok(Ok(_)) if failed => Err(errors::plain("Error", if failure.trim().is_empty() { "a `?` ended the cell" } else { &failure })),
             Ok(Ok(outputs)) => Ok(values(outputs, bundle)),
         })
-    }
-
-    /// A process of the cells that ended since the last cell is said and replaced.
-    fn look_after_process(&mut self) {
-        let Some(process) = self.process.get() else { return };
-        let status = process.lock().unwrap_or_else(PoisonError::into_inner).try_wait();
-        if let (Ok(Some(status)), Some(context)) = (status, &mut self.context) {
-            let _ = context.execute(":restart");
-            self.say(&gone_while_idle(&ends::of_status(status)));
-        }
     }
 
     fn say(&self, text: &str) {
@@ -226,6 +222,13 @@ enum Attempt {
     Done(Outcome),
     /// The process of the cells had ended before; how.
     NeverRan(String),
+}
+
+/// evcxr's `:restart` gives the new process no variables, but goes on as if they were there. The end of that process makes it
+/// forget them.
+fn forget_variables(context: &mut CommandContext) {
+    let _ = context.process_handle().lock().unwrap_or_else(PoisonError::into_inner).kill();
+    let _ = context.execute("();");
 }
 
 fn values(outputs: EvalOutputs, bundle: Map<String, Value>) -> Vec<Map<String, Value>> {
