@@ -4,6 +4,7 @@ pub mod code;
 mod context;
 mod ends;
 mod errors;
+mod executions;
 pub mod help;
 pub mod interrupt;
 mod source;
