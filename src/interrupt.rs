@@ -41,7 +41,7 @@ static BUTTON: LazyLock<Option<Button>> = LazyLock::new(|| {
 ///     flowlens::interrupt::check()?;
 ///     // something that takes a second
 /// }
-/// # flowlens::Result::Ok(())
+/// # Ok::<(), flowlens::Error>(())
 /// ```
 ///
 /// # Errors
