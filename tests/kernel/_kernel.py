@@ -45,8 +45,8 @@ class Cell:
 class Kernel:
     """A kernel that runs."""
 
-    def __init__(self, **options):
-        self.manager = KernelManager(kernel_name="rust")
+    def __init__(self, name="rust", **options):
+        self.manager = KernelManager(kernel_name=name)
         self.manager.start_kernel(**options)
         self.client = self.manager.client()
         self.client.start_channels()

@@ -79,7 +79,14 @@ impl Drain {
 ///
 /// # Errors
 /// Where the system gives no more descriptors.
-pub fn start(cell: Shared, iopub: Outbox, stdout: Pipe, stderr: Pipe, passed_on: std::os::fd::OwnedFd, displays: PathBuf) -> std::io::Result<Drain> {
+pub fn start(
+    cell: Shared,
+    iopub: Outbox,
+    stdout: Pipe,
+    stderr: Pipe,
+    passed_on: std::os::fd::OwnedFd,
+    displays: PathBuf,
+) -> std::io::Result<Drain> {
     pipes::never_wait(&passed_on);
     let (sender, drained) = crossbeam_channel::unbounded();
     let drain = Drain { ends: [File::from(stdout.write), File::from(stderr.write)], drained, count: 0 };
@@ -309,7 +316,11 @@ impl Pump {
 
 /// A representation as Jupyter takes it: JSON as JSON, the rest as text.
 pub fn value(mime: &str, content: String) -> Value {
-    if mime.contains("json") { serde_json::from_str(&content).unwrap_or(Value::String(content)) } else { Value::String(content) }
+    if mime.contains("json") {
+        serde_json::from_str(&content).unwrap_or(Value::String(content))
+    } else {
+        Value::String(content)
+    }
 }
 
 /// evcxr's bundle as Jupyter takes it.

@@ -72,13 +72,19 @@ async fn serve(connection_file: &Path, environment: &Environment) -> Result<Sess
         iopub: iopub.clone(),
         input: input::Input::start(sockets.stdin, cell.clone()),
     })?;
-    let interrupt = Interrupt { file: file.clone(), cell: cell.clone(), session: session.clone(), iopub: iopub.clone() };
+    let interrupt =
+        Interrupt { file: file.clone(), cell: cell.clone(), session: session.clone(), iopub: iopub.clone() };
     let queue = Arc::new(queue::Queue::default());
     let _ = iopub.send(wire::publication("status", json!({"execution_state": "starting"}))).await;
     let shell = shell::Shell::new(wire::outbox(sockets.shell.0), iopub.clone(), cell, file, session.clone());
     tokio::spawn(queue::fill(Arc::clone(&queue), sockets.shell.1));
     tokio::spawn(shell.run(Arc::clone(&queue)));
-    let control = control::Control { outbox: wire::outbox(sockets.control.0), iopub, interrupt: interrupt.clone(), queue: Arc::clone(&queue) };
+    let control = control::Control {
+        outbox: wire::outbox(sockets.control.0),
+        iopub,
+        interrupt: interrupt.clone(),
+        queue: Arc::clone(&queue),
+    };
     tokio::select! {
         () = control.run(sockets.control.1) => {}
         () = signals(interrupt, queue) => {}
@@ -103,7 +109,7 @@ async fn signals(interrupt: Interrupt, queue: Arc<queue::Queue>) {
 }
 
 /// Ends when the program that started the kernel, and said which one it is, is gone.
-async fn parent_gone() {
+pub async fn parent_gone() {
     let said = std::env::var("JPY_PARENT_PID").ok().and_then(|id| id.parse().ok());
     if said != Some(std::os::unix::process::parent_id()) {
         return std::future::pending().await;

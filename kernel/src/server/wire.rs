@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use jupyter_protocol::{ConnectionInfo, Header, JupyterMessage, JupyterMessageContent, UnknownMessage};
 use jupyter_zmq_client::{
-    Connection, KernelHeartbeatConnection, KernelIoPubConnection, RawMessage, RouterRecvConnection, RouterSendConnection,
-    create_kernel_control_connection, create_kernel_heartbeat_connection, create_kernel_iopub_connection,
-    create_kernel_shell_connection, create_kernel_stdin_connection,
+    Connection, KernelHeartbeatConnection, KernelIoPubConnection, RawMessage, RouterRecvConnection,
+    RouterSendConnection, create_kernel_control_connection, create_kernel_heartbeat_connection,
+    create_kernel_iopub_connection, create_kernel_shell_connection, create_kernel_stdin_connection,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -98,7 +98,8 @@ impl Sockets {
             .with_context(|| format!("cannot read the connection file {}", connection_file.display()))?;
         let information: ConnectionInfo = serde_json::from_str(&text)
             .with_context(|| format!("{} is not a connection file", connection_file.display()))?;
-        let session = JupyterMessage::new(JupyterMessageContent::UnknownMessage(UnknownMessage::default()), None).header.session;
+        let session =
+            JupyterMessage::new(JupyterMessageContent::UnknownMessage(UnknownMessage::default()), None).header.session;
         Ok(Sockets {
             heartbeat: create_kernel_heartbeat_connection(&information).await?,
             control: create_kernel_control_connection(&information, &session).await?.split(),

@@ -116,7 +116,8 @@ fn marked_lines(error: &CompilationError) -> Vec<String> {
             block.push(format!("{:4} │ {line}", span.start_line + at));
         }
         if span.start_line == span.end_line {
-            let (before, width) = (span.start_column.saturating_sub(1), span.end_column.saturating_sub(span.start_column).max(1));
+            let (before, width) =
+                (span.start_column.saturating_sub(1), span.end_column.saturating_sub(span.start_column).max(1));
             block.push(format!("     │ {}{BLUE}{} {}{PLAIN}", " ".repeat(before), "^".repeat(width), message.label));
         } else if !message.label.is_empty() {
             block.push(format!("     │ {BLUE}{}{PLAIN}", message.label));
@@ -173,7 +174,13 @@ mod tests {
         std::fs::write(folder.path().join("src/lib.rs"), "generated\nlet y = v[7];\n").unwrap();
         let mut sources = Sources::default();
         sources.add(4, "let v = vec![1];\nlet y = v[7];");
-        let panic = Panic { thread: "main".into(), file: "src/lib.rs".into(), line: 2, column: 9, message: "out of bounds\nlen 1".into() };
+        let panic = Panic {
+            thread: "main".into(),
+            file: "src/lib.rs".into(),
+            line: 2,
+            column: 9,
+            message: "out of bounds\nlen 1".into(),
+        };
         let failure = of_panic(Some(&panic), &sources, folder.path(), 4);
         let block = failure.block.join("\n");
         assert_eq!(failure.value, "out of bounds\nlen 1");
