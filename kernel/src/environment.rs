@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::front;
 use crate::install::built::Built;
 use crate::install::engine::{IN_USE, LIBRARY};
 use crate::install::folders::Spec;
@@ -42,7 +43,7 @@ impl Environment {
     /// # Errors
     /// Where no folder can be made for the cells.
     pub fn prepare(resource_dir: &Path) -> Result<Environment> {
-        let environment = Self::prepare_any(resource_dir)?;
+        let environment = Self::prepare_any(resource_dir, true)?;
         set("FLOWLENS_DISPLAYS", &environment.displays);
         Ok(environment)
     }
@@ -52,7 +53,7 @@ impl Environment {
     /// # Errors
     /// As [`Environment::prepare`].
     pub fn prepare_stock(resource_dir: &Path) -> Result<Environment> {
-        let environment = Self::prepare_any(resource_dir)?;
+        let environment = Self::prepare_any(resource_dir, false)?;
         let spec = Spec::at(resource_dir);
         let config = environment.private.join("config");
         // evcxr empties Cargo.lock with its first build. A lesson's `:dep flowlens = { path = ".." }` then has cargo ask
@@ -69,7 +70,7 @@ impl Environment {
         Ok(environment)
     }
 
-    fn prepare_any(resource_dir: &Path) -> Result<Environment> {
+    fn prepare_any(resource_dir: &Path, with_front: bool) -> Result<Environment> {
         let spec = Spec::at(resource_dir);
         let (folder, alive) = make_folder()?;
         let private = folder.path().to_owned();
@@ -92,10 +93,15 @@ impl Environment {
         if let Some(toolchain) = &found {
             toolchain.put_first();
         }
-        let mut engine = None;
+        let (mut engine, mut first_cell) = (None, String::new());
         if let (Ok(built), None) = (&built, &stale) {
             engine = Some(hold(&spec.engine(&built.engine))?);
-            use_engine(&spec, built, found.as_ref())?;
+            let front = found.as_ref().filter(|_| with_front && std::env::var_os("FLOWLENS_NO_FRONT").is_none());
+            let placed =
+                front.is_some_and(|toolchain| front::place(&private, &toolchain.sysroot, &spec.sources()).is_ok());
+            use_engine(&spec, built, found.as_ref(), if placed { "flowlens" } else { "flowlens_engine" })?;
+            // Behind the front Flowlens is there: a command that does nothing.
+            first_cell = if placed { ":version\n".to_owned() } else { dependency(&spec.sources()) };
             notice = notice.or_else(|| newer_sources(&spec, built));
         }
         if let Some(stale) = &stale {
@@ -105,7 +111,6 @@ impl Environment {
             );
             set("FLOWLENS_STALE", stale);
         }
-        let first_cell = if stale.is_some() { String::new() } else { dependency(&spec.sources()) };
         Ok(Environment {
             private,
             interrupt,
@@ -165,8 +170,8 @@ fn newer_sources(spec: &Spec, built: &Built) -> Option<String> {
     })
 }
 
-/// How cells come to link the engine.
-fn use_engine(spec: &Spec, built: &Built, found: Option<&Toolchain>) -> Result<()> {
+/// How cells come to link the engine, under this name: the sources' own crate hands `flowlens_engine` on.
+fn use_engine(spec: &Spec, built: &Built, found: Option<&Toolchain>, name: &str) -> Result<()> {
     let engine = spec.engine(&built.engine);
     let libtorch = built.libtorch(spec);
     let text = |path: &Path| {
@@ -177,7 +182,7 @@ fn use_engine(spec: &Spec, built: &Built, found: Option<&Toolchain>) -> Result<(
         "--cfg".to_owned(),
         "flowlens_prebuilt".to_owned(),
         "--extern".to_owned(),
-        format!("flowlens_engine={}", text(&engine.join(LIBRARY))?),
+        format!("{name}={}", text(&engine.join(LIBRARY))?),
         format!("-Ldependency={}", text(&engine)?),
         format!("-Lnative={}", text(&libtorch.join("lib"))?),
     ];

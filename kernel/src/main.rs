@@ -2,6 +2,7 @@
 
 mod child;
 mod environment;
+mod front;
 mod install;
 mod on_stock;
 mod output;
@@ -43,6 +44,10 @@ enum Task {
 }
 
 fn main() -> Result<ExitCode> {
+    // Before all else: a program that a cell starts may call cargo too.
+    if let Some(code) = front::run_if_called() {
+        return Ok(code);
+    }
     if child::is_child() {
         child::run();
     }

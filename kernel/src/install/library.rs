@@ -7,12 +7,15 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
+use super::bodies;
 use super::files;
 use super::folders::Spec;
 use super::toolchain::Toolchain;
 
 /// Says what the copy was made from.
 const NOTE: &str = "version";
+/// Counts up when what is left out changes.
+const FORM: u32 = 2;
 
 /// Where the sources of this compiler's standard library lie.
 pub fn find(toolchain: &Toolchain) -> Option<PathBuf> {
@@ -29,7 +32,7 @@ pub fn find(toolchain: &Toolchain) -> Option<PathBuf> {
 /// # Errors
 /// Where they are nowhere; the message names the command that brings them.
 pub fn keep(spec: &Spec, toolchain: &Toolchain) -> Result<()> {
-    let note = format!("{} {}", env!("CARGO_PKG_VERSION"), toolchain.version);
+    let note = format!("{FORM} {}", toolchain.version);
     if fs::read_to_string(spec.library().join(NOTE)).is_ok_and(|old| old == note) {
         return Ok(());
     }
@@ -65,7 +68,8 @@ fn copy_crate(source: &Path, name: &str, target: &Path) -> Result<()> {
                 fs::read_to_string(entry.path()).with_context(|| format!("cannot read {}", entry.path().display()))?;
             let to = target.join(entry.path().strip_prefix(source)?);
             fs::create_dir_all(to.parent().unwrap_or(target))?;
-            fs::write(&to, without_noise(&text)).with_context(|| format!("cannot write {}", to.display()))?;
+            fs::write(&to, bodies::without(&without_noise(&text)))
+                .with_context(|| format!("cannot write {}", to.display()))?;
         }
     }
     Ok(())

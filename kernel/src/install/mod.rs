@@ -1,5 +1,6 @@
 //! Installing the kernel, removing it, and saying what it lacks.
 
+mod bodies;
 pub mod built;
 mod doctor;
 pub mod engine;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
+use super::bodies;
 use super::files;
 use super::folders::Spec;
 
@@ -65,7 +66,8 @@ pub fn keep(spec: &Spec, project: &Path, digest: &str) -> Result<()> {
             if entry.path().extension().is_some_and(|end| end == "rs") {
                 let to = part.join(entry.path().strip_prefix(project)?);
                 fs::create_dir_all(to.parent().unwrap_or(part))?;
-                fs::copy(entry.path(), &to).with_context(|| format!("cannot write {}", to.display()))?;
+                let text = fs::read_to_string(entry.path())?;
+                fs::write(&to, bodies::without(&text)).with_context(|| format!("cannot write {}", to.display()))?;
             }
         }
         files::write(&part.join(NOTE), digest.as_bytes())

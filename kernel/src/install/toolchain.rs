@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::built::Built;
+use crate::front;
 
 /// A rustc with its cargo, called directly: rustup's proxies take 0.03 s a call, and evcxr calls dozens of times.
 #[derive(Clone, Debug)]
@@ -55,6 +56,7 @@ impl Toolchain {
         let own = self.sysroot.join("bin/cargo");
         let mut cargo = Command::new(if own.exists() { own } else { "cargo".into() });
         cargo.current_dir(folder).env_remove("CARGO_ENCODED_RUSTFLAGS");
+        front::with_own_home(&mut cargo);
         cargo
     }
 

@@ -21,6 +21,8 @@ pub struct Request {
     pub kind: String,
     /// Its fields.
     pub content: Value,
+    /// What front ends say beside: which cell it is.
+    pub metadata: Value,
     origin: Origin,
 }
 
@@ -35,6 +37,11 @@ impl Request {
     /// A text field, empty where it is missing.
     pub fn text(&self, field: &str) -> &str {
         self.content[field].as_str().unwrap_or_default()
+    }
+
+    /// The page or program that sent it.
+    pub fn session(&self) -> &str {
+        &self.origin.header.session
     }
 
     /// A field that is true or false.
@@ -140,8 +147,9 @@ fn parse(raw: RawMessage) -> Result<Request> {
         }
     }
     let header: Header = serde_json::from_value(header)?;
+    let metadata = serde_json::from_slice(&raw.jparts[2]).unwrap_or_default();
     let content = serde_json::from_slice(&raw.jparts[3])?;
-    Ok(Request { kind: header.msg_type.clone(), content, origin: Origin { identities: raw.zmq_identities, header } })
+    Ok(Request { kind: header.msg_type.clone(), content, metadata, origin: Origin { identities: raw.zmq_identities, header } })
 }
 
 /// A queue in front of a socket, which its own task empties.

@@ -5,6 +5,7 @@ mod context;
 pub mod crates;
 mod ends;
 mod errors;
+mod executions;
 pub mod help;
 pub mod interrupt;
 mod source;

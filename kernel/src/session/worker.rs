@@ -9,7 +9,7 @@ use evcxr::{CommandContext, EvalCallbacks, EvalOutputs};
 use serde_json::{Map, Value, json};
 
 use super::source::Sources;
-use super::{Failure, Job, Outcome, Process, Settings, context, ends, errors, help};
+use super::{Failure, Job, Outcome, Process, Settings, context, ends, errors, executions, help};
 use super::{code, interrupt};
 use crate::output::cell::Phase;
 use crate::output::pump::{self, Drain};
@@ -156,6 +156,7 @@ impl Worker {
         }
         let code = code::without_own_dependency(request.text("code"));
         self.sources.add(count, &code);
+        executions::note(&self.settings.displays, request);
         let mut outcome = self.attempt(request, &code, count);
         if let Attempt::NeverRan(end) = outcome {
             self.say(&gone_while_idle(&end));
