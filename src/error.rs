@@ -124,6 +124,14 @@ pub enum Error {
         /// Why it cannot be had, and what can.
         problem: String,
     },
+    /// Somebody asked to stop.
+    #[error("interrupted: {what}{}; the model and the variables of earlier cells are as they were", after(done))]
+    Interrupted {
+        /// What was going on.
+        what: String,
+        /// How far it had come: `12 of 50 tokens`; empty when that is not known.
+        done: String,
+    },
     /// A figure cannot be drawn or saved.
     #[error("figure: {0}")]
     Figure(String),
@@ -141,6 +149,11 @@ pub enum Error {
     /// libtorch refused an operation; a fault of Flowlens unless memory ran out.
     #[error("libtorch: {0}")]
     Torch(String),
+}
+
+/// `, after 12 of 50 tokens`.
+fn after(done: &str) -> String {
+    if done.is_empty() { String::new() } else { format!(", after {done}") }
 }
 
 /// `std::result::Result` with [`Error`].

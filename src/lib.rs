@@ -65,7 +65,7 @@
 #![deny(missing_docs)]
 
 // In the notebook kernel a cell links the library that was compiled beforehand, and this crate only hands it on.
-// rust-analyzer reads the sources there all the same: docs/prebuilt-engine.md tells how.
+// rust-analyzer reads the sources there all the same: docs/kernel.md tells how.
 #[cfg(all(flowlens_prebuilt, not(flowlens_stale), not(rust_analyzer)))]
 pub use flowlens_engine::*;
 #[cfg(all(flowlens_stale, not(rust_analyzer)))]
@@ -84,11 +84,13 @@ mod rooms {
     pub mod checkpoint;
     pub(crate) mod colors;
     pub(crate) mod device;
+    pub(crate) mod display;
     pub(crate) mod error;
     pub(crate) mod figure;
     pub(crate) mod files;
     pub mod flow;
     pub mod hub;
+    pub mod interrupt;
     pub mod lens;
     pub mod model;
     pub(crate) mod notebook;
@@ -101,6 +103,7 @@ mod rooms {
 
     pub use self::array::Array;
     pub use self::device::{DType, Device};
+    pub use self::display::{Show, display};
     pub use self::error::{Error, Result};
     pub use self::figure::{Export, Figure, Gallery};
     pub use self::model::{Input, Model, Seq2Seq};

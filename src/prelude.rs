@@ -2,6 +2,7 @@
 //! are those that people give to their own variables: `model`, `trace`, `lens`.
 
 pub use crate::attention::{Attention, HeadView, Measure, ModelView, NeuronView, RolloutView};
+pub use crate::display::{Show, ShowDebug, display};
 pub use crate::figure::{Export, Figure, Gallery};
 pub use crate::flow::{FlowGraph, Heads, Method, Palette};
 pub use crate::lens::LogitLens;

@@ -52,7 +52,6 @@ impl Environment {
     ///
     /// # Errors
     /// As [`Environment::prepare`].
-    #[cfg_attr(not(feature = "stock"), allow(dead_code))]
     pub fn prepare_stock(resource_dir: &Path) -> Result<Environment> {
         let environment = Self::prepare_any(resource_dir, false)?;
         let spec = Spec::at(resource_dir);

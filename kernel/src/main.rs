@@ -4,11 +4,12 @@ mod child;
 mod environment;
 mod front;
 mod install;
+mod on_stock;
 mod output;
 mod server;
 mod session;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -33,6 +34,11 @@ enum Task {
         /// The file in which Jupyter says where it listens.
         connection_file: PathBuf,
     },
+    /// Run stock evcxr_jupyter with the same engine (Jupyter calls this).
+    Stock {
+        /// The file in which Jupyter says where it listens.
+        connection_file: PathBuf,
+    },
     #[command(flatten)]
     Setup(install::Setup),
 }
@@ -48,14 +54,17 @@ fn main() -> Result<ExitCode> {
     // As the wrapper around rustc that evcxr makes of this program where crates are cached.
     evcxr::runtime_hook();
     match Arguments::parse().command {
-        Task::Run { connection_file } => run(&connection_file),
+        Task::Run { connection_file } => {
+            let environment = environment::Environment::prepare(&resource_dir()?)?;
+            server::run(&connection_file, environment)
+        }
+        Task::Stock { connection_file } => on_stock::run(&connection_file, &resource_dir()?),
         Task::Setup(setup) => setup.run(),
     }
 }
 
-fn run(connection_file: &Path) -> Result<ExitCode> {
+/// The folder that the kernel is installed in, with all it needs.
+fn resource_dir() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
-    let resource_dir = program.parent().context("the kernel's program has no folder")?;
-    let environment = environment::Environment::prepare(resource_dir)?;
-    server::run(connection_file, environment)
+    Ok(program.parent().context("the kernel's program has no folder")?.to_owned())
 }

@@ -5,7 +5,7 @@ use tch::Tensor;
 use super::derived::normalised;
 use super::rollout::{computed, made, means, nothing_to_itself, steps};
 use super::{Attention, Block, Quantity};
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 
 impl Attention {
     /// Attribution after Singh 2023 (arXiv 2308.10874): how much of what enters layer l is in each position at the end,
@@ -20,6 +20,10 @@ impl Attention {
     /// # Errors
     /// When a layer is missing, or a block holds differences.
     pub fn attribution(&self) -> Result<Attention> {
+        interrupt::during("attribution", || self.attributed())
+    }
+
+    fn attributed(&self) -> Result<Attention> {
         let mut blocks = Vec::new();
         for block in self.blocks.iter().filter(|block| block.to_itself) {
             blocks.push(made(block, computed(&block.name, "attribution"), Quantity::Probability, backwards(block)?)?);
@@ -48,6 +52,7 @@ impl Attention {
 fn backwards(block: &Block) -> Result<Vec<Tensor>> {
     let mut reached: Vec<Tensor> = Vec::new();
     for step in steps(block, false)?.into_iter().rev() {
+        interrupt::check()?;
         let next = match reached.last() {
             Some(behind) => behind.f_matmul(&step)?,
             None => step,

@@ -9,6 +9,7 @@ use tch::Tensor;
 use super::rollout::{computed, nothing_to_itself, steps};
 use super::{Attention, Block, Layer, Quantity};
 use crate::array::Numbers;
+use crate::progress::Task;
 use crate::{Error, Result};
 
 /// Tokens up to which every query is followed, and up to which one is: the time goes with their fourth and third power.
@@ -74,11 +75,16 @@ fn flow(block: &Block, queries: Range<usize>, residual: bool) -> Result<Block> {
     for step in steps.iter().rev() {
         pipes.extend(Numbers::of(step)?.data().iter().map(|&weight| capacity(weight)));
     }
-    let row = |network: &mut Network, query: usize| -> Vec<f32> {
-        (0..tokens).map(|key| weight(network.most(query, key))).collect()
+    let task = Task::begin("attention flow", queries.len(), "queries");
+    let row = |network: &mut Network, query: usize| -> Result<Vec<f32>> {
+        let one = |key| task.check().map(|()| weight(network.most(query, key)));
+        let row = (0..tokens).map(one).collect::<Result<Vec<f32>>>()?;
+        task.advance()?;
+        Ok(row)
     };
     let rows = queries.clone().into_par_iter().map_init(|| Network::new(tokens, &pipes), row);
-    let rows: Vec<Vec<f32>> = rows.collect();
+    let rows: Vec<Vec<f32>> = rows.collect::<Result<_>>()?;
+    task.finish();
     let weights = Tensor::f_from_slice(&rows.concat())?.f_view([1, queries.len() as i64, tokens as i64])?;
     Ok(Block {
         name: computed(&block.name, "flow"),

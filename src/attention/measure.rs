@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::{Attention, Block, Quantity, Token};
 use crate::array::Numbers;
+use crate::progress::Task;
 use crate::{Error, Result};
 
 /// A way to measure what a head does.
@@ -297,12 +298,16 @@ impl Block {
         let layers: Vec<&[f32]> = numbers.iter().map(Numbers::data).collect();
         let shape = (self.queries.len(), self.keys.len());
         let (kind, looked_for) = (self.kind, &looked_for);
-        let of_layer = |layer: &&[f32]| -> Vec<Vec<f32>> {
+        let task = Task::begin("measuring heads", layers.len(), "layers");
+        let of_layer = |layer: &&[f32]| -> Result<Vec<Vec<f32>>> {
+            task.advance()?;
             let heads = layer.chunks(shape.0 * shape.1).map(|weights| Head::of(weights, shape, causal, kind));
-            heads.map(|head| looked_for.iter().map(|(measure, places)| head.mean(*measure, places)).collect()).collect()
+            let means = |head: Head| looked_for.iter().map(|(measure, places)| head.mean(*measure, places)).collect();
+            Ok(heads.map(means).collect())
         };
         // By layer, head and measure.
-        let values: Vec<Vec<Vec<f32>>> = layers.par_iter().map(of_layer).collect();
+        let values: Vec<Vec<Vec<f32>>> = layers.par_iter().map(of_layer).collect::<Result<_>>()?;
+        task.finish();
         let of_measure = |place: usize| -> Vec<Vec<f32>> {
             values.iter().map(|layer| layer.iter().map(|head| head[place]).collect()).collect()
         };

@@ -6,7 +6,7 @@ use super::derived::normalised;
 use super::{Attention, Block, Layer, Quantity};
 use crate::array::Numbers;
 use crate::text::list;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 
 impl Attention {
     /// Attention rollout after Abnar & Zuidema 2020, "Quantifying attention flow in transformers" (arXiv 2005.00928):
@@ -36,10 +36,15 @@ impl Attention {
     /// # Errors
     /// When a layer is missing, or a block holds differences.
     pub fn rollout(&self, residual: bool) -> Result<Attention> {
+        interrupt::during("attention rollout", || self.rolled_out(residual))
+    }
+
+    fn rolled_out(&self, residual: bool) -> Result<Attention> {
         let mut blocks = Vec::new();
         for block in self.blocks.iter().filter(|block| block.to_itself) {
             let mut reached: Vec<Tensor> = Vec::with_capacity(block.layers.len());
             for step in steps(block, residual)? {
+                interrupt::check()?;
                 let next = match reached.last() {
                     Some(before) => step.f_matmul(before)?,
                     None => step,

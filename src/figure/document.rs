@@ -84,7 +84,7 @@ fn fragment(figures: &[Figure], library: bool, picture: fn(&Panel) -> String) ->
     }
     if library && figures.iter().any(Figure::wants_plotly) {
         html.push_str("<script type=\"text/plain\" data-flowlens-plotly>");
-        html.push_str(plotly::library());
+        html.push_str(&plotly::library());
         html.push_str("</script><script>flowlens.unpack()</script>");
     }
     html.push_str("<script>flowlens.draw()</script>");

@@ -1,10 +1,5 @@
 //! Plotly's Sankey as a trace of our own (the crate's lacks `customdata`), and plotly.js itself.
 
-use std::io::Write;
-use std::sync::OnceLock;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde::Serialize;
 
 use super::base64::base64;
@@ -65,35 +60,25 @@ impl plotly::Trace for Sankey {
     }
 }
 
-/// plotly.js as the `plotly` crate carries it, gzip in base64: a third of its size.
-pub(super) fn library() -> &'static str {
-    static PACKED: OnceLock<String> = OnceLock::new();
-    PACKED.get_or_init(|| {
-        let sources = plotly::Plot::offline_js_sources();
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::new(7));
-        // Writing into memory does not fail.
-        let packed = encoder.write_all(first_script(&sources).as_bytes()).and_then(|()| encoder.finish());
-        base64(&packed.unwrap_or_default())
-    })
-}
+/// The part of plotly.js that figures need, packed with gzip. Made by `tools/make_plotly.py`.
+static PACKED: &[u8] = include_bytes!("assets/plotly/plotly.js.gz");
 
-/// The crate hands out plotly.js and MathJax, each in a `<script>`; the figures need the first.
-fn first_script(sources: &str) -> &str {
-    const OPEN: &str = "<script type=\"text/javascript\">";
-    let mut parts = sources.split(OPEN).skip(1);
-    parts.next().map_or(sources, |part| part.trim_end().trim_end_matches("</script>"))
+/// plotly.js as pages carry it, gzip in base64.
+pub(super) fn library() -> String {
+    base64(PACKED)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
 
     #[test]
-    fn packs_plotly_without_mathjax() {
-        let sources = plotly::Plot::offline_js_sources();
-        let script = first_script(&sources);
-        assert!(script.contains("plotly.js v3") && script.trim_end().ends_with("}));"));
-        assert!(!script.contains("MathJax.loader") && script.len() > 4_000_000);
-        assert!(library().len() < 2_000_000, "{}", library().len());
+    fn the_library_is_small_and_says_whose_it_is() {
+        let mut script = String::new();
+        flate2::read::GzDecoder::new(PACKED).read_to_string(&mut script).unwrap();
+        assert!(script.contains("* plotly.js v3") && script.contains("Licensed under the MIT license"));
+        assert!(library().len() < 800_000, "{}", library().len());
     }
 }

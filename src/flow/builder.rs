@@ -11,7 +11,7 @@ use super::style::{Palette, Style};
 use super::target::{self, TargetSpec};
 use super::visit::{self, Config};
 use crate::run::Trace;
-use crate::{Array, Error, Result, Site};
+use crate::{Array, Error, Result, Site, interrupt};
 
 /// Options of a flow graph; made by [`Trace::flow_graph`]. Shows itself in a notebook; [`build`](Self::build) gives the
 /// plain data.
@@ -158,6 +158,10 @@ impl FlowGraphBuilder {
     /// When a layer, position, target or configuration does not fit the model, or the run did not keep a site that
     /// the graph needs (the error names it).
     pub fn build(&self) -> Result<FlowGraph> {
+        interrupt::during("building the flow graph", || self.build_now())
+    }
+
+    fn build_now(&self) -> Result<FlowGraph> {
         let model = self.trace.model();
         let family = model.architecture().family;
         let file = self.config.as_deref().map(Config::read).transpose()?;

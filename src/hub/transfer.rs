@@ -9,9 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::cache::create_parent;
 use super::failed;
-use super::progress::{Progress, megabytes};
-use crate::progress::say;
-use crate::{Error, Result};
+use crate::progress::{Task, Unit, say};
+use crate::{Error, Result, interrupt};
 
 /// How often a broken connection is resumed, as long as each attempt brings something.
 const ATTEMPTS: usize = 5;
@@ -64,7 +63,8 @@ pub(super) fn fetch(wanted: &Wanted, path: &Path) -> Result<()> {
     // Two processes that want the same file take turns; the second finds it done.
     if file.try_lock().is_err() {
         say(&format!("waiting for another process that fetches {}", wanted.what));
-        file.lock().map_err(io)?;
+        let waited = file.try_clone().map_err(io)?;
+        interrupt::wait(&format!("waiting for {}", wanted.what), move || waited.lock())?.map_err(io)?;
     }
     if path.exists() {
         // The file that was waited for has got its final name; what `part` names now, if anything, is not ours.
@@ -125,11 +125,11 @@ impl Download<'_> {
 
     fn run(&mut self) -> Result<()> {
         let agent = agent(10);
-        let mut progress = Progress::start(self.wanted.what, self.length, self.wanted.size);
+        let task = Task::transfer(format!("fetching {}", self.wanted.what), self.length, self.wanted.size);
         let mut failures = 0;
         while self.wanted.size.is_none_or(|size| self.length < size) {
             let before = self.length;
-            match self.attempt(&agent, &mut progress) {
+            match self.attempt(&agent, &task) {
                 Ok(()) if self.wanted.size.is_none() => break,
                 Ok(()) if self.length != before => {}
                 Ok(()) => return Err(self.stopped("the server sends nothing more")),
@@ -139,22 +139,24 @@ impl Download<'_> {
                     if failures == ATTEMPTS {
                         return Err(self.stopped(&problem));
                     }
-                    say(&format!("  interrupted ({problem}); going on at {}", megabytes(self.length)));
+                    say(&format!("  interrupted ({problem}); going on at {}", Unit::Bytes.amount(self.length)));
                     std::thread::sleep(Duration::from_millis(250 << failures));
+                    task.check()?;
                 }
             }
         }
-        progress.done(self.length);
+        task.at(self.length)?;
+        task.finish();
         Ok(())
     }
 
     /// One request, from where the file ends.
-    fn attempt(&mut self, agent: &ureq::Agent, progress: &mut Progress) -> Result<(), Failure> {
+    fn attempt(&mut self, agent: &ureq::Agent, task: &Task) -> Result<(), Failure> {
         let mut request = request(agent, "GET", self.wanted.url, self.wanted.token);
         if self.length > 0 {
             request = request.set("Range", &format!("bytes={}-", self.length));
         }
-        let response = match request.call() {
+        let response = match task.wait(move || request.call())? {
             Ok(response) => response,
             // The server has no more than we hold, though it promised more: perhaps what we hold is of another file.
             Err(ureq::Error::Status(416, _)) if self.length > 0 => {
@@ -186,7 +188,10 @@ impl Download<'_> {
         let mut body = response.into_reader();
         let mut buffer = vec![0; 1 << 18];
         loop {
-            let read = match body.read(&mut buffer) {
+            let read;
+            // The server may be silent for half a minute: read where an interrupt need not wait for it.
+            (read, body, buffer) = task.wait(move || (body.read(&mut buffer), body, buffer))?;
+            let read = match read {
                 Ok(0) => return Ok(()),
                 Ok(read) => read,
                 Err(error) => return Err(Failure::Broken(error.to_string())),
@@ -199,7 +204,7 @@ impl Download<'_> {
             }
             self.file.write_all(&buffer[..read]).map_err(|source| self.io(source))?;
             self.hash.update(&buffer[..read]);
-            progress.at(self.length);
+            task.at(self.length)?;
         }
     }
 
@@ -229,13 +234,13 @@ impl Download<'_> {
     }
 
     fn stopped(&self, problem: &str) -> Error {
-        let size = self.wanted.size.map(|size| format!(" of {}", megabytes(size))).unwrap_or_default();
+        let size = self.wanted.size.map(|size| format!(" of {}", Unit::Bytes.amount(size))).unwrap_or_default();
         failed(
             self.wanted.model,
             format!(
                 "{} could not be fetched ({problem}); {}{size} are kept, run again to go on there",
                 self.wanted.what,
-                megabytes(self.length)
+                Unit::Bytes.amount(self.length)
             ),
         )
     }

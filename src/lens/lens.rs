@@ -9,6 +9,7 @@ use super::{Reading, TargetScore, TokenScore};
 use crate::array::Numbers;
 use crate::model::layers::{Linear, Norm};
 use crate::model::{Head, Model};
+use crate::progress::Task;
 use crate::text::Tokenizer;
 use crate::{Array, Error, Result};
 
@@ -172,10 +173,13 @@ impl Lens {
         let mut readings = Vec::new();
         let most = (CHUNK / self.vocabulary().max(1)).max(1) as i64;
         let chunk = (rows as u64).div_ceil((rows as u64).div_ceil(most as u64).max(1)).max(1) as i64;
+        let task = Task::begin("reading vectors as words", rows as usize, "vectors");
         for start in (0..rows).step_by(chunk as usize) {
+            task.at(start as u64)?;
             let part = vectors.f_narrow(0, start, chunk.min(rows - start))?;
             readings.extend(self.chunk(&part, &head, |row| targets(row + start as usize), &mut words)?);
         }
+        task.finish();
         Ok(readings)
     }
 

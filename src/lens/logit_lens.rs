@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::{TargetScore, TokenScore};
 use crate::run::Trace;
-use crate::{Error, Result, Site};
+use crate::{Error, Result, Site, interrupt};
 
 /// The residual stream read as words, layer by layer and position by position (nostalgebraist 2020).
 ///
@@ -72,6 +72,10 @@ impl Trace {
     }
 
     fn read_depths(&self, target: Option<u32>) -> Result<LogitLens> {
+        interrupt::during("the logit lens", || self.read_depths_now(target))
+    }
+
+    fn read_depths_now(&self, target: Option<u32>) -> Result<LogitLens> {
         let model = self.model();
         let lens = model.lens()?.top(5).bottom(0);
         let sites: Vec<Site> = std::iter::once(Site::ResidPre(0))

@@ -8,6 +8,7 @@ use super::stack::{Source, Stack};
 use super::tokens::Tokens;
 use super::weights::Weights;
 use crate::checkpoint::Checkpoint;
+use crate::progress::Task;
 use crate::site::{Site, Watcher, Within};
 use crate::{DType, Device, Result};
 
@@ -25,8 +26,14 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn load(plan: &Architecture, checkpoint: &Checkpoint, dtype: DType, device: Device) -> Result<Network> {
-        let weights = Weights { checkpoint, prefix: plan.prefix, dtype, device };
+    pub(crate) fn load(
+        plan: &Architecture,
+        checkpoint: &Checkpoint,
+        dtype: DType,
+        device: Device,
+        task: &Task,
+    ) -> Result<Network> {
+        let weights = Weights { checkpoint, prefix: plan.prefix, dtype, device, task: Some(task) };
         let (tokens, head) = load_ends(plan, &weights)?;
         let encoder = match &plan.encoder {
             Some(encoder) => {
@@ -103,7 +110,8 @@ mod half_precision {
             let source = Some(Box::new(Tokens::from_ids(vec![7, 2, 60])));
             let tokens = Tokens { source, ..Tokens::from_ids(vec![5, 17, 3, 29, 42, 8]) };
             let run = |dtype| {
-                let network = Network::load(&plan, &checkpoint, dtype, Device::Cpu).unwrap();
+                let task = Task::begin("loading", 1, "tensors");
+                let network = Network::load(&plan, &checkpoint, dtype, Device::Cpu, &task).unwrap();
                 network.forward(&tokens, Wanted::All, &mut Unwatched).unwrap().unwrap()
             };
             let (half, full) = (run(DType::BF16), run(DType::F32));

@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::ties::settle;
 use super::{Architecture, Loaded, Model, Network, families};
 use crate::checkpoint::{Checkpoint, Stored};
+use crate::progress::Task;
 use crate::text::Tokenizer;
-use crate::{DType, Device, Error, Result, hub};
+use crate::{DType, Device, Error, Result, hub, interrupt};
 
 /// How to load a model; [`load`](ModelOptions::load) does it. Made by [`Model::options`].
 #[must_use = "nothing is loaded before load()"]
@@ -61,13 +62,20 @@ impl ModelOptions {
     /// # Errors
     /// When the model cannot be found, read or understood, or the device is not available.
     pub fn load(self) -> Result<Model> {
+        let name = self.name.clone();
+        interrupt::during(&format!("loading {name}"), || self.find_and_load())
+    }
+
+    fn find_and_load(self) -> Result<Model> {
         self.device.prepare()?;
         let path: PathBuf = hub::find(&self.name, &self.hub)?;
         let checkpoint = families::open(&path)?;
         let mut architecture = families::read(checkpoint.config())?;
         settle(&mut architecture, &checkpoint)?;
         let dtype = self.run_dtype(&checkpoint, &architecture)?;
-        let network = Network::load(&architecture, &checkpoint, dtype, self.device)?;
+        let task = Task::begin(format!("loading {}", self.name), checkpoint.names().count(), "tensors");
+        let network = Network::load(&architecture, &checkpoint, dtype, self.device, &task)?;
+        task.finish();
         let tokenizer = checkpoint.tokenizer()?.map(Tokenizer::new).transpose()?;
         let stop_ids = stop_ids(checkpoint.config().get("eos_token_id"));
         let loaded = Loaded { name: self.name, path, architecture, network, tokenizer, stop_ids };

@@ -12,6 +12,7 @@ use super::layers::{
 use super::masks::{self, Masks};
 use super::tokens::Tokens;
 use super::weights::Weights;
+use crate::progress::Task;
 use crate::site::{Site, Watcher};
 use crate::{DType, Device, Result};
 
@@ -141,7 +142,9 @@ impl Stack {
             .map(|source| masks::Visible::in_memory(tokens, here, source.tokens).hidden(self.device))
             .transpose()?;
         let memory = source.zip(hidden.as_ref()).map(|(source, hidden)| Memory { output: &source.output, hidden });
+        let task = Task::begin("running the model", self.layers(), "layers");
         for layer in 0..self.layers() {
+            task.at(layer as u64)?;
             let seen = self.positions(layer, &prepared);
             stream = self.block(layer).forward(layer, stream, &seen, memory.as_ref(), watcher)?;
             if let (0, Some(neighbours)) = (layer, &self.neighbours) {
@@ -149,6 +152,7 @@ impl Stack {
             }
             stream = zeroed(stream)?;
         }
+        task.finish();
         if let Some(norm) = &self.final_norm {
             stream = norm.forward(&stream)?;
         }

@@ -8,7 +8,7 @@ use crate::{DType, Device, Result};
 /// Completes a plan with what its checkpoint holds, as `transformers` 5 does: a table that the file holds twice is tied
 /// when both are equal, and a head of its own in the file wins over the tie.
 pub(crate) fn settle(plan: &mut Architecture, checkpoint: &Checkpoint) -> Result<()> {
-    let weights = Weights { checkpoint, prefix: plan.prefix, dtype: DType::F32, device: Device::Cpu };
+    let weights = Weights { checkpoint, prefix: plan.prefix, dtype: DType::F32, device: Device::Cpu, task: None };
     let main = &mut plan.main.embedding.tokens;
     settle_name(main, &weights);
     if let Some(encoder) = &mut plan.encoder {

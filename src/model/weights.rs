@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use super::architecture::Table;
 use crate::checkpoint::Checkpoint;
+use crate::progress::Task;
 use crate::{DType, Device, Error, Result};
 
 /// Looks tensors up for one model.
@@ -13,6 +14,8 @@ pub(crate) struct Weights<'a> {
     pub prefix: &'a str,
     pub dtype: DType,
     pub device: Device,
+    /// Told of every tensor.
+    pub task: Option<&'a Task>,
 }
 
 impl Weights<'_> {
@@ -57,6 +60,7 @@ impl Weights<'_> {
                 format!("has shape {found:?}, config.json asks for {shape:?}; give the two that belong together"),
             ));
         }
+        self.task.map_or(Ok(()), Task::advance)?;
         self.checkpoint.tensor(&name, self.dtype, self.device)
     }
 }

@@ -1,9 +1,45 @@
-//! How a value shows itself in a notebook on the evcxr kernel.
+//! How the library speaks to the person in front of it, wherever that is: in a notebook on our kernel, in one on stock
+//! evcxr, or in a terminal.
+//!
+//! Our kernel shows a display when it is made, as many as a cell wants, and changes one that is there. evcxr shows one
+//! output a cell when the cell ends. Both are known by the environment that they give to the process of the cells.
 
-mod display;
+mod bar;
+mod evcxr;
+mod kernel;
+mod library;
+mod lines;
+#[cfg(feature = "cli")]
+mod terminal;
 
-use std::env;
-use std::io::{self, Write};
+use std::sync::LazyLock;
+
+pub(crate) use bar::{Progress, State, Unit};
+pub(crate) use library::library_wanted;
+pub(crate) use lines::Lines;
+#[cfg(feature = "cli")]
+pub(crate) use terminal::Terminal;
+
+/// Where a display or a line about progress goes.
+pub(crate) enum Place {
+    /// A notebook on the kernel of this project.
+    Kernel(kernel::Displays),
+    /// A notebook on stock evcxr.
+    Evcxr,
+    /// A program of its own.
+    Elsewhere,
+}
+
+static PLACE: LazyLock<Place> = LazyLock::new(|| match std::env::var_os("FLOWLENS_DISPLAYS") {
+    Some(folder) => Place::Kernel(kernel::Displays::new(folder.into())),
+    // evcxr marks the process that cells run in.
+    None if std::env::var_os("EVCXR_IS_RUNTIME").is_some() => Place::Evcxr,
+    None => Place::Elsewhere,
+});
+
+pub(crate) fn place() -> &'static Place {
+    &PLACE
+}
 
 /// One output of a cell in several forms; the notebook shows the richest that it knows.
 #[derive(Debug, Clone)]
@@ -22,64 +58,23 @@ impl Bundle {
         self.parts.push((mime, content));
     }
 
-    /// Hands the bundle to the kernel, which reads it from standard output.
+    /// Shows the bundle: at once where the kernel can, else as evcxr's own blocks, which the cell's end shows.
     pub(crate) fn send(&self) {
-        // Nobody reads a closed output: there is nothing to tell.
-        let _ = self.write(&mut io::stdout().lock());
-    }
-
-    /// Each form in one write, so that nothing else that is printed can come between its lines.
-    fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        for (mime, content) in &self.parts {
-            let block = format!("EVCXR_BEGIN_CONTENT {mime}\n{}\nEVCXR_END_CONTENT\n", guarded(content));
-            out.write_all(block.as_bytes())?;
+        match place() {
+            Place::Kernel(displays) => displays.show(self, None),
+            Place::Evcxr | Place::Elsewhere => evcxr::send(self),
         }
-        out.flush()
-    }
-}
-
-/// Content in which no line can be taken for one of the kernel's own.
-fn guarded(content: &str) -> String {
-    content.replace('\r', "").replace("EVCXR_", "EVCXR\u{200b}_")
-}
-
-/// Whether this is the first time that this kernel asks about `what`.
-///
-/// A cell is a library of its own, so that a Rust static of one cell is unknown to the next; the environment of the
-/// kernel's process is what they share.
-pub(crate) fn first_time(what: &str) -> bool {
-    let name = format!("FLOWLENS_SENT_{}", what.to_ascii_uppercase());
-    let process = std::process::id().to_string();
-    if env::var(&name).is_ok_and(|value| value == process) {
-        return false;
-    }
-    // SAFETY: other Rust code takes the same lock; of foreign code only libtorch's threads could read the environment
-    // at this moment, and none works while a cell hands over its result.
-    unsafe { env::set_var(name, process) };
-    true
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn writes_what_the_kernel_reads() {
-        let mut bundle = Bundle::new("a\nEVCXR_END_CONTENT\nb".to_owned());
-        bundle.add("text/html", "<p>x</p>".to_owned());
-        let mut out = Vec::new();
-        bundle.write(&mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert_eq!(
-            text,
-            "EVCXR_BEGIN_CONTENT text/plain\na\nEVCXR\u{200b}_END_CONTENT\nb\nEVCXR_END_CONTENT\n\
-             EVCXR_BEGIN_CONTENT text/html\n<p>x</p>\nEVCXR_END_CONTENT\n"
-        );
     }
 
-    #[test]
-    fn remembers_within_a_process() {
-        assert!(first_time("test of this"));
-        assert!(!first_time("test of this"));
+    /// As [`send`](Bundle::send), but a program that is no notebook prints the text.
+    pub(crate) fn display(&self) {
+        match place() {
+            Place::Elsewhere => println!("{}", self.text()),
+            Place::Kernel(_) | Place::Evcxr => self.send(),
+        }
+    }
+
+    fn text(&self) -> &str {
+        self.parts.first().map_or("", |(_, text)| text)
     }
 }

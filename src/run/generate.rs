@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 
 use super::{Change, Trace, Watch};
 use crate::model::{Input, Model};
+use crate::progress::Task;
 use crate::{Error, Result, Site};
 
 /// How to continue a text; [`run`](Generate::run) does it. Made by [`Model::generate`].
@@ -92,8 +93,10 @@ impl Generate {
             )));
         }
         let mut input = self.input.clone();
-        for _ in 0..self.max_tokens {
-            let trace = self.step(input)?;
+        let task = Task::begin("generating", self.max_tokens, "tokens");
+        for written in 0..self.max_tokens {
+            let step = task.at(written as u64).and_then(|()| self.step(input));
+            let trace = step.map_err(|error| self.with_what_is_written(error, &generation.ids))?;
             let next = self.choose(&trace.last_logits()?)?;
             let mut ids = trace.tokens().ids.clone();
             ids.push(i64::from(next));
@@ -111,10 +114,24 @@ impl Generate {
                 None => ids.into(),
             };
         }
+        task.finish();
         if let Some(tokenizer) = self.model.tokenizer() {
             generation.text = tokenizer.decode(&generation.ids, true)?;
         }
         Ok(generation)
+    }
+
+    /// Who stops a long generation wants to see what it wrote until then.
+    fn with_what_is_written(&self, error: Error, ids: &[u32]) -> Error {
+        match error {
+            Error::Interrupted { .. } => {
+                let text = self.model.tokenizer().and_then(|tokenizer| tokenizer.decode(ids, true).ok());
+                let text = text.map(|text| format!(": {text:?}")).unwrap_or_default();
+                let done = format!("{} of {} tokens{text}", ids.len(), self.max_tokens);
+                Error::Interrupted { what: "generating".to_owned(), done }
+            }
+            other => other,
+        }
     }
 
     fn step(&self, input: Input) -> Result<Trace> {

@@ -9,6 +9,7 @@ use safetensors::tensor::TensorView;
 use super::Trace;
 use super::trace::Record;
 use crate::checkpoint::Checkpoint;
+use crate::progress::Task;
 use crate::{Array, Error, Input, Model, Result, Site};
 
 impl Trace {
@@ -23,8 +24,10 @@ impl Trace {
     /// # Errors
     /// When the file cannot be written; a file of that name is replaced only by a whole one.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let task = Task::begin("reading the run's numbers", self.sites().len(), "sites");
         let mut arrays = Vec::new();
         for site in self.sites() {
+            task.advance()?;
             arrays.push((self.model().site_name(site), self.get(site)?));
         }
         if let (Some(logits), Err(_)) = (self.logits(), self.get(Site::Logits)) {

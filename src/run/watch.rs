@@ -7,7 +7,7 @@ use super::trace::Record;
 use super::{Change, Estimate, Keep, Trace};
 use crate::model::{Input, Model, Tokens, Wanted};
 use crate::site::Unwatched;
-use crate::{Error, Result, Site};
+use crate::{Error, Result, Site, interrupt};
 
 /// Megabytes that a run may keep by default.
 const MEMORY_LIMIT_MB: u64 = 4_000;
@@ -64,6 +64,10 @@ impl Watch {
     /// # Errors
     /// When the input, a site or a change does not fit the model, or more would be kept than the limit allows.
     pub fn run(self) -> Result<Trace> {
+        interrupt::during("running the model", || self.run_now())
+    }
+
+    fn run_now(self) -> Result<Trace> {
         let tokens = self.model.read_tokens(self.input.clone())?;
         let estimate = self.estimate_for(&tokens)?;
         if estimate.bytes() > self.memory_limit_mb * 1_000_000 {

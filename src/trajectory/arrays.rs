@@ -12,7 +12,7 @@ use super::{Near, ReadAs, Walk, stream};
 use crate::attention::{in_part, layers, plan, visible};
 use crate::run::write;
 use crate::site::{Part, Site};
-use crate::{Array, Result, Trace};
+use crate::{Array, Result, Trace, interrupt};
 
 /// Arrays by name, float32 and int64.
 #[derive(Default)]
@@ -66,6 +66,10 @@ impl Trace {
     /// # Errors
     /// When the run kept no stream, or the file cannot be written.
     pub fn save_trajectories(&self, path: impl AsRef<Path>) -> Result<()> {
+        interrupt::during("the arrays of trajectories", || self.save_trajectories_now(path.as_ref()))
+    }
+
+    fn save_trajectories_now(&self, path: &Path) -> Result<()> {
         let _guard = tch::no_grad_guard();
         let mut arrays = Arrays::default();
         let encodes = self.model().architecture().encoder.is_some();
@@ -81,8 +85,10 @@ impl Trace {
             }
         }
         self.concepts(&mut arrays)?;
+        // Before the file is touched: parts that are not there are left out, and one that was stopped must not look like that.
+        interrupt::check()?;
         let metadata = HashMap::from([("family".to_owned(), self.model().architecture().family.to_owned())]);
-        write(path.as_ref(), &arrays.numbers, &arrays.integers, metadata)
+        write(path, &arrays.numbers, &arrays.integers, metadata)
     }
 
     fn of_part(&self, part: Part, prefix: &str, arrays: &mut Arrays) -> Result<()> {

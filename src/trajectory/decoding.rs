@@ -4,7 +4,7 @@ use std::fmt;
 
 use tch::{Kind, Tensor};
 
-use crate::{Array, Error, Result, Site, Trace};
+use crate::{Array, Error, Result, Site, Trace, interrupt};
 
 /// The probability that the counted tokens may have.
 const TOP_P: f64 = 0.9;
@@ -45,6 +45,10 @@ impl Trace {
     /// # Errors
     /// When the model reads both ways and so predicts no next token, or the run did not keep [`Site::Logits`].
     pub fn decoding(&self) -> Result<Decoding> {
+        interrupt::during("decoding", || self.decoding_now())
+    }
+
+    fn decoding_now(&self) -> Result<Decoding> {
         let _guard = tch::no_grad_guard();
         let model = self.model();
         if model.architecture().reads_both_ways() {

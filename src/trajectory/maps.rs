@@ -8,7 +8,7 @@ use super::stream::unknown_block;
 use crate::attention::{in_part, layers, parts, plan, sides, visible};
 use crate::site::{Part, Site};
 use crate::text::list;
-use crate::{Array, Error, Model, Result, Trace};
+use crate::{Array, Error, Model, Result, Trace, interrupt};
 
 /// Numbers of one kind that are taken when no layer is named: 64 MB.
 const MOST: usize = 1 << 24;
@@ -121,6 +121,10 @@ impl AttentionMapsBuilder {
     /// # Errors
     /// When there is no such block, layer or head, or the run did not keep scores and patterns.
     pub fn build(&self) -> Result<AttentionMaps> {
+        interrupt::during("the attention maps", || self.build_now())
+    }
+
+    fn build_now(&self) -> Result<AttentionMaps> {
         let _guard = tch::no_grad_guard();
         let model = self.trace.model();
         let wanted = |name: &str| self.block.as_deref().is_none_or(|block| block == name);
@@ -176,7 +180,8 @@ impl AttentionMapsBuilder {
         if numbers.is_empty() {
             return Ok(None);
         }
-        let layers = numbers.into_iter().map(|layer| self.of_layer(part, layer)).collect::<Result<_>>()?;
+        let of_layer = |layer| interrupt::check().and_then(|()| self.of_layer(part, layer));
+        let layers = numbers.into_iter().map(of_layer).collect::<Result<_>>()?;
         let shown = |tokens: Vec<crate::attention::Token>| tokens.into_iter().map(|token| token.shown).collect();
         Ok(Some(MapBlock { name: name.to_owned(), queries: shown(queries), keys: shown(keys), layers, left_out }))
     }

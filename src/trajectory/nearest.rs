@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 use crate::array::Numbers;
 use crate::cache::Key;
 use crate::lens::multiply;
+use crate::progress::Task;
 use crate::site::{Part, Site};
 use crate::{Array, Model, Result};
 
@@ -99,13 +100,16 @@ fn best(read: &Tensor, table: &Tensor, count: usize) -> Result<(Vec<u32>, Vec<f3
     let (rows, vocab) = (read.size()[0], table.size()[0]);
     let chunk = (CHUNK / (vocab as usize).max(1)).max(1) as i64;
     let (mut ids, mut scores): (Vec<u32>, Vec<f32>) = (Vec::new(), Vec::new());
+    let task = Task::begin("finding the nearest words", rows as usize, "vectors");
     for start in (0..rows).step_by(chunk as usize) {
+        task.at(start as u64)?;
         let products = multiply(&read.f_narrow(0, start, chunk.min(rows - start))?, &table)?;
         let (best, places) = products.f_topk((count as i64).min(vocab), -1, true, true)?;
         scores.extend(Array::from_tensor(&best)?.data());
         let places: Vec<i64> = Vec::try_from(places.f_to_device(tch::Device::Cpu)?.f_flatten(0, -1)?)?;
         ids.extend(places.into_iter().map(|id| id as u32));
     }
+    task.finish();
     if let Some(key) = key {
         let ids = ids.iter().flat_map(|id| id.to_le_bytes());
         key.store(&ids.chain(scores.iter().flat_map(|score| score.to_le_bytes())).collect::<Vec<u8>>());

@@ -9,7 +9,7 @@ use super::stream::{self, Treatment};
 use super::{Near, ReadAs};
 use crate::attention::in_part;
 use crate::site::{Part, Site};
-use crate::{Array, Error, Model, Result, Trace};
+use crate::{Array, Error, Model, Result, Trace, interrupt};
 
 /// How two vectors are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -168,6 +168,10 @@ impl SimilarityMapsBuilder {
     /// # Errors
     /// When a block, site or position does not exist, the run kept none of the sites, or two runs do not fit each other.
     pub fn build(&self) -> Result<SimilarityMaps> {
+        interrupt::during("comparing positions", || self.build_now())
+    }
+
+    fn build_now(&self) -> Result<SimilarityMaps> {
         let _guard = tch::no_grad_guard();
         let model = self.trace.model();
         let (part, block) = stream::part(model, self.block.as_deref())?;
@@ -197,6 +201,7 @@ impl SimilarityMapsBuilder {
         let there = stream::positions(None, self.treatment, columns.len())?;
         let mut grams = Vec::new();
         for (name, site) in self.depths(part)? {
+            interrupt::check()?;
             let raw = stream::rows(&stream::vectors(&self.trace, site)?, &here)?;
             let left = stream::treated(&raw, maps.treatment)?;
             let right = match &self.other {
@@ -242,6 +247,7 @@ impl SimilarityMapsBuilder {
         };
         let all = stream::positions(None, self.treatment, tokens.len())?;
         for (name, site) in chosen {
+            interrupt::check()?;
             let vectors = stream::vectors(&self.trace, site)?;
             // What is centred is so among all positions.
             let treated = stream::treated(&stream::rows(&vectors, &all)?, maps.treatment)?;

@@ -12,7 +12,7 @@ use super::{Near, ReadAs};
 use crate::attention::{in_part, layers};
 use crate::run::Generation;
 use crate::site::{Part, Site};
-use crate::{Array, Error, Model, Result, Trace};
+use crate::{Array, Error, Model, Result, Trace, interrupt};
 
 /// The residual stream of some positions as points on a way through the layers. Made by [`Trace::walk`].
 ///
@@ -220,6 +220,10 @@ impl WalkBuilder {
     /// # Errors
     /// When a block or position does not exist, or the run did not keep the stream of every layer.
     pub fn build(&self) -> Result<Walk> {
+        interrupt::during("the walk", || self.build_now())
+    }
+
+    fn build_now(&self) -> Result<Walk> {
         let _guard = tch::no_grad_guard();
         let (trace, model) = (&self.trace, self.trace.model());
         let (part, block) = stream::part(model, self.block.as_deref())?;
@@ -231,7 +235,10 @@ impl WalkBuilder {
         let depths = if self.sublayers { stream::sublayers(model, part) } else { stream::depths(model, part) };
         let raw: Vec<Tensor> = depths
             .iter()
-            .map(|depth| stream::rows(&stream::vectors(trace, depth.site)?, &positions))
+            .map(|depth| {
+                interrupt::check()?;
+                stream::rows(&stream::vectors(trace, depth.site)?, &positions)
+            })
             .collect::<Result<_>>()?;
         let nearest = match self.nearest {
             0 => Vec::new(),

@@ -172,26 +172,6 @@ class FlowGraph(BrowserTest):
         self.assertEqual(tab.locator("svg [data-node] title").count(), 222)
         self.shot(tab, "no_scripts")
 
-    def test_without_plotly_the_static_picture_answers(self):
-        tab = self.open("later.html")
-        root = tab.locator(".flowlens-view")
-        self.assertEqual(root.get_attribute("data-picture"), "svg")
-        self.assertIn("restart the kernel", tab.locator(".fl-note").inner_text())
-        tab.mouse.move(*middle(tab, f"{SHOWN} [data-node='31']"), steps=3)
-        self.assertIn("key 8", tab.locator(".fl-tip").inner_text())
-        tab.mouse.click(*middle(tab, f"{SHOWN} [data-node='12']"))
-        self.assertGreater(tab.locator(".fl-dim").count(), 0)
-        # Plotly arrives later, as when the cell that carries it scrolls into view.
-        tab.evaluate(
-            """fetchless => { const script = document.createElement('script'); script.type = 'text/plain';
-               script.dataset.flowlensPlotly = ''; script.textContent = fetchless; document.body.append(script);
-               return flowlens.unpack(); }""",
-            (PAGES / "layers.html").read_text().split("data-flowlens-plotly>")[1].split("</script>")[0],
-        )
-        tab.wait_for_selector(".flowlens-view[data-picture=plotly]")
-        self.assertGreater(tab.locator(".fl-dim").count(), 0)
-        self.assertEqual(tab.locator(".fl-note").count(), 0)
-
     def test_a_narrow_place_scrolls_inside_the_figure(self):
         tab = self.open("chain.html", width=900)
         self.until(lambda: tab.locator(".fl-map:not([hidden])").count() == 1, "the whole picture is seen small")
@@ -233,14 +213,15 @@ class Notebook(BrowserTest):
         views = tab.locator(".flowlens-view")
         self.assertEqual(
             [(it.get_attribute("data-view"), it.get_attribute("data-picture")) for it in views.all()],
-            [("flow-graph", "plotly"), ("flow-graph", "plotly"), ("logit-lens", None), ("logit-lens", None)],
+            [("flow-graph", "plotly"), ("flow-graph", "plotly"), ("logit-lens", None), ("logit-lens", None),
+             ("attention-maps", "plotly"), ("walk", "plotly")],
         )
         self.assertEqual(tab.locator("img").count(), 1, "only the layer that is not shown yet is still an image")
         self.shot(tab, "notebook")
 
     def test_outputs_without_scripts_are_images(self):
         tab = self.open("notebook.html", wait=False, java_script_enabled=False)
-        self.assertEqual(tab.locator("img:visible").count(), 5)
+        self.assertEqual(tab.locator("img:visible").count(), 7)
         self.assertEqual(tab.locator("svg").count(), 0)
         drawn = tab.locator("img").evaluate_all("list => list.map(it => it.naturalWidth)")
         self.assertGreater(min(drawn), 300)

@@ -1,7 +1,9 @@
 """Cells: results, printed text, displays, errors."""
 
 import json
+import tempfile
 import time
+from pathlib import Path
 
 from _kernel import KernelTest
 
@@ -102,7 +104,7 @@ class Cells(KernelTest):
         self.assertEqual((display["metadata"], display["transient"]), ({"m": 2}, {"display_id": "bar"}))
         self.assertEqual((update["data"], update["transient"]), ({"text/plain": "two"}, {"display_id": "bar"}))
         self.assertEqual([message["content"]["text"] for message in cell.of("stream")], ["before\n", "half ", "after\n"])
-        self.assertEqual(list(self.kernel.folder().joinpath("displays").iterdir()), [])
+        self.assertEqual(list(self.kernel.folder().glob("displays/*.json")), [])
 
     def test_a_display_comes_while_the_cell_runs(self):
         self.run_cell(DISPLAY)
@@ -129,6 +131,18 @@ class Cells(KernelTest):
         self.run_cell(":restart")
         self.assertIn("named", self.run_cell("named", status="error").error)
         self.assertEqual(self.run_cell("!echo hi").result["text/plain"].strip(), "hi")
+
+    def test_crates_that_are_compiled_show_as_a_line_that_moves(self):
+        kept = tempfile.TemporaryDirectory(prefix="flowlens-crate-")  # later cells are compiled with it too
+        self.addClassCleanup(kept.cleanup)
+        folder = Path(kept.name)
+        (folder / "src").mkdir()
+        (folder / "src" / "lib.rs").write_text("pub fn seven() -> i32 { 7 }")
+        (folder / "Cargo.toml").write_text('[package]\nname = "small"\nversion = "0.1.0"\nedition = "2021"\n')
+        cell = self.run_cell(f':dep small = {{ path = "{folder}" }}\nsmall::seven()')
+        self.assertEqual(cell.result["text/plain"], "7")
+        self.assertEqual(cell.of("display_data")[0]["content"]["data"]["text/plain"], "Compiling small (1 so far)")
+        self.assertIn("Compiled 1 crate in", cell.of("update_display_data")[-1]["content"]["data"]["text/plain"])
 
     def test_user_expressions_are_answered(self):
         reply = self.run_cell("1", user_expressions={"a": "1 + 1"}).reply

@@ -71,7 +71,8 @@ pub fn run() -> ! {
             eprintln!("not understood: {line}");
             std::process::exit(99);
         };
-        let stopped = interrupt.as_ref().and_then(|file| fs::read(file).ok()).is_some_and(|bytes| bytes.first() == Some(&b'1'));
+        let stopped =
+            interrupt.as_ref().and_then(|file| fs::read(file).ok()).is_some_and(|bytes| bytes.first() == Some(&b'1'));
         if stopped {
             // The person asked to stop while the cell was compiled. For evcxr, as after a panic: earlier variables stay.
             println!("EVCXR_PANIC_NOTIFICATION");

@@ -13,6 +13,7 @@ use super::panics::Panic;
 use super::pipes::{self, Pipe};
 use super::stream::{Piece, Stream};
 use crate::server::wire::Outbox;
+use crate::session::crates::Crates;
 
 const STDOUT: usize = 0;
 const STDERR: usize = 1;
@@ -47,6 +48,7 @@ pub struct Pump {
     /// A bundle of evcxr's that has begun: MIME type and content.
     content: Option<(String, String)>,
     drained: Sender<(usize, u64)>,
+    crates: Crates,
 }
 
 /// The session's side of it.
@@ -79,7 +81,15 @@ impl Drain {
 ///
 /// # Errors
 /// Where the system gives no more descriptors.
-pub fn start(cell: Shared, iopub: Outbox, stdout: Pipe, stderr: Pipe, passed_on: std::os::fd::OwnedFd, displays: PathBuf) -> std::io::Result<Drain> {
+pub fn start(
+    cell: Shared,
+    iopub: Outbox,
+    stdout: Pipe,
+    stderr: Pipe,
+    passed_on: std::os::fd::OwnedFd,
+    displays: PathBuf,
+    crates: Crates,
+) -> std::io::Result<Drain> {
     pipes::never_wait(&passed_on);
     let (sender, drained) = crossbeam_channel::unbounded();
     let drain = Drain { ends: [File::from(stdout.write), File::from(stderr.write)], drained, count: 0 };
@@ -94,6 +104,7 @@ pub fn start(cell: Shared, iopub: Outbox, stdout: Pipe, stderr: Pipe, passed_on:
         batch: Batch::default(),
         content: None,
         drained: sender,
+        crates,
     };
     std::thread::Builder::new().name("output".into()).spawn(move || pump.run())?;
     Ok(drain)
@@ -193,6 +204,7 @@ impl Pump {
                 self.child = rest.to_owned();
             }
             markers::RUN => {
+                self.crates.finish();
                 let mut cell = self.cell.lock();
                 if cell.at_work && cell.phase == Phase::Preparing {
                     cell.phase = Phase::Running;
@@ -309,7 +321,11 @@ impl Pump {
 
 /// A representation as Jupyter takes it: JSON as JSON, the rest as text.
 pub fn value(mime: &str, content: String) -> Value {
-    if mime.contains("json") { serde_json::from_str(&content).unwrap_or(Value::String(content)) } else { Value::String(content) }
+    if mime.contains("json") {
+        serde_json::from_str(&content).unwrap_or(Value::String(content))
+    } else {
+        Value::String(content)
+    }
 }
 
 /// evcxr's bundle as Jupyter takes it.

@@ -106,7 +106,10 @@ mod tests {
         for cut in 0..text.len() {
             let (one, two) = text.as_bytes().split_at(cut);
             let found = pieces(&[one, two]);
-            let printed: String = found.iter().filter_map(|piece| if let Piece::Text(text) = piece { Some(&**text) } else { None }).collect();
+            let printed: String = found
+                .iter()
+                .filter_map(|piece| if let Piece::Text(text) = piece { Some(&**text) } else { None })
+                .collect();
             assert_eq!(printed, "ab\n");
             assert!(found.contains(&mark()), "{cut}: {found:?}");
         }
@@ -116,7 +119,10 @@ mod tests {
     fn characters_are_not_torn() {
         for cut in 0..=6 {
             let (one, two) = "aé€".as_bytes().split_at(cut);
-            let printed: String = pieces(&[one, two]).into_iter().map(|piece| if let Piece::Text(text) = piece { text } else { String::new() }).collect();
+            let printed: String = pieces(&[one, two])
+                .into_iter()
+                .map(|piece| if let Piece::Text(text) = piece { text } else { String::new() })
+                .collect();
             assert_eq!(printed, "aé€");
         }
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use jupyter_zmq_client::RouterRecvConnection;
 use serde_json::json;
 
+use super::answers;
 use super::queue::Queue;
 use super::wire::{self, Outbox};
-use super::answers;
 use crate::session::interrupt::Interrupt;
 
 pub struct Control {
@@ -31,7 +31,9 @@ impl Control {
                     stop(&self.interrupt, &self.queue);
                     ("interrupt_reply", json!({"status": "ok"}))
                 }
-                "shutdown_request" => ("shutdown_reply", json!({"status": "ok", "restart": request.flag("restart", false)})),
+                "shutdown_request" => {
+                    ("shutdown_reply", json!({"status": "ok", "restart": request.flag("restart", false)}))
+                }
                 other => {
                     eprintln!("flowlens-kernel: {other} is not known here");
                     let _ = self.iopub.send(status("idle")).await;

@@ -43,7 +43,9 @@ impl History {
             found.drain(..found.len().saturating_sub(most));
         }
         let with_output = request.flag("output", false);
-        let entries = found.into_iter().map(|(count, code)| if with_output { json!([1, count, [code, null]]) } else { json!([1, count, code]) });
+        let entries = found
+            .into_iter()
+            .map(|(count, code)| if with_output { json!([1, count, [code, null]]) } else { json!([1, count, code]) });
         json!({"status": "ok", "history": entries.collect::<Vec<Value>>()})
     }
 }
@@ -77,7 +79,14 @@ mod tests {
 
     #[test]
     fn patterns_match_as_files_do() {
-        for (pattern, text, expected) in [("*", "", true), ("let*", "let x", true), ("*x*", "let x = 1", true), ("?", "ab", false), ("a*b*c", "axbxbc", true), ("*y", "x", false)] {
+        for (pattern, text, expected) in [
+            ("*", "", true),
+            ("let*", "let x", true),
+            ("*x*", "let x = 1", true),
+            ("?", "ab", false),
+            ("a*b*c", "axbxbc", true),
+            ("*y", "x", false),
+        ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
         }
     }

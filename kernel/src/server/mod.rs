@@ -22,7 +22,7 @@ use crate::child::companion;
 use crate::environment::Environment;
 use crate::output::cell::Shared;
 use crate::session::interrupt::{self, Interrupt};
-use crate::session::{Session, Settings};
+use crate::session::{Session, Settings, crates};
 
 /// Runs the kernel until a front end, a signal or the end of the program that started it ends it.
 ///
@@ -71,14 +71,21 @@ async fn serve(connection_file: &Path, environment: &Environment) -> Result<Sess
         cell: cell.clone(),
         iopub: iopub.clone(),
         input: input::Input::start(sockets.stdin, cell.clone()),
+        crates: crates::Crates::watch(cell.clone(), iopub.clone())?,
     })?;
-    let interrupt = Interrupt { file: file.clone(), cell: cell.clone(), session: session.clone(), iopub: iopub.clone() };
+    let interrupt =
+        Interrupt { file: file.clone(), cell: cell.clone(), session: session.clone(), iopub: iopub.clone() };
     let queue = Arc::new(queue::Queue::default());
     let _ = iopub.send(wire::publication("status", json!({"execution_state": "starting"}))).await;
     let shell = shell::Shell::new(wire::outbox(sockets.shell.0), iopub.clone(), cell, file, session.clone());
     tokio::spawn(queue::fill(Arc::clone(&queue), sockets.shell.1));
     tokio::spawn(shell.run(Arc::clone(&queue)));
-    let control = control::Control { outbox: wire::outbox(sockets.control.0), iopub, interrupt: interrupt.clone(), queue: Arc::clone(&queue) };
+    let control = control::Control {
+        outbox: wire::outbox(sockets.control.0),
+        iopub,
+        interrupt: interrupt.clone(),
+        queue: Arc::clone(&queue),
+    };
     tokio::select! {
         () = control.run(sockets.control.1) => {}
         () = signals(interrupt, queue) => {}
@@ -103,7 +110,7 @@ async fn signals(interrupt: Interrupt, queue: Arc<queue::Queue>) {
 }
 
 /// Ends when the program that started the kernel, and said which one it is, is gone.
-async fn parent_gone() {
+pub async fn parent_gone() {
     let said = std::env::var("JPY_PARENT_PID").ok().and_then(|id| id.parse().ok());
     if said != Some(std::os::unix::process::parent_id()) {
         return std::future::pending().await;

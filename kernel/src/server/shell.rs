@@ -40,7 +40,8 @@ impl Shell {
             let request = Arc::new(request);
             self.publish(&request, "status", json!({"execution_state": "busy"})).await;
             if aborted {
-                let content = json!({"status": "aborted", "execution_count": self.count, "user_expressions": {}, "payload": []});
+                let content =
+                    json!({"status": "aborted", "execution_count": self.count, "user_expressions": {}, "payload": []});
                 self.answer(&request, "execute_reply", content).await;
             } else {
                 self.handle(&request, &queue).await;
@@ -68,7 +69,9 @@ impl Shell {
             "comm_info_request" => ("comm_info_reply", json!({"status": "ok", "comms": {}})),
             "comm_open" => {
                 // No target is known here.
-                return self.publish(request, "comm_close", json!({"comm_id": request.content["comm_id"], "data": {}})).await;
+                return self
+                    .publish(request, "comm_close", json!({"comm_id": request.content["comm_id"], "data": {}}))
+                    .await;
             }
             "comm_msg" | "comm_close" => return,
             other => return eprintln!("flowlens-kernel: {other} is not known here"),
@@ -94,10 +97,17 @@ impl Shell {
             Ok(mut values) => {
                 let result = values.pop();
                 for value in values {
-                    self.show(request, silent, "display_data", json!({"data": value, "metadata": {}, "transient": {}})).await;
+                    self.show(request, silent, "display_data", json!({"data": value, "metadata": {}, "transient": {}}))
+                        .await;
                 }
                 if let Some(value) = result {
-                    self.show(request, silent, "execute_result", json!({"data": value, "metadata": {}, "execution_count": count})).await;
+                    self.show(
+                        request,
+                        silent,
+                        "execute_result",
+                        json!({"data": value, "metadata": {}, "execution_count": count}),
+                    )
+                    .await;
                 }
                 json!({"status": "ok", "execution_count": count, "user_expressions": expressions(request), "payload": []})
             }
@@ -108,7 +118,8 @@ impl Shell {
                 }
                 let error = json!({"ename": failure.name, "evalue": failure.value, "traceback": failure.block});
                 self.show(request, silent, "error", error.clone()).await;
-                let mut reply = json!({"status": "error", "execution_count": count, "user_expressions": {}, "payload": []});
+                let mut reply =
+                    json!({"status": "error", "execution_count": count, "user_expressions": {}, "payload": []});
                 for field in ["ename", "evalue", "traceback"] {
                     reply[field] = error[field].clone();
                 }
@@ -129,7 +140,8 @@ impl Shell {
             // Under the lock: an interrupt is of the cell before, or of this one.
             self.file.ask(false);
             let number = cell.number + 1;
-            *cell = Cell { number, request: Some(Arc::clone(request)), silent, phase: Phase::Preparing, ..Cell::default() };
+            *cell =
+                Cell { number, request: Some(Arc::clone(request)), silent, phase: Phase::Preparing, ..Cell::default() };
         }
         let (reply, outcome) = oneshot::channel();
         self.session.ask(Job::Execute { request: Arc::clone(request), count, reply });
@@ -143,7 +155,9 @@ impl Shell {
         let found = words.await.unwrap_or_default();
         let (start, end) = (character_of(&code, found.start), character_of(&code, found.end));
         let matches: Vec<&str> = found.words.iter().map(|(word, ..)| &**word).collect();
-        let typed = found.words.iter().map(|(word, kind, label)| json!({"text": word, "type": kind, "signature": label, "start": start, "end": end}));
+        let typed = found.words.iter().map(
+            |(word, kind, label)| json!({"text": word, "type": kind, "signature": label, "start": start, "end": end}),
+        );
         json!({
             "status": "ok",
             "matches": matches,
@@ -158,7 +172,9 @@ impl Shell {
         let (reply, found) = oneshot::channel();
         self.session.ask(Job::Inspect { code, position, reply });
         match found.await.unwrap_or_default() {
-            Some((plain, html)) => json!({"status": "ok", "found": true, "data": {"text/plain": plain, "text/html": html}, "metadata": {}}),
+            Some((plain, html)) => {
+                json!({"status": "ok", "found": true, "data": {"text/plain": plain, "text/html": html}, "metadata": {}})
+            }
             None => json!({"status": "ok", "found": false, "data": {}, "metadata": {}}),
         }
     }

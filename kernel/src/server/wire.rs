@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use jupyter_protocol::{ConnectionInfo, Header, JupyterMessage, JupyterMessageContent, UnknownMessage};
 use jupyter_zmq_client::{
-    Connection, KernelHeartbeatConnection, KernelIoPubConnection, RawMessage, RouterRecvConnection, RouterSendConnection,
-    create_kernel_control_connection, create_kernel_heartbeat_connection, create_kernel_iopub_connection,
-    create_kernel_shell_connection, create_kernel_stdin_connection,
+    Connection, KernelHeartbeatConnection, KernelIoPubConnection, RawMessage, RouterRecvConnection,
+    RouterSendConnection, create_kernel_control_connection, create_kernel_heartbeat_connection,
+    create_kernel_iopub_connection, create_kernel_shell_connection, create_kernel_stdin_connection,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -21,6 +21,8 @@ pub struct Request {
     pub kind: String,
     /// Its fields.
     pub content: Value,
+    /// What front ends say beside: which cell it is.
+    pub metadata: Value,
     origin: Origin,
 }
 
@@ -35,6 +37,11 @@ impl Request {
     /// A text field, empty where it is missing.
     pub fn text(&self, field: &str) -> &str {
         self.content[field].as_str().unwrap_or_default()
+    }
+
+    /// The page or program that sent it.
+    pub fn session(&self) -> &str {
+        &self.origin.header.session
     }
 
     /// A field that is true or false.
@@ -91,7 +98,8 @@ impl Sockets {
             .with_context(|| format!("cannot read the connection file {}", connection_file.display()))?;
         let information: ConnectionInfo = serde_json::from_str(&text)
             .with_context(|| format!("{} is not a connection file", connection_file.display()))?;
-        let session = JupyterMessage::new(JupyterMessageContent::UnknownMessage(UnknownMessage::default()), None).header.session;
+        let session =
+            JupyterMessage::new(JupyterMessageContent::UnknownMessage(UnknownMessage::default()), None).header.session;
         Ok(Sockets {
             heartbeat: create_kernel_heartbeat_connection(&information).await?,
             control: create_kernel_control_connection(&information, &session).await?.split(),
@@ -139,8 +147,14 @@ fn parse(raw: RawMessage) -> Result<Request> {
         }
     }
     let header: Header = serde_json::from_value(header)?;
+    let metadata = serde_json::from_slice(&raw.jparts[2]).unwrap_or_default();
     let content = serde_json::from_slice(&raw.jparts[3])?;
-    Ok(Request { kind: header.msg_type.clone(), content, origin: Origin { identities: raw.zmq_identities, header } })
+    Ok(Request {
+        kind: header.msg_type.clone(),
+        content,
+        metadata,
+        origin: Origin { identities: raw.zmq_identities, header },
+    })
 }
 
 /// A queue in front of a socket, which its own task empties.

@@ -65,7 +65,9 @@ pub fn whole(code: &str) -> Whole {
         return Whole::Incomplete(4 * open.len());
     }
     match last {
-        Some(Token::Character('=' | '+' | '-' | '*' | '/' | '%' | '&' | '|' | '^' | '.' | ',' | '<' | ':')) => Whole::Incomplete(4),
+        Some(Token::Character('=' | '+' | '-' | '*' | '/' | '%' | '&' | '|' | '^' | '.' | ',' | '<' | ':')) => {
+            Whole::Incomplete(4)
+        }
         _ => Whole::Complete,
     }
 }
@@ -109,7 +111,10 @@ impl Scan<'_> {
 
     /// A name, or a string with letters before it.
     fn word(&self) -> (Option<usize>, Token) {
-        let end = self.rest.find(|character: char| !character.is_alphanumeric() && character != '_').unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(|character: char| !character.is_alphanumeric() && character != '_')
+            .unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         let raw = matches!(word, "r" | "br" | "cr");
         let hashes = rest.len() - rest.trim_start_matches('#').len();
@@ -142,7 +147,9 @@ fn string(text: &str) -> Option<usize> {
 fn quote(text: &str) -> usize {
     let mut characters = text.char_indices().skip(1);
     match characters.next() {
-        Some((_, '\\')) => text[2..].char_indices().skip(1).find(|(_, character)| *character == '\'').map_or(2, |(at, _)| at + 3),
+        Some((_, '\\')) => {
+            text[2..].char_indices().skip(1).find(|(_, character)| *character == '\'').map_or(2, |(at, _)| at + 3)
+        }
         Some(_) => match characters.next() {
             Some((at, '\'')) => at + 1,
             _ => 1,
@@ -183,7 +190,19 @@ mod tests {
 
     #[test]
     fn whole_cells_are_told_from_parts() {
-        for code in ["", "let x = 1;", "fn f<'a>(x: &'a str) -> char { '{' }", "r#\"(\"#", ":dep x = \"1\"", "\"\\\"\"", "a /* ( */", "'\\''", "x?", "v >> 1", "let c = '\"';"] {
+        for code in [
+            "",
+            "let x = 1;",
+            "fn f<'a>(x: &'a str) -> char { '{' }",
+            "r#\"(\"#",
+            ":dep x = \"1\"",
+            "\"\\\"\"",
+            "a /* ( */",
+            "'\\''",
+            "x?",
+            "v >> 1",
+            "let c = '\"';",
+        ] {
             assert_eq!(whole(code), Whole::Complete, "{code}");
         }
         for code in ["fn f() {", "let s = \"a", "let x =", "/* a", "r#\"a\"", "a(1,", "x.", "b\"a"] {

@@ -31,6 +31,7 @@ pub fn pipes(settings: &Settings) -> std::io::Result<(Drain, std::process::Comma
         stderr,
         passed_on.write,
         settings.displays.clone(),
+        settings.crates.clone(),
     )?;
     Ok((drain, command))
 }

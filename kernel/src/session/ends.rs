@@ -37,7 +37,10 @@ mod tests {
 
     #[test]
     fn signals_are_said_in_words() {
-        assert!(of_text("half\nSubprocess terminated with status: signal: 11 (SIGSEGV) (core dumped)").contains("segmentation"));
+        assert!(
+            of_text("half\nSubprocess terminated with status: signal: 11 (SIGSEGV) (core dumped)")
+                .contains("segmentation")
+        );
         assert!(of_text("Subprocess terminated with status: exit status: 3").contains("exit status 3"));
         assert!(of_text("Subprocess terminated with status: signal: 9 (SIGKILL)").contains("memory ran out"));
     }

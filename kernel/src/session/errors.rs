@@ -88,14 +88,14 @@ fn with_theme(line: &str) -> String {
     while let Some(start) = rest.find("\x1b[38;5;") {
         plain.push_str(&rest[..start]);
         rest = &rest[start + "\x1b[38;5;".len()..];
-        let end = rest.find('m').unwrap_or(0);
+        let Some(end) = rest.find('m') else { return plain };
         let number: u8 = rest[..end].parse().unwrap_or(0);
         match number {
             // Frame and numbers of lines.
             232..=255 => plain.push_str("\x1b[90m"),
             _ => plain.push_str(&format!("\x1b[{}m", [34, 35, 36, 32][usize::from(number) % 4])),
         }
-        rest = &rest[(end + 1).min(rest.len())..];
+        rest = &rest[end + 1..];
     }
     plain.push_str(rest);
     plain
@@ -116,7 +116,8 @@ fn marked_lines(error: &CompilationError) -> Vec<String> {
             block.push(format!("{:4} │ {line}", span.start_line + at));
         }
         if span.start_line == span.end_line {
-            let (before, width) = (span.start_column.saturating_sub(1), span.end_column.saturating_sub(span.start_column).max(1));
+            let (before, width) =
+                (span.start_column.saturating_sub(1), span.end_column.saturating_sub(span.start_column).max(1));
             block.push(format!("     │ {}{BLUE}{} {}{PLAIN}", " ".repeat(before), "^".repeat(width), message.label));
         } else if !message.label.is_empty() {
             block.push(format!("     │ {BLUE}{}{PLAIN}", message.label));
@@ -173,7 +174,13 @@ mod tests {
         std::fs::write(folder.path().join("src/lib.rs"), "generated\nlet y = v[7];\n").unwrap();
         let mut sources = Sources::default();
         sources.add(4, "let v = vec![1];\nlet y = v[7];");
-        let panic = Panic { thread: "main".into(), file: "src/lib.rs".into(), line: 2, column: 9, message: "out of bounds\nlen 1".into() };
+        let panic = Panic {
+            thread: "main".into(),
+            file: "src/lib.rs".into(),
+            line: 2,
+            column: 9,
+            message: "out of bounds\nlen 1".into(),
+        };
         let failure = of_panic(Some(&panic), &sources, folder.path(), 4);
         let block = failure.block.join("\n");
         assert_eq!(failure.value, "out of bounds\nlen 1");

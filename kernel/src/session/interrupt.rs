@@ -95,19 +95,36 @@ impl Interrupt {
             let request = cell.request.clone();
             drop(cell);
             if let Some(request) = request {
-                let _ = self.iopub.blocking_send(request.publication("stream", json!({"name": "stderr", "text": NOBODY_LOOKS})));
+                let _ = self
+                    .iopub
+                    .blocking_send(request.publication("stream", json!({"name": "stderr", "text": NOBODY_LOOKS})));
             }
         }
     }
 }
 
-/// Ends everything this process started, but for the process of the cells (and what that started) and rust-analyzer's helper.
+/// Ends everything this process started, but for the process of the cells and what that started.
 pub fn end_compilers(cells: Option<u32>) {
+    processes_below(std::process::id(), cells).into_iter().for_each(kill);
+}
+
+/// Ends a process that is below this one.
+pub fn kill(process: u32) {
+    if let Ok(process @ 1..) = i32::try_from(process) {
+        // SAFETY: a plain system call.
+        unsafe { libc::kill(process, libc::SIGKILL) };
+    }
+}
+
+/// All that a process started, and what that started, but for one part of it and rust-analyzer's helper.
+pub fn processes_below(ancestor: u32, except: Option<u32>) -> Vec<u32> {
     let processes = processes();
-    let own = std::process::id();
-    let child_of = |mut process: u32, ancestor: u32| {
+    let below = |mut process: u32| {
         // A parent that is gone ends the walk.
         while let Some((parent, _)) = processes.get(&process) {
+            if Some(process) == except {
+                return false;
+            }
             if *parent == ancestor {
                 return true;
             }
@@ -115,17 +132,16 @@ pub fn end_compilers(cells: Option<u32>) {
         }
         false
     };
-    for (&process, (_, name)) in &processes {
-        let of_cells = cells.is_some_and(|cells| process == cells || child_of(process, cells));
-        if child_of(process, own) && !of_cells && !name.starts_with("rust-analyzer") {
-            // SAFETY: a plain system call on a process below this one.
-            unsafe { libc::kill(i32::try_from(process).unwrap_or(0), libc::SIGKILL) };
-        }
-    }
+    let helper = |name: &str| name.starts_with("rust-analyzer");
+    processes
+        .iter()
+        .filter(|(process, (_, name))| below(**process) && !helper(name))
+        .map(|(process, _)| *process)
+        .collect()
 }
 
 /// All processes: parent and name.
-fn processes() -> HashMap<u32, (u32, String)> {
+pub fn processes() -> HashMap<u32, (u32, String)> {
     let Ok(entries) = fs::read_dir("/proc") else { return HashMap::new() };
     let of = |entry: &fs::DirEntry| {
         let process: u32 = entry.file_name().to_str()?.parse().ok()?;

@@ -2,8 +2,10 @@
 
 pub mod code;
 mod context;
+pub mod crates;
 mod ends;
 mod errors;
+mod executions;
 pub mod help;
 pub mod interrupt;
 mod source;
@@ -54,6 +56,7 @@ pub struct Settings {
     pub cell: Shared,
     pub iopub: Outbox,
     pub input: Input,
+    pub crates: crates::Crates,
 }
 
 /// The process that runs cells, once there is one. The same handle also after a restart of it.

@@ -50,7 +50,8 @@ mod tests {
         sources.add(1, "fn f(v: &[i32]) -> i32 {\n    v[9]\n}");
         sources.add(2, "let a = 1; f(&[a])\n// x\nf(&[1]);\nf(&[1]);");
         let compiled = "generated\n    v[9]\nlet a = 1;\nf(&[a])\nf(&[1]);\n  f(&[1]);\n";
-        let place = |line, column| sources.find(compiled, line, column).map(|place| (place.cell, place.line, place.column));
+        let place =
+            |line, column| sources.find(compiled, line, column).map(|place| (place.cell, place.line, place.column));
         assert_eq!(place(2, 5), Some((1, 2, 5)));
         assert_eq!(place(4, 1), Some((2, 1, 12)));
         assert_eq!(place(5, 1), Some((2, 3, 1)));

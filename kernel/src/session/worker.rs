@@ -9,13 +9,14 @@ use evcxr::{CommandContext, EvalCallbacks, EvalOutputs};
 use serde_json::{Map, Value, json};
 
 use super::source::Sources;
-use super::{Failure, Job, Outcome, Process, Settings, context, ends, errors, help};
+use super::{Failure, Job, Outcome, Process, Settings, context, ends, errors, executions, help};
 use super::{code, interrupt};
 use crate::output::cell::Phase;
 use crate::output::pump::{self, Drain};
 use crate::server::wire::Request;
 
-const STILL_THERE: &str = "`use` lines, functions and types still hold; variables are gone: run the cells that make them again.";
+const STILL_THERE: &str =
+    "`use` lines, functions and types still hold; variables are gone: run the cells that make them again.";
 
 /// Steps that make the first cells quick, each done when nobody waits.
 const WARMING: [Warming; 2] = [
@@ -47,7 +48,17 @@ pub struct Worker {
 impl Worker {
     pub fn new(settings: Settings, warming: Arc<AtomicBool>, process: Process) -> Worker {
         let file = interrupt::File::at(&settings.interrupt);
-        Worker { settings, file, warming, process, context: None, drain: None, broken: None, notices: Vec::new(), sources: Sources::default() }
+        Worker {
+            settings,
+            file,
+            warming,
+            process,
+            context: None,
+            drain: None,
+            broken: None,
+            notices: Vec::new(),
+            sources: Sources::default(),
+        }
     }
 
     /// Works until the kernel ends.
@@ -115,13 +126,21 @@ impl Worker {
                 let _ = reply.send(outcome);
             }
             Job::Complete { code, position, reply } => {
-                let complete = |context: &mut CommandContext| help::complete(context, &code::without_own_dependency(&code), position);
-                let words = self.context.as_mut().and_then(|context| catch_unwind(AssertUnwindSafe(|| complete(context))).ok());
-                let _ = reply.send(words.unwrap_or(help::Words { start: position, end: position, ..help::Words::default() }));
+                let complete = |context: &mut CommandContext| {
+                    help::complete(context, &code::without_own_dependency(&code), position)
+                };
+                let words =
+                    self.context.as_mut().and_then(|context| catch_unwind(AssertUnwindSafe(|| complete(context))).ok());
+                let _ = reply.send(words.unwrap_or(help::Words {
+                    start: position,
+                    end: position,
+                    ..help::Words::default()
+                }));
             }
             Job::Inspect { code, position, reply } => {
                 let inspect = |context: &mut CommandContext| help::inspect(context, &code, position);
-                let found = self.context.as_mut().and_then(|context| catch_unwind(AssertUnwindSafe(|| inspect(context))).ok());
+                let found =
+                    self.context.as_mut().and_then(|context| catch_unwind(AssertUnwindSafe(|| inspect(context))).ok());
                 let _ = reply.send(found.flatten());
             }
         }
@@ -135,8 +154,16 @@ impl Worker {
         for notice in std::mem::take(&mut self.notices) {
             self.say(&format!("{}\n", notice.trim_end()));
         }
+        if request.text("code").trim() == ":quit" {
+            // evcxr would end this process at once, with its folder and its children left behind.
+            // SAFETY: a plain system call; the server cleans up.
+            unsafe { libc::kill(libc::getpid(), libc::SIGTERM) };
+            self.end();
+            return Ok(Vec::new());
+        }
         let code = code::without_own_dependency(request.text("code"));
         self.sources.add(count, &code);
+        executions::note(&self.settings.displays, request);
         let mut outcome = self.attempt(request, &code, count);
         if let Attempt::NeverRan(end) = outcome {
             self.say(&gone_while_idle(&end));
@@ -163,14 +190,14 @@ impl Worker {
         }
         let variables: Vec<String> = context.variables_and_types().map(|(name, _)| name.to_owned()).collect();
         let input = &self.settings.input;
-        let mut callbacks = EvalCallbacks {
-            input_reader: &|wanted| input.ask(request, &wanted.prompt, wanted.is_password),
-        };
+        let mut callbacks =
+            EvalCallbacks { input_reader: &|wanted| input.ask(request, &wanted.prompt, wanted.is_password) };
         let result = catch_unwind(AssertUnwindSafe(|| context.execute_with_callbacks(code, &mut callbacks)));
         if code.lines().any(|line| line.trim() == ":restart") {
             forget_variables(context);
         }
         drain.wait();
+        self.settings.crates.finish();
         let mut cell = self.settings.cell.lock();
         let (panicked, failed, ran, killed) = (cell.panicked, cell.failed, cell.ran, cell.killed);
         let interrupted = cell.interrupted.is_some();
@@ -181,7 +208,10 @@ impl Worker {
             self.say(&caught.text());
         }
         Attempt::Done(match result {
-            Err(_) => Err(errors::plain("Error", "evcxr or rust-analyzer failed on this cell. What ran before still holds; where cells go on failing, restart the kernel.")),
+            Err(_) => Err(errors::plain(
+                "Error",
+                "evcxr or rust-analyzer failed on this cell. What ran before still holds; where cells go on failing, restart the kernel.",
+            )),
             Ok(Err(evcxr::Error::SubprocessTerminated(text))) => {
                 if !ran && !killed {
                     return Attempt::NeverRan(ends::of_text(&text));
@@ -190,8 +220,12 @@ impl Worker {
             }
             _ if interrupted && !ran => Err(nothing_ran()),
             Ok(Err(error)) => Err(errors::of_evcxr(&error, code, count)),
-            Ok(Ok(_)) if panicked => Err(errors::of_panic(panic.as_ref(), &self.sources, &self.settings.private, count)),
-            Ok(Ok(_)) if failed => Err(errors::plain("Error", if failure.trim().is_empty() { "a `?` ended the cell" } else { &failure })),
+            Ok(Ok(_)) if panicked => {
+                Err(errors::of_panic(panic.as_ref(), &self.sources, &self.settings.private, count))
+            }
+            Ok(Ok(_)) if failed => {
+                Err(errors::plain("Error", if failure.trim().is_empty() { "a `?` ended the cell" } else { &failure }))
+            }
             Ok(Ok(outputs)) => Ok(values(outputs, bundle)),
         })
     }
@@ -201,7 +235,10 @@ impl Worker {
         let request = cell.request.clone().filter(|_| !cell.silent);
         drop(cell);
         if let Some(request) = request {
-            let _ = self.settings.iopub.blocking_send(request.publication("stream", json!({"name": "stderr", "text": text})));
+            let _ = self
+                .settings
+                .iopub
+                .blocking_send(request.publication("stream", json!({"name": "stderr", "text": text})));
         }
     }
 
@@ -256,7 +293,13 @@ fn died(end: &str, lost: &str) -> Failure {
 }
 
 fn forced(variables: &[String]) -> Failure {
-    errors::plain("Interrupted", &format!("the process that ran this cell was ended, since the cell did not stop by itself.\n{STILL_THERE}{}", lost(variables)))
+    errors::plain(
+        "Interrupted",
+        &format!(
+            "the process that ran this cell was ended, since the cell did not stop by itself.\n{STILL_THERE}{}",
+            lost(variables)
+        ),
+    )
 }
 
 fn nothing_ran() -> Failure {

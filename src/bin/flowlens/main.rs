@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         let text = text.and_then(|text| text.lines().next()).unwrap_or("no message");
         eprintln!("error: Flowlens failed where it should not: {text}{place}; please report it with the command");
     }));
-    flowlens::progress::listen(|line| eprintln!("{line}"));
+    flowlens::progress::show_in_terminal();
     let done = std::panic::catch_unwind(|| match cli.command {
         Command::FlowGraph(args) => flow_graph::run(args),
         Command::HeadView(args) => attention::head_view(args),

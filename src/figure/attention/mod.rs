@@ -20,7 +20,7 @@ use crate::attention::{
     Attention, Block, HeadView, Measure, ModelView, NeuronView, Options, Quantity, RolloutView, Token,
 };
 use crate::text::list;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 use pack::Rounding;
 
 /// Weights that a page holds at most: more would take browsers too long.
@@ -35,7 +35,7 @@ impl HeadView {
     /// When the run kept no patterns, a layer, head, token or block that was named is not there, or the text is too
     /// long for a page.
     pub fn build(&self) -> Result<Figure> {
-        draw(self.chosen()?, &self.options, "head")
+        interrupt::during("drawing the head view", || draw(self.chosen()?, &self.options, "head"))
     }
 }
 
@@ -46,7 +46,7 @@ impl ModelView {
     /// When the run kept no patterns, a layer, head, token or block that was named is not there, or the text is too
     /// long for a page.
     pub fn build(&self) -> Result<Figure> {
-        draw(self.chosen()?, &self.options, "model")
+        interrupt::during("drawing the model view", || draw(self.chosen()?, &self.options, "model"))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::attention::{Attention, Form, Layer, NeuronView, Neurons};
 use crate::figure::Figure;
 use crate::figure::chunks::Chunks;
 use crate::text::list;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 
 /// Megabytes of floats that a page takes by itself.
 const USUAL_MB: usize = 8;
@@ -24,6 +24,10 @@ impl NeuronView {
     /// When the run did not keep queries, keys, values and patterns, a layer, head, token or block that was named is
     /// not there, or the text is too long for a page.
     pub fn build(&self) -> Result<Figure> {
+        interrupt::during("drawing the neuron view", || self.draw())
+    }
+
+    fn draw(&self) -> Result<Figure> {
         let attention = self.chosen()?;
         let opened = opened(self, &attention)?;
         let page = Page::of(self, &attention, &opened)?;

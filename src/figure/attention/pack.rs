@@ -4,9 +4,9 @@ use rayon::prelude::*;
 
 use super::super::chunks::{Chunks, deflated};
 use super::payload;
-use crate::Result;
 use crate::array::Numbers;
 use crate::attention::{Block, Layer, Quantity};
+use crate::{Result, interrupt};
 
 /// Up to so many weights a page carries 16 bits of each: they cost next to nothing, and a reader sees exact numbers.
 const MOST_EXACT: usize = 120_000;
@@ -119,8 +119,8 @@ pub(super) fn layers(block: &Block, rounding: &Rounding, chunks: &mut Chunks) ->
     let numbers = block.layers.iter().map(|layer| Numbers::of(&layer.weights)).collect::<Result<Vec<Numbers>>>()?;
     let numbers: Vec<&[f32]> = numbers.iter().map(Numbers::data).collect();
     let (queries, keys) = (block.queries.len(), block.keys.len());
-    let pack = |weights: &&[f32]| rounding.layer(weights, queries, keys);
-    let packed: Vec<String> = numbers.par_iter().map(pack).collect();
+    let pack = |weights: &&[f32]| interrupt::check().map(|()| rounding.layer(weights, queries, keys));
+    let packed: Vec<String> = numbers.par_iter().map(pack).collect::<Result<_>>()?;
     let describe = |(layer, packed): (&Layer, String)| {
         payload::Layer::Weights(payload::WeightLayer {
             layer: layer.number,

@@ -7,7 +7,7 @@ use super::{MOST_WEIGHTS, describe, escape, payload, rollout_svg, run_name, titl
 use crate::attention::RolloutView;
 use crate::figure::Figure;
 use crate::figure::chunks::Chunks;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 
 impl RolloutView {
     /// Draws the view.
@@ -16,6 +16,10 @@ impl RolloutView {
     /// When the run did not keep the pattern of every layer, no text attends to itself, a block, layer or token that
     /// was named is not there, or the text is too long for a page.
     pub fn build(&self) -> Result<Figure> {
+        interrupt::during("drawing the rollout", || self.draw())
+    }
+
+    fn draw(&self) -> Result<Figure> {
         let means = self.means()?;
         let (block, layer, token) = self.opened(&means)?;
         let all: usize = means.blocks.iter().map(weights).sum();

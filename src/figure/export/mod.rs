@@ -19,7 +19,7 @@ mod resolved;
 use std::path::Path;
 
 use super::{Figure, Gallery, save};
-use crate::{Error, Result, files};
+use crate::{Error, Result, files, interrupt};
 
 /// Dots of a `.png` for a pixel of the page, where nothing else is asked for: sharp on any screen.
 const SCALE: f64 = 2.0;
@@ -115,7 +115,7 @@ impl Export {
     /// # Errors
     /// When Flowlens was compiled without its feature `export`, or a figure has more than a PDF can hold.
     pub fn pdf(&self) -> Result<Vec<u8>> {
-        drawn::pdf(&self.figures, self.scheme)
+        interrupt::during("drawing a PDF", || drawn::pdf(&self.figures, self.scheme))
     }
 
     /// A PNG of the figure.

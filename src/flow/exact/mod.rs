@@ -28,7 +28,7 @@ use super::graph::{Facts, Graph, LinkKind, NodeKind, Target};
 use crate::model::Model;
 use crate::run::Trace;
 use crate::site::Part;
-use crate::{DType, Error, Result, Site};
+use crate::{DType, Error, Result, Site, interrupt};
 use attribution::Attributions;
 use draft::{Added, Carried, Draft, NodeDraft, Reader};
 
@@ -205,6 +205,7 @@ fn chain(scene: &mut Scene, layers: &[usize]) -> Result<Draft> {
     let mut draft = Draft::default();
     let mut previous: Option<(usize, (usize, f64), usize)> = None;
     for &layer in layers {
+        interrupt::check()?;
         let (input, column) = match previous {
             None => (scene.site(&mut draft, Site::ResidPre(layer), NodeKind::Resid, 0)?, 0),
             Some((before, output, column)) if before + 1 == layer => (output, column),

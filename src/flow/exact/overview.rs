@@ -4,13 +4,14 @@ use super::super::graph::{Facts, LinkKind, NodeKind};
 use super::Scene;
 use super::block::{Stream, through_norm, written_kind};
 use super::draft::Draft;
-use crate::{Result, Site};
+use crate::{Result, Site, interrupt};
 
 pub(super) fn draft(scene: &mut Scene) -> Result<Draft> {
     let mut draft = Draft::default();
     let mut stream = scene.site(&mut draft, Site::ResidPre(0), NodeKind::Resid, 0)?;
     let mut column = 0;
     for layer in 0..scene.request.trace.model().layers() {
+        interrupt::check()?;
         let routes = scene.request.trace.model().routes(layer);
         // Sums that nothing but the next sublayer reads are left out: what is added waits for the next one.
         let mut written: Vec<Stream> = Vec::new();

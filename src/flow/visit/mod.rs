@@ -16,7 +16,7 @@ use super::batch::{self, Batch};
 use super::graph::{Graph, LinkKind, NodeKind, PublishedLegend, Target};
 use crate::lens::Lens;
 use crate::run::Trace;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 pub(super) use config::Config;
 use draft::{Draft, Paint, Spot};
 use layer::Layer;
@@ -84,6 +84,7 @@ fn draft_chain(request: &Request, layers: &[usize], batch: &mut Batch) -> Result
     let mut draft = Draft::default();
     let mut previous = None;
     for (step, &layer) in layers.iter().enumerate() {
+        interrupt::check()?;
         let layer = Layer::new(request, layer, step * draft::COLUMNS)?;
         let (frame, next) = block(request, &layer, previous, &mut draft, batch)?;
         attention::add(request, &layer, &frame, &mut draft, batch)?;

@@ -9,7 +9,7 @@ use crate::attention::{in_part, layers, parts, plan, visible};
 use crate::model::architecture::Sees;
 use crate::model::{Stack, Tokens, Visible};
 use crate::site::{Part, Site, Watcher};
-use crate::{Array, Error, Result, Trace};
+use crate::{Array, Error, Result, Trace, interrupt};
 
 impl Trace {
     /// What position does to the scores of each head in this run, for every family: the mean of the score at each offset
@@ -31,11 +31,16 @@ impl Trace {
     /// # Errors
     /// When the run kept no scores.
     pub fn position_kernels(&self) -> Result<PositionKernels> {
+        interrupt::during("the position kernels", || self.position_kernels_now())
+    }
+
+    fn position_kernels_now(&self) -> Result<PositionKernels> {
         let _guard = tch::no_grad_guard();
         let model = self.model();
         let mut kernels = Vec::new();
         for &(part, name) in parts(model).iter().filter(|(part, _)| *part != Part::Cross) {
             for layer in 0..layers(model, part) {
+                interrupt::check()?;
                 let Some(plan) = plan(model, part, layer) else { continue };
                 let Ok(scores) = self.tensor(in_part(Site::Scores(layer), part)) else { continue };
                 let mean = by_offset(&scores, &visible(self, part, plan))?;

@@ -2,7 +2,7 @@
 // The flow graph. The static picture answers at once; when plotly.js is there, its Sankey takes the picture's place,
 // in the same places, and answers in the same way.
 import { keys } from "./keys.js";
-import { chooser, element, hideTip, library as plotly, picture, register, showTip, takeTitle } from "./page.js";
+import { chooser, element, hideTip, library as plotly, picture, register, showTip, takeTitle, WITHOUT_LIBRARY } from "./page.js";
 
 const HINT = "Point at a node or a ribbon for its numbers. Click a node to trace where it comes from and where it " +
   "goes. Keys: arrows move along the strongest ribbons, Enter traces, Escape shows everything.";
@@ -305,8 +305,7 @@ function view(root, data) {
   };
   const without = (error) => {
     note.textContent = error ? `Drawn without Plotly: ${error.message}. Pointing, clicking and keys work all the same.`
-      : "Drawn without Plotly, which came with another cell's output: pointing, clicking and keys work all the same; " +
-        "restart the kernel and run all cells to have it back.";
+      : `Drawn without Plotly; pointing, clicking and keys work all the same. ${WITHOUT_LIBRARY}`;
     numbers.after(note);
     settle("svg");
   };

@@ -49,13 +49,36 @@ function page() {
   return made;
 }
 
-/** plotly.js, once an output has brought it. */
-export const library = () => page().plotly;
+/** What a figure says that no output has brought plotly.js to. */
+export const WITHOUT_LIBRARY = "Plotly came with another cell's output, which is not here. Run this cell again to have it drawn; " +
+  "if that is not enough, restart the kernel first.";
 
-/** Unpacks plotly.js, which an output carries once for all figures of the page. */
+/** plotly.js, once an output has brought it. @returns {Promise<any>} */
+export function library() {
+  const flowlens = page();
+  flowlens.unpack();
+  return flowlens.plotly;
+}
+
+/** Where every output has a frame of its own: the frames beside this one that it may look into. */
+function neighbours() {
+  const all = parent === window ? [] : Array.from({ length: parent.length }, (_, at) => parent[at]);
+  return all.filter((frame) => {
+    try {
+      return frame !== window && frame.document;
+    } catch { // of another origin
+      return false;
+    }
+  });
+}
+
+/** Unpacks plotly.js, which one output carries for all figures of the page, or of the frames beside it. */
 async function unpack(flowlens, arrived, lost) {
-  const packed = document.querySelector("script[data-flowlens-plotly]");
-  if (!packed || flowlens.unpacking) return;
+  if (flowlens.unpacking) return;
+  const carried = ({ document: place }) => place.querySelector("script[data-flowlens-plotly]");
+  const beside = neighbours();
+  const packed = carried(window) || beside.map(carried).find(Boolean);
+  if (!packed) return;
   flowlens.unpacking = true;
   try {
     if (!globalThis.DecompressionStream) throw new Error("this browser cannot unpack it (no DecompressionStream)");
@@ -78,6 +101,7 @@ async function unpack(flowlens, arrived, lost) {
     });
     if (!module.exports.newPlot) throw new Error("its script did not run");
     arrived(module.exports);
+    for (const frame of beside) frame.flowlens?.unpack?.();
   } catch (error) {
     lost(error);
   }

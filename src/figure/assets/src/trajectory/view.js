@@ -4,7 +4,7 @@
 import { chooser, group, status } from "../controls.js";
 import { csv, table } from "../csv.js";
 import { keys } from "../keys.js";
-import { element, hideTip, library, showTip } from "../page.js";
+import { element, hideTip, library, showTip, WITHOUT_LIBRARY } from "../page.js";
 import { onTheme, theme } from "../theme.js";
 import { open } from "./numbers.js";
 import { Plot } from "./plot.js";
@@ -83,8 +83,7 @@ export class View {
     root.querySelector(".fl-choosers").hidden = true;
     const note = element("p", { class: "fl-note" });
     const without = (error) => {
-      note.textContent = error ? `A still picture, without Plotly: ${error.message}.`
-        : "A still picture: Plotly came with another cell's output. Restart the kernel and run all cells to have it back.";
+      note.textContent = error ? `A still picture, without Plotly: ${error.message}.` : `A still picture: ${WITHOUT_LIBRARY}`;
       this.details.before(note);
       root.dataset.picture = "svg";
       root.dataset.state = "drawn";
