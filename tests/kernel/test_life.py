@@ -15,8 +15,6 @@ from _kernel import Kernel, KernelTest, children, exists, until
 KERNELS = int(os.environ.get("KERNELS", 10))
 
 
-def folders():
-    return {path.name for path in Path(tempfile.gettempdir()).glob("flowlens-kernel-*")}
 
 
 def below(pid):
@@ -115,15 +113,19 @@ class Life(unittest.TestCase):
         self.assertNotEqual(one.folder(), two.folder())
 
     def test_one_after_another_leaves_nothing_behind(self):
-        before, processes = folders(), []
-        for number in range(KERNELS):
-            kernel = self.start().ready()
-            if number % 5 == 0:
-                self.assertEqual(kernel.run("1 + 1").result["text/plain"], "2")
-            processes += below(kernel.pid)
-            kernel.shut_down()
-        self.assertEqual([pid for pid in processes if exists(pid)], [])
-        self.assertEqual(folders() - before, set())
+        processes, shared = [], set(Path("/dev/shm").iterdir())
+        with tempfile.TemporaryDirectory(prefix="flowlens-own-") as folder:
+            for number in range(KERNELS):
+                kernel = self.start(env=os.environ | {"TMPDIR": folder}).ready()
+                if number % 5 == 0:
+                    self.assertEqual(kernel.run("1 + 1").result["text/plain"], "2")
+                    self.assertEqual(kernel.folder().parent, Path(folder))
+                    self.assertEqual(kernel.run("std::env::temp_dir()").result["text/plain"], f'"{folder}"')
+                processes += below(kernel.pid)
+                kernel.shut_down()
+            self.assertEqual([pid for pid in processes if exists(pid)], [])
+            self.assertEqual(list(Path(folder).iterdir()), [])
+        self.assertEqual({file for file in Path("/dev/shm").iterdir() if "flowlens" in file.name} - shared, set())
 
     def test_a_broken_configuration_is_said_and_harms_nothing(self):
         for where in ["folder", "home"]:

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use wire::Sockets;
 
-use crate::child::companion;
+use crate::child::{self, companion};
 use crate::environment::Environment;
 use crate::output::cell::Shared;
 use crate::session::interrupt::{self, Interrupt};
@@ -29,6 +29,7 @@ use crate::session::{Session, Settings, crates};
 /// # Errors
 /// Where the sockets cannot be bound.
 pub fn run(connection_file: &Path, environment: Environment) -> Result<ExitCode> {
+    child::keep_temporary_files(&environment.private)?;
     companion::prepare(&environment.private);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let session = runtime.block_on(serve(connection_file, &environment));
