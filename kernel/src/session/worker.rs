@@ -154,6 +154,13 @@ impl Worker {
         for notice in std::mem::take(&mut self.notices) {
             self.say(&format!("{}\n", notice.trim_end()));
         }
+        if request.text("code").trim() == ":quit" {
+            // evcxr would end this process at once, with its folder and its children left behind.
+            // SAFETY: a plain system call; the server cleans up.
+            unsafe { libc::kill(libc::getpid(), libc::SIGTERM) };
+            self.end();
+            return Ok(Vec::new());
+        }
         let code = code::without_own_dependency(request.text("code"));
         self.sources.add(count, &code);
         executions::note(&self.settings.displays, request);
