@@ -22,7 +22,7 @@ const STILL_THERE: &str =
 const WARMING: [Warming; 2] = [
     // rust-analyzer reads the types that the first `let` needs.
     Warming::Complete("{ use flowlens::prelude::*; let model = Model::load(\"\"); let numbers = vec![1.0f32]; model."),
-    // rustc and the cells' process load the engine.
+    // rustc reads the engine.
     Warming::Execute("{ use flowlens::prelude::*; };"),
 ];
 
