@@ -37,6 +37,8 @@ pub struct Cell {
     pub ran: bool,
     /// When the person first asked to stop it.
     pub interrupted: Option<Instant>,
+    /// The person was told that nobody looks, and that a second time ends everything.
+    pub warned: bool,
     /// The second time came, and its process was ended.
     pub killed: bool,
     pub panicked: bool,

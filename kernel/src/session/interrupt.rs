@@ -56,7 +56,7 @@ impl Interrupt {
         let before = cell.interrupted;
         match cell.phase {
             Phase::Idle => return false,
-            Phase::Running if before.is_some_and(|before| !self.file.heeded() || before.elapsed() > HEEDED) => {
+            Phase::Running if before.is_some_and(|before| cell.warned || before.elapsed() > HEEDED) => {
                 cell.killed = true;
                 drop(cell);
                 self.session.kill_cells();
@@ -90,8 +90,10 @@ impl Interrupt {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        let cell = self.cell.lock();
+        let mut cell = self.cell.lock();
         if cell.number == number && cell.phase == Phase::Running && !cell.killed && !cell.silent {
+            // Not before: two quick presses must not cost a model that is about to stop.
+            cell.warned = true;
             let request = cell.request.clone();
             drop(cell);
             if let Some(request) = request {
