@@ -1,27 +1,12 @@
-"""Views in a real JupyterLab on the Rust kernel, in a page that nbconvert makes, and in a saved file; none has a network.
+"""Views in a real JupyterLab on the Rust kernel, in a page that nbconvert makes, and in a saved file; none has a network."""
 
-JupyterLab runs with settings, a runtime folder and a list of trusted notebooks of its own, which go away with it.
-"""
-
-import os
-import secrets
-import signal
-import socket
-import subprocess
-import tempfile
-import time
 import unittest
-import urllib.request
-from pathlib import Path
 
 import nbformat
-from jupyter_client.kernelspec import KernelSpecManager
 from nbconvert import HTMLExporter
 
-from _browser import ROOT, BrowserTest
+from _lab import MODEL, ROOT, LabTest
 
-PYTHON = ROOT / ".venv" / "bin" / "python"
-MODEL = ROOT / "tests" / "fixtures" / "parity" / "llama_gqa"
 VIEWS = ["head", "model", "neuron"]
 CELLS = [
     f""":dep flowlens = {{ path = "{ROOT}" }}
@@ -35,62 +20,10 @@ PAINTED = """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, 
     .reduce((count, value, at) => count + (at % 4 === 3 && value > 0), 0)"""
 
 
-class JupyterLab(BrowserTest):
-    host = "127.0.0.1"
-
-    @classmethod
-    def setUpClass(cls):
-        KernelSpecManager().get_kernel_spec("rust")  # an error that says that it is missing: `make kernel` brings it
-        super().setUpClass()
-        folder = tempfile.TemporaryDirectory(prefix="flowlens-lab-")
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = Path(folder.name)
-        cls.work = cls.folder / "work"
-        cls.work.mkdir()
-        cls.environment = os.environ | {f"JUPYTER_{name}_DIR": str(cls.folder / name.lower()) for name in ["CONFIG", "DATA", "RUNTIME"]}
-        cls.environment |= {f"JUPYTERLAB_{name}_DIR": str(cls.folder / name.lower()) for name in ["SETTINGS", "WORKSPACES"]}
-        settings = cls.folder / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-        settings.parent.mkdir(parents=True)
-        settings.write_text('{"fetchNews": "false", "checkForUpdates": false}')
-        cls.token = secrets.token_hex(16)
-        cls.start_server()
-
-    @classmethod
-    def start_server(cls):
-        with socket.socket() as probe:
-            probe.bind((cls.host, 0))
-            port = probe.getsockname()[1]
-        cls.address = f"http://{cls.host}:{port}"
-        log = open(cls.folder / "server.log", "w+")
-        cls.addClassCleanup(log.close)
-        command = [PYTHON, "-m", "jupyterlab", "--no-browser", f"--ServerApp.ip={cls.host}", f"--ServerApp.port={port}",
-                   "--ServerApp.port_retries=0", f"--ServerApp.root_dir={cls.work}", "--ServerApp.allow_root=True",
-                   "--LabApp.extension_manager=readonly"]
-        cls.server = subprocess.Popen(command, env=cls.environment | {"JUPYTER_TOKEN": cls.token}, stdout=log, stderr=subprocess.STDOUT,
-                                      start_new_session=True)
-        cls.addClassCleanup(cls.stop_server)
-        end = time.monotonic() + 40
-        while time.monotonic() < end and cls.server.poll() is None:
-            try:
-                return urllib.request.urlopen(f"{cls.address}/api/status?token={cls.token}", timeout=10).close()
-            except OSError:
-                time.sleep(0.1)
-        log.seek(0)
-        raise RuntimeError(f"JupyterLab did not start:\n{log.read()}")
-
-    @classmethod
-    def stop_server(cls):
-        """The server ends its kernels before it ends itself."""
-        cls.server.send_signal(signal.SIGTERM)
-        try:
-            cls.server.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(cls.server.pid, signal.SIGKILL)
-            cls.server.wait()
-
+class JupyterLab(LabTest):
     def test_first_run_second_run_reopened_and_converted(self):
         path = self.work / "views.ipynb"
-        self.write(path)
+        self.write(path, CELLS)
         tab = self.open_notebook(path)
         self.run_all(tab)
         self.assert_drawn(tab, "first run")
@@ -128,29 +61,6 @@ class JupyterLab(BrowserTest):
         self.assertEqual(tab.locator(".flowlens-view[data-view=head]").count(), 1)
         self.shot(tab, "lab_saved")
         self.assert_quiet("saved")
-
-    def write(self, path):
-        kernel = {"name": "rust", "display_name": "Rust", "language": "rust"}
-        cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-        nbformat.write(nbformat.v4.new_notebook(metadata={"kernelspec": kernel}, cells=cells), path)
-
-    def sign(self, path):
-        subprocess.run([PYTHON, "-m", "nbformat.sign", path], env=self.environment, check=True, stdout=subprocess.DEVNULL)
-
-    def open_notebook(self, path):
-        tab = self.open(f"{self.address}/lab/tree/{path.name}?token={self.token}&reset", wait=False)
-        tab.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60000)
-        # Asked to run a cell before the kernel is there, JupyterLab asks which one to start.
-        tab.get_by_text("Rust | Idle").wait_for(timeout=60000)
-        return tab
-
-    def run_all(self, tab):
-        tab.locator(".lm-MenuBar-itemLabel", has_text="Run").click()
-        tab.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
-
-    def save(self, tab, path):
-        with tab.expect_response(lambda answer: answer.request.method == "PUT" and answer.url.split("?")[0].endswith(path.name)):
-            tab.keyboard.press("Control+s")
 
     def assert_drawn(self, tab, stage):
         for at, view in enumerate(VIEWS, 1):
@@ -190,20 +100,6 @@ class JupyterLab(BrowserTest):
             self.assertEqual(cell.locator("canvas").count(), 0)
         self.shot(tab, f"lab {stage}".replace(" ", "_"))
         self.assert_quiet(stage)
-
-    def assert_quiet(self, stage):
-        """What JupyterLab tells itself (debug, info) is no complaint; a page of nbconvert's asks for scripts that our views do not need."""
-        template = HTMLExporter()
-        known = [template.require_js_url, template.mathjax_url, template.mermaid_js_url]
-        complaints = [said for said in self.complaints if not said.startswith(("debug:", "info:", "log:"))]
-        missing = tuple(f"error: Failed to load resource: net::ERR_NAME_NOT_RESOLVED ({url})" for url in known)
-        self.assertEqual([said for said in complaints if said not in missing], [], stage)
-        requests = [url for url in self.requests if not url.startswith(("data:", "blob:", self.address))]
-        self.assertEqual([url for url in requests if url not in known], [], stage)
-        self.complaints.clear(), self.requests.clear()
-
-    def tearDown(self):
-        self.assert_quiet("the end")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ class Suite(jupyter_kernel_test.KernelTests):
     supported_history_operations = ("tail", "range", "search")
     code_generate_error = "let x: i32 = \"a\";"
 
-    def test_inspect_waits(self):
-        # The suite's own timeout is short; the session is warm after this.
-        self.execute_helper(code="let warm = 1;", timeout=60)
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.kc.execute_interactive("();", timeout=90)  # the suite's own timeouts are those of a kernel that is warm

@@ -37,6 +37,10 @@ fn compile(library: &Path) -> std::io::Result<()> {
         .current_dir(&folder)
         .stdin(Stdio::null())
         .output()?;
+    if done.status.code().is_none() {
+        // The kernel ended meanwhile, and its compilers with it.
+        return Ok(());
+    }
     if !done.status.success() {
         return Err(std::io::Error::other(String::from_utf8_lossy(&done.stderr).into_owned()));
     }

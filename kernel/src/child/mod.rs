@@ -48,6 +48,28 @@ pub fn command(stdout: OwnedFd, stderr: OwnedFd, passed_on: OwnedFd, folder: &Pa
     Ok(command)
 }
 
+/// What this variable is for cells. The kernel's own is in its folder: compilers that are ended leave files behind.
+const TMPDIR: &str = "FLOWLENS_KERNEL_TMPDIR";
+
+/// Moves the temporary files of everything but the cells into the kernel's folder.
+///
+/// To be called while the program has one thread.
+///
+/// # Errors
+/// Where the folder cannot be written.
+pub fn keep_temporary_files(private: &Path) -> io::Result<()> {
+    let folder = private.join("tmp");
+    fs::create_dir(&folder)?;
+    // SAFETY: the program has one thread.
+    unsafe {
+        if let Some(own) = std::env::var_os("TMPDIR") {
+            std::env::set_var(TMPDIR, own);
+        }
+        std::env::set_var("TMPDIR", folder);
+    }
+    Ok(())
+}
+
 /// Runs cells until evcxr closes the standard input.
 pub fn run() -> ! {
     // SAFETY: plain system calls. A kernel that is killed takes its cells along; the stop button's signal is for the kernel alone.
@@ -59,9 +81,18 @@ pub fn run() -> ! {
         }
         // Back-traces would show the runtime; evcxr asks for them.
         std::env::remove_var("RUST_BACKTRACE");
+        match std::env::var_os(TMPDIR) {
+            Some(own) => std::env::set_var("TMPDIR", own),
+            None => std::env::remove_var("TMPDIR"),
+        }
     }
     mark(markers::HELLO, &std::process::id().to_string());
     std::thread::spawn(pass_on);
+    // The first cell that uses Flowlens would wait half a second for libtorch.
+    std::thread::spawn(|| {
+        // SAFETY: the libraries that cells load anyway; where they are missing, nothing happens.
+        unsafe { libc::dlopen(c"libflowlens.so".as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) };
+    });
     let interrupt = std::env::var_os("FLOWLENS_INTERRUPT").map(std::path::PathBuf::from);
     let mut cells = Cells::default();
     for line in io::stdin().lock().lines() {

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use wire::Sockets;
 
-use crate::child::companion;
+use crate::child::{self, companion};
 use crate::environment::Environment;
 use crate::output::cell::Shared;
 use crate::session::interrupt::{self, Interrupt};
@@ -29,13 +29,23 @@ use crate::session::{Session, Settings, crates};
 /// # Errors
 /// Where the sockets cannot be bound.
 pub fn run(connection_file: &Path, environment: Environment) -> Result<ExitCode> {
+    child::keep_temporary_files(&environment.private)?;
     companion::prepare(&environment.private);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let session = runtime.block_on(serve(connection_file, &environment));
+    let private = environment.private.clone();
     if let Ok(session) = &session {
-        clean_up(session);
+        end_processes(session.clone());
     }
     drop(environment);
+    // A compiler that was just ending may have written once more.
+    for _ in 0..50 {
+        if !private.exists() {
+            break;
+        }
+        let _ = std::fs::remove_dir_all(&private);
+        std::thread::sleep(Duration::from_millis(10));
+    }
     // Threads that are in the middle of an analysis are not waited for.
     std::process::exit(match session {
         Ok(_) => 0,
@@ -46,13 +56,17 @@ pub fn run(connection_file: &Path, environment: Environment) -> Result<ExitCode>
     })
 }
 
-/// Nothing that this kernel started goes on, and writes in its folder while that is removed.
-fn clean_up(session: &Session) {
+/// Nothing that this kernel started, or still starts, goes on and writes in its folder while that is removed.
+fn end_processes(session: Session) {
+    session.end();
     session.kill_cells();
-    for _ in 0..3 {
-        interrupt::end_compilers(session.cells());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    interrupt::end_compilers(session.cells());
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(Duration::from_millis(5));
+            interrupt::end_compilers(session.cells());
+        }
+    });
 }
 
 async fn serve(connection_file: &Path, environment: &Environment) -> Result<Session> {

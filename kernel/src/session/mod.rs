@@ -67,6 +67,7 @@ pub type Process = Arc<OnceLock<Arc<Mutex<std::process::Child>>>>;
 pub struct Session {
     jobs: Sender<Job>,
     warming: Arc<AtomicBool>,
+    over: Arc<AtomicBool>,
     pub process: Process,
 }
 
@@ -77,13 +78,14 @@ impl Session {
     /// Where the system gives no thread.
     pub fn start(settings: Settings) -> std::io::Result<Session> {
         let (jobs, receiver) = crossbeam_channel::unbounded();
-        let session = Session { jobs, warming: Arc::default(), process: Arc::default() };
-        let (warming, process) = (Arc::clone(&session.warming), Arc::clone(&session.process));
+        let session = Session { jobs, warming: Arc::default(), over: Arc::default(), process: Arc::default() };
+        let signs = worker::Signs { warming: Arc::clone(&session.warming), over: Arc::clone(&session.over) };
+        let process = Arc::clone(&session.process);
         std::thread::Builder::new()
             .name("session".into())
             // rust-analyzer's own threads have as much.
             .stack_size(32 << 20)
-            .spawn(move || worker::Worker::new(settings, warming, process).run(&receiver))?;
+            .spawn(move || worker::Worker::new(settings, signs, process).run(&receiver))?;
         Ok(session)
     }
 
@@ -99,6 +101,11 @@ impl Session {
                 }
             });
         }
+    }
+
+    /// Nothing more is begun.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
     }
 
     /// The id of the process that runs cells.

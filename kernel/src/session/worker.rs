@@ -22,7 +22,7 @@ const STILL_THERE: &str =
 const WARMING: [Warming; 2] = [
     // rust-analyzer reads the types that the first `let` needs.
     Warming::Complete("{ use flowlens::prelude::*; let model = Model::load(\"\"); let numbers = vec![1.0f32]; model."),
-    // rustc and the cells' process load the engine.
+    // rustc reads the engine.
     Warming::Execute("{ use flowlens::prelude::*; };"),
 ];
 
@@ -31,11 +31,19 @@ enum Warming {
     Execute(&'static str),
 }
 
+/// What other threads and this one tell each other.
+pub struct Signs {
+    /// A build runs that is only there to be warm.
+    pub warming: Arc<AtomicBool>,
+    /// The kernel ends.
+    pub over: Arc<AtomicBool>,
+}
+
 /// What the thread works with.
 pub struct Worker {
     settings: Settings,
     file: interrupt::File,
-    warming: Arc<AtomicBool>,
+    signs: Signs,
     process: Process,
     context: Option<CommandContext>,
     drain: Option<Drain>,
@@ -46,12 +54,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(settings: Settings, warming: Arc<AtomicBool>, process: Process) -> Worker {
+    pub fn new(settings: Settings, signs: Signs, process: Process) -> Worker {
         let file = interrupt::File::at(&settings.interrupt);
         Worker {
             settings,
             file,
-            warming,
+            signs,
             process,
             context: None,
             drain: None,
@@ -69,6 +77,7 @@ impl Worker {
             let job = match jobs.try_recv() {
                 Ok(job) => job,
                 Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) if self.signs.over.load(Ordering::SeqCst) => return,
                 Err(TryRecvError::Empty) => match warming.next() {
                     Some(step) => {
                         self.warm(step);
@@ -112,11 +121,11 @@ impl Worker {
         let _ = catch_unwind(AssertUnwindSafe(|| match step {
             Warming::Complete(code) => drop(help::complete(context, code, code.len())),
             Warming::Execute(code) => {
-                self.warming.store(true, Ordering::SeqCst);
+                self.signs.warming.store(true, Ordering::SeqCst);
                 let _ = context.execute(code);
             }
         }));
-        self.warming.store(false, Ordering::SeqCst);
+        self.signs.warming.store(false, Ordering::SeqCst);
     }
 
     fn work(&mut self, job: Job) {
