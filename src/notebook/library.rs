@@ -38,7 +38,8 @@ pub(crate) fn library_wanted() -> bool {
 fn is_gone(executions: &[Execution], count: usize) -> bool {
     let (before, since) = executions.split_at(count.min(executions.len()));
     let (Some(bringer), Some(now)) = (before.last(), since.last()) else { return false };
-    let names_it = |it: &Execution| it.cell == bringer.cell || it.deleted.iter().any(|cell| Some(cell) == bringer.cell.as_ref());
+    let names_it =
+        |it: &Execution| it.cell == bringer.cell || it.deleted.iter().any(|cell| Some(cell) == bringer.cell.as_ref());
     now.session != bringer.session || bringer.cell.is_some() && since.iter().any(names_it)
 }
 
