@@ -58,19 +58,21 @@ impl Bundle {
         self.parts.push((mime, content));
     }
 
-    /// Shows the bundle: at once where the kernel can, else as evcxr's own blocks, which the cell's end shows.
+    /// Shows the value that ends a cell: a text as the cell's result, in evcxr's own blocks; a figure, where the kernel
+    /// can, as a display, which nothing that is printed can break up.
     pub(crate) fn send(&self) {
         match place() {
-            Place::Kernel(displays) => displays.show(self, None),
-            Place::Evcxr | Place::Elsewhere => evcxr::send(self),
+            Place::Kernel(displays) if self.parts.len() > 1 => displays.show(self, None),
+            Place::Kernel(_) | Place::Evcxr | Place::Elsewhere => evcxr::send(self),
         }
     }
 
-    /// As [`send`](Bundle::send), but a program that is no notebook prints the text.
+    /// Shows the bundle at this place among what is printed.
     pub(crate) fn display(&self) {
         match place() {
+            Place::Kernel(displays) => displays.show(self, None),
+            Place::Evcxr => evcxr::send(self),
             Place::Elsewhere => println!("{}", self.text()),
-            Place::Kernel(_) | Place::Evcxr => self.send(),
         }
     }
 

@@ -91,14 +91,12 @@ class Kernel:
         return timer
 
     def cells(self):
-        """The process that runs cells: the kernel's child that runs the kernel's own program."""
-        program = os.readlink(f"/proc/{self.pid}/exe")
-        return next(pid for pid in children(self.pid) if exists(pid) and os.readlink(f"/proc/{pid}/exe") == program)
+        """The process that runs cells."""
+        return next(pid for pid in children(self.pid) if exists(pid) and b"EVCXR_IS_RUNTIME=1" in environment(pid))
 
     def folder(self):
         """The folder that the kernel compiles in."""
-        environment = Path(f"/proc/{self.cells()}/environ").read_bytes().split(b"\0")
-        return Path(next(entry for entry in environment if entry.startswith(b"EVCXR_TMPDIR=")).split(b"=", 1)[1].decode())
+        return Path(next(entry for entry in environment(self.cells()) if entry.startswith(b"EVCXR_TMPDIR=")).split(b"=", 1)[1].decode())
 
     def shut_down(self):
         self.client.stop_channels()
@@ -113,6 +111,10 @@ def exists(pid):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def environment(pid):
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
 
 
 def children(pid):

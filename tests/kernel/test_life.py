@@ -64,6 +64,7 @@ class Life(unittest.TestCase):
         ways = {
             "shutdown": lambda kernel: kernel.manager.shutdown_kernel(),
             "restart": restart,
+            ":quit": lambda kernel: (os.kill(kernel.cells(), signal.SIGKILL), time.sleep(1), kernel.client.execute(":quit")),
             "SIGTERM": lambda kernel: os.kill(kernel.pid, signal.SIGTERM),
             "SIGHUP": lambda kernel: os.kill(kernel.pid, signal.SIGHUP),
         }
@@ -78,7 +79,7 @@ class Life(unittest.TestCase):
                 start = time.monotonic()
                 end(kernel)
                 self.assertTrue(until(lambda: not any(map(exists, processes))))
-                if name != "restart":
+                if name not in ["restart", ":quit"]:
                     self.assertLess(time.monotonic() - start, 2)
                 self.assertTrue(until(lambda: not folder.exists(), 1))
 

@@ -62,6 +62,11 @@ pub fn run() -> ! {
     }
     mark(markers::HELLO, &std::process::id().to_string());
     std::thread::spawn(pass_on);
+    // The first cell that uses Flowlens would wait half a second for libtorch.
+    std::thread::spawn(|| {
+        // SAFETY: the libraries that cells load anyway; where they are missing, nothing happens.
+        unsafe { libc::dlopen(c"libflowlens.so".as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) };
+    });
     let interrupt = std::env::var_os("FLOWLENS_INTERRUPT").map(std::path::PathBuf::from);
     let mut cells = Cells::default();
     for line in io::stdin().lock().lines() {

@@ -7,15 +7,15 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
-use super::bodies;
 use super::files;
 use super::folders::Spec;
 use super::toolchain::Toolchain;
+use super::trim;
 
 /// Says what the copy was made from.
 const NOTE: &str = "version";
 /// Counts up when what is left out changes.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 
 /// Where the sources of this compiler's standard library lie.
 pub fn find(toolchain: &Toolchain) -> Option<PathBuf> {
@@ -68,43 +68,8 @@ fn copy_crate(source: &Path, name: &str, target: &Path) -> Result<()> {
                 fs::read_to_string(entry.path()).with_context(|| format!("cannot read {}", entry.path().display()))?;
             let to = target.join(entry.path().strip_prefix(source)?);
             fs::create_dir_all(to.parent().unwrap_or(target))?;
-            fs::write(&to, bodies::without(&without_noise(&text)))
-                .with_context(|| format!("cannot write {}", to.display()))?;
+            fs::write(&to, trim::standard_library(&text)).with_context(|| format!("cannot write {}", to.display()))?;
         }
     }
     Ok(())
-}
-
-/// Without the lines that say nothing about types: a third less to read, at every start and at the first `let`.
-fn without_noise(text: &str) -> String {
-    text.lines().filter(|line| !is_noise(line.trim())).flat_map(|line| [line, "\n"]).collect()
-}
-
-fn is_noise(line: &str) -> bool {
-    const ATTRIBUTES: [&str; 6] = ["doc =", "doc=", "stable(", "unstable(", "must_use", "inline"];
-    if line.starts_with("//") {
-        return true;
-    }
-    let Some(attribute) = line.strip_prefix("#[").or_else(|| line.strip_prefix("#![")) else { return false };
-    line.ends_with(']')
-        && (ATTRIBUTES.iter().any(|name| attribute.starts_with(name))
-            || attribute.starts_with("rustc_const_") && attribute.contains("stable("))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn comments_and_stability_go_code_stays() {
-        let text = "//! A module.\n#![stable(feature = \"a\", since = \"1\")]\n/// Says so.\n#[inline]\n#[rustc_const_stable(feature = \"b\", since = \"2\")]\n\
-                    #[lang = \"add\"]\n#[stable(\n  feature = \"c\",\n  since = \"3\",\n)]\npub const fn one() -> u8 { 1 } // one\n";
-        let kept = "#[lang = \"add\"]\n#[stable(\n  feature = \"c\",\n  since = \"3\",\n)]\npub const fn one() -> u8 { 1 } // one\n";
-        assert_eq!(without_noise(text), kept);
-    }
-
-    #[test]
-    fn an_attribute_before_code_on_its_line_stays() {
-        assert_eq!(without_noise("#[inline] fn f() {}\n"), "#[inline] fn f() {}\n");
-    }
 }

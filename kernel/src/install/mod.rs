@@ -1,6 +1,5 @@
 //! Installing the kernel, removing it, and saying what it lacks.
 
-mod bodies;
 pub mod built;
 mod doctor;
 pub mod engine;
@@ -11,6 +10,7 @@ mod place;
 pub mod sources;
 mod steps;
 pub mod toolchain;
+mod trim;
 mod uninstall;
 
 use std::process::ExitCode;

@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
-use super::bodies;
 use super::files;
 use super::folders::Spec;
+use super::trim;
 
 /// Says what the copy was made from.
 const NOTE: &str = "version";
@@ -67,7 +67,8 @@ pub fn keep(spec: &Spec, project: &Path, digest: &str) -> Result<()> {
                 let to = part.join(entry.path().strip_prefix(project)?);
                 fs::create_dir_all(to.parent().unwrap_or(part))?;
                 let text = fs::read_to_string(entry.path())?;
-                fs::write(&to, bodies::without(&text)).with_context(|| format!("cannot write {}", to.display()))?;
+                fs::write(&to, trim::without_bodies(&text))
+                    .with_context(|| format!("cannot write {}", to.display()))?;
             }
         }
         files::write(&part.join(NOTE), digest.as_bytes())

@@ -149,7 +149,12 @@ fn parse(raw: RawMessage) -> Result<Request> {
     let header: Header = serde_json::from_value(header)?;
     let metadata = serde_json::from_slice(&raw.jparts[2]).unwrap_or_default();
     let content = serde_json::from_slice(&raw.jparts[3])?;
-    Ok(Request { kind: header.msg_type.clone(), content, metadata, origin: Origin { identities: raw.zmq_identities, header } })
+    Ok(Request {
+        kind: header.msg_type.clone(),
+        content,
+        metadata,
+        origin: Origin { identities: raw.zmq_identities, header },
+    })
 }
 
 /// A queue in front of a socket, which its own task empties.

@@ -22,7 +22,7 @@ const STILL_THERE: &str =
 const WARMING: [Warming; 2] = [
     // rust-analyzer reads the types that the first `let` needs.
     Warming::Complete("{ use flowlens::prelude::*; let model = Model::load(\"\"); let numbers = vec![1.0f32]; model."),
-    // rustc and the cells' process load the engine.
+    // rustc reads the engine.
     Warming::Execute("{ use flowlens::prelude::*; };"),
 ];
 
@@ -153,6 +153,13 @@ impl Worker {
         }
         for notice in std::mem::take(&mut self.notices) {
             self.say(&format!("{}\n", notice.trim_end()));
+        }
+        if request.text("code").trim() == ":quit" {
+            // evcxr would end this process at once, with its folder and its children left behind.
+            // SAFETY: a plain system call; the server cleans up.
+            unsafe { libc::kill(libc::getpid(), libc::SIGTERM) };
+            self.end();
+            return Ok(Vec::new());
         }
         let code = code::without_own_dependency(request.text("code"));
         self.sources.add(count, &code);
