@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::cache::{Repo, is_commit, token};
 use super::failed;
-use super::transfer::{self, Wanted, agent, plain, request};
+use super::transfer::{self, Wanted, agent, called, plain, request};
 use crate::checkpoint::shards;
 use crate::interrupt;
 use crate::progress::{Unit, say};
@@ -166,10 +166,10 @@ impl Hub<'_> {
         loop {
             attempt += 1;
             let request = request(&self.agent, method, url, self.token.as_deref());
-            let error = match interrupt::wait(&format!("asking the Hub for {}", self.repo.id), move || request.call())?
-            {
+            let what = format!("asking the Hub for {}", self.repo.id);
+            let error = match interrupt::wait(&what, move || called(request))? {
                 Ok(response) => return Ok(response),
-                Err(error) => error,
+                Err(error) => *error,
             };
             let passing = match &error {
                 ureq::Error::Status(status, _) => matches!(status, 408 | 429 | 500..=599),

@@ -173,7 +173,7 @@ mod fetch {
     use super::*;
     use crate::Error;
     use crate::hub::cache::create_parent;
-    use crate::hub::transfer::{self, Wanted, agent, hex, plain, request};
+    use crate::hub::transfer::{self, Wanted, agent, called, hex, plain, request};
     use crate::interrupt;
     use crate::progress::say;
 
@@ -226,8 +226,8 @@ mod fetch {
         let host = host_of(&index);
         let unreachable = |what: String| failed(starter.name, format!("the package index {host} {what}"));
         let request = request(&agent(5), "GET", &page, None);
-        let answer = interrupt::wait(&format!("asking {host} for {}", starter.package), move || request.call())?;
-        let response = answer.map_err(|error| match error {
+        let answer = interrupt::wait(&format!("asking {host} for {}", starter.package), move || called(request))?;
+        let response = answer.map_err(|error| match *error {
             ureq::Error::Status(status, _) => unreachable(format!("answers {status}")),
             ureq::Error::Transport(error) => unreachable(format!("cannot be reached ({})", plain(&error))),
         })?;

@@ -54,6 +54,11 @@ pub(super) fn request(agent: &ureq::Agent, method: &str, url: &str, token: Optio
     }
 }
 
+/// The answer; errors in a box, as they are large.
+pub(super) fn called(request: ureq::Request) -> Result<ureq::Response, Box<ureq::Error>> {
+    request.call().map_err(Box::new)
+}
+
 /// Fetches to `path`, which exists afterwards and is whole, or did not change.
 pub(super) fn fetch(wanted: &Wanted, path: &Path) -> Result<()> {
     create_parent(path)?;
@@ -156,7 +161,7 @@ impl Download<'_> {
         if self.length > 0 {
             request = request.set("Range", &format!("bytes={}-", self.length));
         }
-        let response = match task.wait(move || request.call())? {
+        let response = match task.wait(move || called(request))?.map_err(|error| *error) {
             Ok(response) => response,
             // The server has no more than we hold, though it promised more: perhaps what we hold is of another file.
             Err(ureq::Error::Status(416, _)) if self.length > 0 => {

@@ -9,6 +9,9 @@ use crate::model::{Input, Model};
 use crate::progress::Task;
 use crate::{Error, Result, Site};
 
+/// Letters of what was written that the error of an interrupt shows.
+const SHOWN: usize = 80;
+
 /// How to continue a text; [`run`](Generate::run) does it. Made by [`Model::generate`].
 ///
 /// Greedy unless a temperature is set. Every step runs the whole text again: exact, and slow for long texts.
@@ -126,7 +129,10 @@ impl Generate {
         match error {
             Error::Interrupted { .. } => {
                 let text = self.model.tokenizer().and_then(|tokenizer| tokenizer.decode(ids, true).ok());
-                let text = text.map(|text| format!(": {text:?}")).unwrap_or_default();
+                // Its end is what tells where it was.
+                let end =
+                    |text: &str| text.chars().skip(text.chars().count().saturating_sub(SHOWN)).collect::<String>();
+                let text = text.map(|text| format!(": {:?}", end(&text))).unwrap_or_default();
                 let done = format!("{} of {} tokens{text}", ids.len(), self.max_tokens);
                 Error::Interrupted { what: "generating".to_owned(), done }
             }
