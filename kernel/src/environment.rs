@@ -2,7 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
@@ -195,6 +198,37 @@ fn use_engine(spec: &Spec, built: &Built, found: Option<&Toolchain>, name: &str)
     Ok(())
 }
 
+/// What this program is called as where it removes the folder of a kernel that ended.
+pub const SWEEPER: &str = "flowlens-sweep";
+
+impl Drop for Environment {
+    /// The session's thread may still be writing when the kernel ends: what is removed once would come back. So another
+    /// process removes it once more when this one is gone.
+    fn drop(&mut self) {
+        if let Ok(program) = std::env::current_exe() {
+            let null = std::process::Stdio::null;
+            let mut sweeper = Command::new(program);
+            sweeper.arg0(SWEEPER).arg(&self.private).current_dir("/").process_group(0);
+            let _ = sweeper.stdin(null()).stdout(null()).stderr(null()).spawn();
+        }
+    }
+}
+
+/// Removes a kernel's folder as soon as the process that started this one has ended.
+pub fn sweep_after_parent(private: &Path) {
+    let own = private.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+    let parent = std::os::unix::process::parent_id();
+    for _ in 0..1000 {
+        if std::os::unix::process::parent_id() != parent || parent == 1 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    if own {
+        let _ = fs::remove_dir_all(private);
+    }
+}
+
 /// Makes this kernel's folder, and takes away those of kernels that are gone.
 fn make_folder() -> Result<(TempDir, File)> {
     let mut place = std::env::temp_dir();
@@ -222,7 +256,11 @@ fn make_folder() -> Result<(TempDir, File)> {
 fn sweep(place: &Path) {
     let Ok(entries) = fs::read_dir(place) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
-        if File::open(entry.path().join("alive")).is_ok_and(|alive| alive.try_lock().is_ok()) {
+        // One without a lock was written into after it had been removed.
+        let old = entry.metadata().and_then(|about| about.modified()).is_ok_and(|then| {
+            then.elapsed().is_ok_and(|age| age > Duration::from_secs(60)) && !entry.path().join("alive").exists()
+        });
+        if old || File::open(entry.path().join("alive")).is_ok_and(|alive| alive.try_lock().is_ok()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }

@@ -318,6 +318,10 @@ class Trajectory(BrowserTest):
         self.assertEqual(tab.locator("body > .fl-tip img, body > .fl-tip b, .fl-numbers img, .fl-numbers b").count(), 0)
         self.assertIsNone(tab.evaluate("window.ran ?? null"))
         self.assertIn("<img src=x", tab.locator(".fl-numbers").first.inner_text())
+        # In space Plotly reads tags and no entities.
+        labels = " ".join(tab.evaluate("document.querySelector('.fl-space').data.at(-1).text"))
+        self.assertIn("<\u200b/script>", labels)
+        self.assertNotRegex(labels, "<b>|&lt;")
 
     def test_charts_follow_light_and_dark(self):
         for name in KINDS:

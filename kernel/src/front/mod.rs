@@ -15,6 +15,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use crate::environment::{SWEEPER, sweep_after_parent};
+
 /// The kernel's private folder: where the front works, and whether there is one.
 pub const PRIVATE: &str = "FLOWLENS_FRONT";
 /// The toolchain's folder.
@@ -31,10 +33,14 @@ struct Front {
     sources: PathBuf,
 }
 
-/// Where this program was called as `cargo` or `rustup`: does what was asked, and gives the exit code.
+/// Where this program was called by another name, as `cargo` or `rustup`: does what was asked, and gives the exit code.
 pub fn run_if_called() -> Option<ExitCode> {
     let mut arguments = std::env::args_os();
     let name = PathBuf::from(arguments.next()?).file_name()?.to_owned();
+    if name == SWEEPER {
+        sweep_after_parent(Path::new(&arguments.next()?));
+        return Some(ExitCode::SUCCESS);
+    }
     if name != "cargo" && name != "rustup" {
         return None;
     }

@@ -60,7 +60,7 @@ export function library() {
   return flowlens.plotly;
 }
 
-/** Where every output has a frame of its own: the frames beside this one that it may look into. */
+/** Where every output has a frame of its own: the frames beside this one that it may look into. @returns {any[]} */
 function neighbours() {
   const all = parent === window ? [] : Array.from({ length: parent.length }, (_, at) => parent[at]);
   return all.filter((frame) => {

@@ -1,7 +1,7 @@
 // @ts-check
 // The paths of a walk, in space and on paper, up to the chosen step.
 import { cividis } from "../colors.js";
-import { plain, short } from "./plot.js";
+import { plain, plainInSpace, short } from "./plot.js";
 import { groupsOf, newestOf, shownOf } from "./replay.js";
 import { View } from "./view.js";
 
@@ -140,13 +140,13 @@ export class Paths extends View {
       ...paths,
       { ...shared, mode: "lines", ...at(chosen.lines), hoverinfo: "skip", line: { width: 8, color: colors.accent } },
       { ...shared, mode: "text", x: end(0), y: end(1), z: end(2), hoverinfo: "skip",
-        text: tokens.map((place) => plain(short(this.data.tokens[place], 14))), textfont: { color: colors.ink, size: 11 } },
+        text: tokens.map((place) => plainInSpace(short(this.data.tokens[place], 14))), textfont: { color: colors.ink, size: 11 } },
     ];
   }
 
   spaceLayout(colors, size) {
     const axis = (at) => ({
-      title: { text: plain(this.shortName(at)), font: { size: 11, color: colors.muted } }, range: this.span(at), color: colors.muted,
+      title: { text: plainInSpace(this.shortName(at)), font: { size: 11, color: colors.muted } }, range: this.span(at), color: colors.muted,
       gridcolor: colors.line, zerolinecolor: colors.line, showbackground: false, tickfont: { size: 9 }, showspikes: false, nticks: 5,
     });
     return {

@@ -37,6 +37,9 @@ const LETTERS = 12;
 /** Text for Plotly, which reads a handful of tags, entities and templates. */
 export const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "%\u200b{");
 
+/** Text for Plotly's charts in space, which read a few tags and no entities. */
+export const plainInSpace = (text) => text.replaceAll("<", "<\u200b");
+
 /** A token beside an axis. */
 export function short(token, most = LETTERS) {
   const shown = token.length > 1 && token.startsWith("␣") ? token.slice(1) : token;
