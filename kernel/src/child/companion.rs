@@ -17,8 +17,10 @@ pub fn prepare(private: &Path) {
     // SAFETY: the program has one thread.
     unsafe { std::env::set_var(PATH, &library) };
     std::thread::spawn(move || {
-        if let Err(error) = compile(&library) {
-            // Everything else works without it.
+        if let Err(error) = compile(&library)
+            && library.parent().is_some_and(Path::exists)
+        {
+            // Everything else works without it. (Where the folder is gone, the kernel has ended meanwhile.)
             eprintln!("flowlens-kernel: the companion of the cells could not be compiled: {error}");
         }
     });
