@@ -155,7 +155,12 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         model = options.model
         if model is None and "python" in kinds:
-            make = "import sys; sys.path.insert(0, sys.argv[1]); import models, run; models.smollm2(run.starter(), sys.argv[2])"
+            make = (
+                "import os, sys, transformers; sys.path.insert(0, sys.argv[1]); import models, run; file = run.starter()\n"
+                "models.smollm2(file, sys.argv[2])\n"
+                "words = transformers.AutoTokenizer.from_pretrained(os.path.dirname(file), gguf_file=os.path.basename(file))\n"
+                "words.save_pretrained(sys.argv[2])"
+            )
             subprocess.run([options.python, "-c", make, ROOT / "benches", folder], check=True)
             model = folder
         cells = {"rust": RUST, "python": [cell.replace("{model}", str(model)) for cell in PYTHON]}
