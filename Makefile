@@ -5,7 +5,7 @@ NOTEBOOK := .venv/bin/python tools/run_notebooks.py
 BENCH_PYTHON ?= python3
 PROMPT := The capital of Japan is the city of
 
-.PHONY: help build demo page lesson test test-large real-models bench lab notebooks kernel kernel-program libtorch python venv browser clean distclean
+.PHONY: help build demo page lesson test test-large real-models bench lab notebooks kernel kernel-program engine libtorch python venv browser clean distclean
 
 help:
 	@echo 'make build      libtorch and target/release/flowlens'
@@ -39,10 +39,15 @@ kernel: libtorch venv
 kernel-program:
 	@$(SETUP)/kernel.py --program
 
+# The command of kernel/src/install/engine.rs, which then finds it done: it takes the core that the kernel's program leaves.
+engine: page
+	@cargo rustc --release --locked --quiet --lib --crate-type dylib -- -Cprefer-dynamic \
+		-Clink-arg=-Wl,--version-script=$(CURDIR)/kernel/src/install/exports.map
+
 # The kernel's program needs no libtorch and compiles while that is fetched; it steps back for what the page waits for.
 demo:
 	@test -d .venv || echo 'make demo: usually a page to look at after 7 minutes on two cores, and everything after 14'
-	@$(MAKE) --no-print-directory -j4 page venv kernel-program
+	@$(MAKE) --no-print-directory -j4 page venv kernel-program engine
 	@$(MAKE) --no-print-directory lesson
 	@echo
 	@echo 'The flow graph of "$(PROMPT)":  out/flow_graph.html'
