@@ -60,7 +60,7 @@ pub fn write_at_once(mut file: &File, bytes: &[u8]) {
     let _ = file.write_all(bytes);
 }
 
-/// Makes writing to this end never wait.
+/// Makes reading or writing at this end never wait.
 pub fn never_wait(end: &OwnedFd) {
     // SAFETY: a plain system call on a descriptor that is owned.
     unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };

@@ -90,7 +90,10 @@ pub fn start(
     displays: PathBuf,
     crates: Crates,
 ) -> std::io::Result<Drain> {
-    pipes::never_wait(&passed_on);
+    // Of the two streams as well: one that was ready may have been read while the other was.
+    for end in [&passed_on, &stdout.read, &stderr.read] {
+        pipes::never_wait(end);
+    }
     let (sender, drained) = crossbeam_channel::unbounded();
     let drain = Drain { ends: [File::from(stdout.write), File::from(stderr.write)], drained, count: 0 };
     let pump = Pump {
