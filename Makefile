@@ -29,7 +29,7 @@ libtorch: python
 	@$(SETUP)/libtorch.py $(if $(CUDA),--cuda)
 
 build: libtorch
-	@test -e target/release/flowlens || echo 'building target/release/flowlens (usually 4 to 6 minutes on two cores, once)'
+	@test -e target/release/flowlens || echo 'building target/release/flowlens (usually 6 minutes on two cores, once)'
 	cargo build --release --locked
 
 # STOCK=1: also stock evcxr_jupyter as a kernel, which the lessons are tested on as well.
@@ -46,7 +46,7 @@ engine: page
 
 # The kernel's program needs no libtorch and compiles while that is fetched; it steps back for what the page waits for.
 demo:
-	@test -d .venv || echo 'make demo: usually a page to look at after 7 minutes on two cores, and everything after 14'
+	@test -d .venv || echo 'make demo: usually a page to look at after 8 minutes on two cores, and everything after 17'
 	@$(MAKE) --no-print-directory -j4 page venv kernel-program engine
 	@$(MAKE) --no-print-directory lesson
 	@echo

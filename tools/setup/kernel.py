@@ -16,7 +16,7 @@ PROGRAM = TARGET / "release" / "flowlens-kernel"
 
 def build(features, quiet):
     if not PROGRAM.exists():
-        say("building the Jupyter kernel in target/kernel (about 7 minutes on two cores, once)")
+        say("building the Jupyter kernel in target/kernel (usually 10 minutes on two cores, more beside other work, once)")
     # Beside another build it takes what that one leaves: there is a page to look at sooner.
     run(*(["nice", "-n", "15"] if quiet else []), "cargo", "build", "--release", "--locked", *(["--quiet"] if quiet else []), *features,
         "--manifest-path", ROOT / "kernel" / "Cargo.toml", "--target-dir", TARGET, cwd=ROOT)

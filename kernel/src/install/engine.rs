@@ -57,7 +57,7 @@ impl Engine {
 /// # Errors
 /// Where it does not compile, or cannot be copied.
 pub fn build(spec: &Spec, project: &Path, toolchain: &Toolchain, engine: &Engine) -> Result<String> {
-    println!("compiling the engine (about 3 minutes on two cores when its dependencies are there, else about 8)");
+    println!("compiling the engine (usually 1 to 2 minutes on two cores when its dependencies are there, else 7)");
     let mut files = compile(project, toolchain)?;
     let own = files.iter().position(|file| file.file_name().is_some_and(|name| name == LIBRARY));
     let own = files.swap_remove(own.with_context(|| format!("cargo made no {LIBRARY}"))?);
