@@ -5,7 +5,7 @@ NOTEBOOK := .venv/bin/python tools/run_notebooks.py
 BENCH_PYTHON ?= python3
 PROMPT := The capital of Japan is the city of
 
-.PHONY: help build demo page lesson test test-large real-models bench lab notebooks kernel kernel-program engine libtorch python venv browser clean distclean
+.PHONY: help build demo page lesson test test-large real-models bench lab notebooks kernel kernel-program engine doctor libtorch python venv browser clean distclean
 
 help:
 	@echo 'make build      libtorch and target/release/flowlens'
@@ -15,6 +15,7 @@ help:
 	@echo 'make bench      measurements against Python; BENCH_PYTHON=/environment/bin/python with torch, transformers and gguf;'
 	@echo '                with bertviz and playwright too, attention views against BertViz'
 	@echo 'make kernel     the Jupyter kernel; run it again after a change to rustc or src/'
+	@echo 'make doctor     says what the kernel lacks, and the command that mends it'
 	@echo 'make notebooks  executes the notebooks in place'
 	@echo 'make clean      removes what was built; make distclean also what was fetched'
 	@echo 'CUDA=1 takes the full torch; LIBTORCH=/folder or LIBTORCH_USE_PYTORCH=1 takes one that you have.'
@@ -62,6 +63,10 @@ page: build
 	for view in head model neuron; do \
 		target/release/flowlens $$view-view --model smollm2-135m --text '$(PROMPT)' --layer 16 --head 0 --html out/$${view}_view.html || exit; \
 	done
+
+doctor:
+	@program=.venv/share/jupyter/kernels/rust/flowlens-kernel; \
+	test -x $$program || { echo 'the kernel is not installed: make kernel'; exit 1; }; $$program doctor
 
 lesson: kernel
 	$(NOTEBOOK) --out out notebooks/flow_graph.ipynb
