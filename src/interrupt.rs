@@ -117,11 +117,6 @@ impl Call {
         }
         Call
     }
-
-    /// Whether no other call runs around this one.
-    pub fn outermost() -> bool {
-        CALLS.load(Ordering::SeqCst) <= 1
-    }
 }
 
 impl Drop for Call {

@@ -36,7 +36,7 @@ def execute(path, target, kernel):
 
 
 def number_outputs(notebook):
-    """evcxr counts its own start as the first cell: its outputs are one ahead of their cells."""
+    """Stock evcxr counts its own start as the first cell: its outputs are one ahead of their cells."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if "execution_count" in output:

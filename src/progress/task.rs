@@ -1,5 +1,6 @@
 //! One thing that takes long: how far it is, and whether somebody asked to stop it.
 
+use std::cell::Cell;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +19,11 @@ const WORTH_A_TRANSFER: u64 = 1_000_000;
 const FRAME: Duration = Duration::from_millis(100);
 
 static NAMES: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// Tasks that run on this thread, one inside the other.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
 
 /// A call that takes long: it looks at the interrupt at each step and shows how far it is.
 ///
@@ -53,23 +59,23 @@ enum View {
 impl Task {
     /// Begins something of `total` steps, which are `name`d: `layers`.
     pub fn begin(what: impl Into<String>, total: usize, name: &'static str) -> Task {
-        let call = Call::begin();
-        let hidden = !Call::outermost();
-        Task::new(what.into(), Unit::Count(name), 0, Some(total as u64), hidden, call)
+        let hidden = DEPTH.get() > 0;
+        Task::new(what.into(), Unit::Count(name), 0, Some(total as u64), hidden)
     }
 
     /// Begins to transfer bytes, of which `before` are there; shown at once, as nobody knows how long the other side takes.
     pub fn transfer(what: impl Into<String>, before: u64, total: Option<u64>) -> Task {
         let hidden = total.is_some_and(|total| total < WORTH_A_TRANSFER);
-        let task = Task::new(what.into(), Unit::Bytes, before, total, hidden, Call::begin());
+        let task = Task::new(what.into(), Unit::Bytes, before, total, hidden);
         task.show(State::Going);
         task
     }
 
-    fn new(what: String, unit: Unit, before: u64, total: Option<u64>, hidden: bool, call: Call) -> Task {
+    fn new(what: String, unit: Unit, before: u64, total: Option<u64>, hidden: bool) -> Task {
+        DEPTH.set(DEPTH.get() + 1);
         let began = Instant::now();
         let (done, view) = (AtomicU64::new(before), Mutex::new(View::Waiting));
-        Task { what, unit, before, total, done, began, view, hidden, _call: call }
+        Task { what, unit, before, total, done, began, view, hidden, _call: Call::begin() }
     }
 
     /// Says that `done` steps are done.
@@ -202,5 +208,23 @@ impl Drop for Task {
     /// A task that was not finished was stopped.
     fn drop(&mut self) {
         self.show(State::Stopped);
+        DEPTH.set(DEPTH.get().saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_tasks_inside_of_tasks_the_outermost_is_shown() {
+        // What is only wrapped against interrupts is no task: a model that is loaded within shows its bar.
+        let shown = interrupt::during("test", || {
+            let outer = Task::begin("test: outer", 1, "steps");
+            let inner = Task::begin("test: inner", 1, "steps");
+            Ok((!outer.hidden, !inner.hidden))
+        });
+        assert_eq!(shown.unwrap(), (true, false));
+        assert!(!Task::begin("test: later", 1, "steps").hidden);
     }
 }
