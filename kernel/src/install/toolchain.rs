@@ -1,5 +1,6 @@
 //! The compiler of a kernel's cells.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -55,16 +56,26 @@ impl Toolchain {
     pub fn cargo(&self, folder: &Path) -> Command {
         let own = self.sysroot.join("bin/cargo");
         let mut cargo = Command::new(if own.exists() { own } else { "cargo".into() });
+        // It calls `rustc` in the folder of each crate: rustup's proxy would take a crate's own rust-toolchain.toml for
+        // an order to use that version, unless this compiler comes first.
+        if let Some(paths) = self.before_all_paths() {
+            cargo.env("PATH", paths);
+        }
         cargo.current_dir(folder).env_remove("CARGO_ENCODED_RUSTFLAGS");
         front::with_own_home(&mut cargo);
         cargo
     }
 
-    /// Makes this process and what it starts use this compiler.
-    pub fn put_first(&self) {
+    /// PATH with this compiler in front; none where its folder cannot stand there.
+    fn before_all_paths(&self) -> Option<OsString> {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         let all = std::iter::once(self.sysroot.join("bin")).chain(std::env::split_paths(&paths));
-        let Ok(all) = std::env::join_paths(all) else { return };
+        std::env::join_paths(all).ok()
+    }
+
+    /// Makes this process and what it starts use this compiler.
+    pub fn put_first(&self) {
+        let Some(all) = self.before_all_paths() else { return };
         // SAFETY: called while the program has one thread.
         unsafe {
             std::env::set_var("PATH", all);
