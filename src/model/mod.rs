@@ -30,7 +30,7 @@ pub use options::ModelOptions;
 
 pub(crate) use head::Head;
 pub(crate) use masks::Visible;
-pub(crate) use network::{Network, Wanted};
+pub(crate) use network::{Network, Start, Wanted};
 pub(crate) use routes::{Route, Sublayer};
 pub(crate) use stack::Stack;
 use tokens::Reader;

@@ -9,7 +9,7 @@ use super::tokens::Tokens;
 use super::weights::Weights;
 use crate::checkpoint::Checkpoint;
 use crate::progress::Task;
-use crate::site::{Site, Watcher, Within};
+use crate::site::{Part, Site, Watcher, Within};
 use crate::{DType, Device, Result};
 
 /// A model's weights, ready to run.
@@ -46,7 +46,7 @@ impl Network {
         Ok(Network { encoder, main: Stack::load(&plan.main, tokens, &weights)?, head, device, dtype })
     }
 
-    /// The logits of a run, (T,V) or those of the last position (1,V); none where the model has no head.
+    /// The logits of a run, (T,V) or those of the wanted positions; none where the model has no head.
     ///
     /// Gradients are the caller's matter.
     pub(crate) fn forward(
@@ -55,29 +55,70 @@ impl Network {
         positions: Wanted,
         watcher: &mut dyn Watcher,
     ) -> Result<Option<Tensor>> {
+        self.forward_from(tokens, None, positions, watcher)
+    }
+
+    /// The same of a run that goes on from another one's stream.
+    pub(crate) fn forward_from(
+        &self,
+        tokens: &Tokens,
+        start: Option<&Start>,
+        positions: Wanted,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Option<Tensor>> {
+        let (in_encoder, in_main, memory) = match start {
+            Some(Start { layer, stream, part: Part::Encoder, .. }) => (Some((*layer, stream)), None, None),
+            Some(Start { layer, stream, memory, .. }) => (None, Some((*layer, stream)), memory.as_ref()),
+            None => (None, None, None),
+        };
         let source = match (&self.encoder, &tokens.source) {
             (Some(encoder), Some(tokens)) => {
-                let watcher = &mut Within { watcher, name: Site::in_encoder };
-                Some(Source { tokens, output: encoder.forward(tokens, &(0..tokens.len()), None, watcher)? })
+                let output = match memory {
+                    Some(memory) => memory.shallow_clone(),
+                    None => {
+                        let watcher = &mut Within { watcher, name: Site::in_encoder };
+                        encoder.forward(tokens, &(0..tokens.len()), in_encoder, None, watcher)?
+                    }
+                };
+                Some(Source { tokens, output })
             }
             _ => None,
         };
-        let read = self.main.forward(tokens, &(0..tokens.len()), source.as_ref(), watcher)?;
+        let read = self.main.forward(tokens, &(0..tokens.len()), in_main, source.as_ref(), watcher)?;
         match (&self.head, positions) {
             (Some(head), Wanted::All) => Ok(Some(watcher.at(Site::Logits, head.forward(&read)?)?)),
             (Some(head), Wanted::Last) => Ok(Some(head.forward(&read.f_slice(-2, -1, None, 1)?)?)),
+            (Some(head), Wanted::At(positions)) => {
+                let rows = Tensor::f_from_slice(positions)?.f_to_device(read.device())?;
+                Ok(Some(head.forward(&read.f_index_select(-2, &rows)?)?))
+            }
             (None, _) => Ok(None),
         }
     }
 }
 
+/// Where a run begins that goes on from another one's stream.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// The encoder, or else the main stack.
+    pub part: Part,
+    /// The layer whose [`Site::ResidPre`] the stream is.
+    pub layer: usize,
+    /// (T,D), batch axes in front where several runs go on from it.
+    pub stream: Tensor,
+    /// What the encoder gave, for a run that begins in the main stack; computed anew when absent.
+    pub memory: Option<Tensor>,
+}
+
 /// The positions whose logits are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum Wanted<'a> {
     /// All, which the watcher sees.
     All,
     /// The last one; the watcher does not see it.
     Last,
+    /// Some; the watcher does not see them.
+    At(&'a [i64]),
 }
 
 #[cfg(test)]

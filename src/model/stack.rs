@@ -13,8 +13,8 @@ use super::masks::{self, Masks};
 use super::tokens::Tokens;
 use super::weights::Weights;
 use crate::progress::Task;
-use crate::site::{Site, Watcher};
-use crate::{DType, Device, Result};
+use crate::site::{Site, Unwatched, Watcher};
+use crate::{DType, Device, Error, Result};
 
 /// Tables, blocks and final norm.
 #[derive(Debug)]
@@ -120,11 +120,12 @@ impl Stack {
     }
 
     /// The final vectors (T,D) of a run, at the positions `here`: all of them, unless earlier ones have left keys and
-    /// values elsewhere.
+    /// values elsewhere. It begins with the tokens, or at a layer with the stream that a run had there.
     pub(crate) fn forward(
         &self,
         tokens: &Tokens,
         here: &Range<usize>,
+        from: Option<(usize, &Tensor)>,
         source: Option<&Source>,
         watcher: &mut dyn Watcher,
     ) -> Result<Tensor> {
@@ -135,20 +136,31 @@ impl Stack {
                 None => Ok(stream),
             }
         };
-        let embedded = zeroed(self.embedding.forward(tokens, here, watcher)?)?;
-        let mut stream = embedded.shallow_clone();
+        let embedded = match from {
+            None => Some(zeroed(self.embedding.forward(tokens, here, watcher)?)?),
+            // What a convolution of the first layer reads beside the stream.
+            Some((0, _)) if self.neighbours.is_some() => {
+                Some(zeroed(self.embedding.forward(tokens, here, &mut Unwatched)?)?)
+            }
+            Some(_) => None,
+        };
+        let (first, mut stream) = match (from, &embedded) {
+            (Some((layer, stream)), _) => (layer, stream.shallow_clone()),
+            (None, Some(embedded)) => (0, embedded.shallow_clone()),
+            (None, None) => return Err(Error::Input("a run needs tokens or a stream to begin with".to_owned())),
+        };
         let prepared = self.prepare(tokens, here)?;
         let hidden = source
             .map(|source| masks::Visible::in_memory(tokens, here, source.tokens).hidden(self.device))
             .transpose()?;
         let memory = source.zip(hidden.as_ref()).map(|(source, hidden)| Memory { output: &source.output, hidden });
         let task = Task::begin("running the model", self.layers(), "layers");
-        for layer in 0..self.layers() {
+        for layer in first..self.layers() {
             task.at(layer as u64)?;
             let seen = self.positions(layer, &prepared);
             stream = self.block(layer).forward(layer, stream, &seen, memory.as_ref(), watcher)?;
-            if let (0, Some(neighbours)) = (layer, &self.neighbours) {
-                stream = neighbours.forward(&embedded, &stream)?;
+            if let (0, Some(neighbours), Some(embedded)) = (layer, &self.neighbours, &embedded) {
+                stream = neighbours.forward(embedded, &stream)?;
             }
             stream = zeroed(stream)?;
         }

@@ -2,6 +2,7 @@
 
 mod change;
 mod generate;
+mod gradient;
 mod keep;
 mod recorder;
 mod save;
@@ -11,6 +12,7 @@ mod watch;
 
 pub use change::{Change, Scope};
 pub use generate::{Generate, Generation};
+pub(crate) use gradient::gradients;
 pub use keep::Estimate;
 pub(crate) use save::write;
 pub use trace::{NextToken, Trace};

@@ -119,7 +119,7 @@ impl Trace {
         }
         Ok(Trace::new(
             model.clone(),
-            Record { tokens, kept, logits, changes: changes.transpose()?.unwrap_or_default() },
+            Record { tokens, kept, logits, changes: changes.transpose()?.unwrap_or_default(), ..Record::default() },
         ))
     }
 

@@ -20,9 +20,12 @@ pub struct Trace {
 }
 
 /// What a run left behind.
+#[derive(Default)]
 pub(super) struct Record {
     pub tokens: Tokens,
     pub kept: BTreeMap<Site, Tensor>,
+    /// Gradients of a number with respect to what was kept; empty where none were asked for.
+    pub gradients: BTreeMap<Site, Tensor>,
     /// Logits (T,V) when kept or when any position may be asked for, else those of the last position (1,V); none
     /// where the model has no head.
     pub logits: Option<Tensor>,
@@ -122,6 +125,23 @@ impl Trace {
     /// When the model has no such site or the run did not keep it.
     pub fn get(&self, site: Site) -> Result<Array> {
         Array::from_tensor(&self.tensor(site)?)
+    }
+
+    /// The gradient of the number given to [`Watch::gradients`](super::Watch::gradients) with respect to a site: its
+    /// shape, float32, on the CPU.
+    ///
+    /// # Errors
+    /// When the run computed no gradients, or did not keep the site.
+    pub fn gradient(&self, site: Site) -> Result<Array> {
+        if let Some(gradient) = self.record.gradients.get(&site) {
+            return Array::from_tensor(gradient);
+        }
+        self.model.check_site(site)?;
+        let problem = match self.record.gradients.is_empty() {
+            true => "has no gradient, as the run computed none; run watch(..).keep(..).gradients(..)",
+            false => "has no gradient, as it was not kept in this run; add it to keep(..)",
+        };
+        Err(Error::site(site, problem))
     }
 
     /// The tensor of a site, in the type and on the device of the run.
