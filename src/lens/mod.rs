@@ -1,10 +1,12 @@
 //! Vectors of the residual stream read as vocabulary words.
 
+mod directions;
 #[allow(clippy::module_inception)]
 mod lens;
 mod logit_lens;
 mod scan;
 
+pub(crate) use self::directions::Directions;
 pub use self::lens::Lens;
 pub(crate) use self::lens::multiply;
 pub use logit_lens::{LensCell, LensRow, LogitLens};

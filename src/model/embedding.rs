@@ -104,6 +104,11 @@ impl Embedding {
         self.projected(stream, Place::AfterNorm)
     }
 
+    /// What rows of the token table are multiplied by.
+    pub(crate) fn scale(&self) -> f64 {
+        self.scale
+    }
+
     /// Whether vectors of positions are added to those of tokens.
     pub(crate) fn has_positions(&self) -> bool {
         self.positions.is_some()

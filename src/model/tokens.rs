@@ -41,6 +41,30 @@ impl Tokens {
         Tokens { ids, ..Tokens::default() }
     }
 
+    /// Several texts as one run, in which they do not see each other.
+    pub(crate) fn together(texts: &[&Tokens]) -> Tokens {
+        let fill = |list: fn(&Tokens) -> &Option<Vec<i64>>, with: i64| -> Option<Vec<i64>> {
+            let given = |text: &&Tokens| list(text).clone().unwrap_or_else(|| vec![with; text.len()]);
+            texts.iter().any(|text| list(text).is_some()).then(|| texts.iter().flat_map(given).collect())
+        };
+        let mut end = 0;
+        let mut start = |text: &&Tokens| {
+            end += text.len();
+            end - text.len()
+        };
+        let starts = texts.iter().map(&mut start).collect();
+        let sources: Vec<&Tokens> = texts.iter().filter_map(|text| text.source.as_deref()).collect();
+        Tokens {
+            ids: texts.iter().flat_map(|text| text.ids.iter().copied()).collect(),
+            attention_mask: fill(|text| &text.attention_mask, 1),
+            token_type_ids: fill(|text| &text.token_type_ids, 0),
+            languages: fill(|text| &text.languages, 0),
+            starts,
+            source: (!sources.is_empty()).then(|| Box::new(Tokens::together(&sources))),
+            ..Tokens::default()
+        }
+    }
+
     /// Whether a position holds no token.
     pub(crate) fn is_padding(&self, position: usize) -> bool {
         self.attention_mask.as_ref().is_some_and(|mask| mask[position] == 0)

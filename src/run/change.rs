@@ -123,6 +123,11 @@ impl Change {
         Change::new(site, Edit::Put(values.to_tensor()))
     }
 
+    /// [`replace`](Change::replace) with a tensor of the run's own type and device.
+    pub(crate) fn put(site: Site, values: Tensor) -> Change {
+        Change::new(site, Edit::Put(values))
+    }
+
     /// Puts in place of a site what another run had there: the same part, where a part is named.
     ///
     /// # Errors

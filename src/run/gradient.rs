@@ -11,7 +11,7 @@ use crate::{Error, Result, Site};
 /// Keeps what was asked for where gradients can reach it.
 ///
 /// The weights ask for none; a site whose tensor depends on nothing that does (the embeddings) becomes the beginning.
-pub(super) struct Differentiable<'a> {
+pub(crate) struct Differentiable<'a> {
     pub keep: &'a Keep,
     pub changes: &'a [Change],
     pub kept: BTreeMap<Site, Tensor>,

@@ -12,13 +12,13 @@ mod watch;
 
 pub use change::{Change, Scope};
 pub use generate::{Generate, Generation};
-pub(crate) use gradient::gradients;
+pub(crate) use gradient::{Differentiable, gradients};
 pub use keep::Estimate;
+pub(crate) use keep::Keep;
+pub(crate) use recorder::Recorder;
 pub(crate) use save::write;
 pub use trace::{NextToken, Trace};
 pub use watch::Watch;
-
-use keep::Keep;
 
 use crate::Result;
 use crate::model::{Input, Model};
