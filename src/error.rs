@@ -124,6 +124,9 @@ pub enum Error {
         /// Why it cannot be had, and what can.
         problem: String,
     },
+    /// An experiment cannot be made of these pairs, or its numbers cannot be computed with.
+    #[error("experiment: {0}")]
+    Experiment(String),
     /// Somebody asked to stop.
     #[error("interrupted: {what}{}; the model and the variables of earlier cells are as they were", after(done))]
     Interrupted {

@@ -86,6 +86,7 @@ mod rooms {
     pub(crate) mod device;
     pub(crate) mod display;
     pub(crate) mod error;
+    pub mod experiment;
     pub(crate) mod figure;
     pub(crate) mod files;
     pub mod flow;

@@ -226,13 +226,22 @@ impl Checkpoint {
     /// # Errors
     /// When the tensor has another shape, or holds no 32- or 64-bit integers.
     pub(crate) fn integers(&self, name: &str) -> Result<Option<Vec<i64>>> {
-        let Some(entry) = self.entries.get(name) else { return Ok(None) };
-        if !matches!(entry.shape.as_slice(), [_] | [1, _]) {
-            return Err(Error::tensor(name, format!("has shape {:?}, expected (T) or (1,T)", entry.shape)));
+        let Some((shape, numbers)) = self.integer_array(name)? else { return Ok(None) };
+        if !matches!(shape, [_] | [1, _]) {
+            return Err(Error::tensor(name, format!("has shape {shape:?}, expected (T) or (1,T)")));
         }
+        Ok(Some(numbers))
+    }
+
+    /// The shape and the whole numbers of a tensor, row by row; `None` where there is no such tensor.
+    ///
+    /// # Errors
+    /// When the tensor holds no 32- or 64-bit integers.
+    pub(crate) fn integer_array(&self, name: &str) -> Result<Option<(&[usize], Vec<i64>)>> {
+        let Some(entry) = self.entries.get(name) else { return Ok(None) };
         let bytes = &self.files[entry.file].bytes()[entry.bytes.clone()];
         stored::integers(bytes, entry.stored)
-            .map(Some)
+            .map(|numbers| Some((entry.shape.as_slice(), numbers)))
             .map_err(|found| Error::tensor(name, format!("holds {found}, expected 64- or 32-bit integers")))
     }
 
