@@ -68,8 +68,8 @@ impl Generate {
     }
 
     /// Makes a change in every step.
-    pub fn change(mut self, change: Change) -> Generate {
-        self.changes.push(change);
+    pub fn change(mut self, change: impl Into<Change>) -> Generate {
+        self.changes.push(change.into());
         self
     }
 

@@ -47,7 +47,9 @@ impl Watcher for Differentiable<'_> {
 pub(crate) fn gradients(number: &Tensor, kept: &BTreeMap<Site, Tensor>) -> Result<BTreeMap<Site, Tensor>> {
     if number.numel() != 1 {
         let shape = number.size();
-        return Err(Error::Input(format!("gradients are of one number, not of a tensor of shape {shape:?}; sum it up")));
+        return Err(Error::Input(format!(
+            "gradients are of one number, not of a tensor of shape {shape:?}; sum it up"
+        )));
     }
     if !number.requires_grad() {
         return Err(Error::Input(

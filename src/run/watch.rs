@@ -30,7 +30,14 @@ pub struct Watch {
 
 impl Watch {
     pub(crate) fn new(model: Model, input: Input) -> Watch {
-        Watch { model, input, keep: Keep::default(), changes: Vec::new(), memory_limit_mb: MEMORY_LIMIT_MB, start: None }
+        Watch {
+            model,
+            input,
+            keep: Keep::default(),
+            changes: Vec::new(),
+            memory_limit_mb: MEMORY_LIMIT_MB,
+            start: None,
+        }
     }
 
     /// Keeps these sites only. Without it a run keeps every site but [`Site::HeadOutput`].
@@ -45,8 +52,8 @@ impl Watch {
     }
 
     /// Makes a change while the model runs; several changes are made in the order given.
-    pub fn change(mut self, change: Change) -> Watch {
-        self.changes.push(change);
+    pub fn change(mut self, change: impl Into<Change>) -> Watch {
+        self.changes.push(change.into());
         self
     }
 
@@ -128,7 +135,9 @@ impl Watch {
 
     fn gradients_now(self, number: &dyn Fn(&Tensor) -> Result<Tensor>) -> Result<Trace> {
         if matches!(&self.keep, Keep::Sites(sites) if sites.is_empty()) {
-            return Err(Error::Input("no site is kept whose gradient could be given; name some with keep(..)".to_owned()));
+            return Err(Error::Input(
+                "no site is kept whose gradient could be given; name some with keep(..)".to_owned(),
+            ));
         }
         self.model.head()?;
         let tokens = self.checked(|watch, tokens| {

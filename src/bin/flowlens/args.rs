@@ -39,6 +39,8 @@ pub enum Command {
     SimilarityMaps(VectorFiguresArgs),
     /// Write how the vectors of positions move through the layers
     Walk(WalkArgs),
+    /// Change one part of the model after the other and measure what it does to the answers
+    Sweep(Box<SweepArgs>),
     /// List what is kept of results that take long, or clear it
     Cache {
         /// Remove all of it
@@ -175,6 +177,68 @@ pub struct FlowGraphArgs {
     /// Write nodes and links with all their numbers
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    #[command(flatten)]
+    pub pictures: Pictures,
+}
+
+/// A sweep over pairs of prompts.
+#[derive(Args)]
+#[command(group = clap::ArgGroup::new("prompts").required(true).args(["pairs", "clean"]))]
+pub struct SweepArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Pairs: a .json, .csv or .safetensors file with clean, corrupted, right, wrong, and in encoder-decoders source_clean
+    /// and source_corrupted
+    #[arg(long, value_name = "FILE")]
+    pub pairs: Option<PathBuf>,
+    /// One pair: the prompt
+    #[arg(long, value_name = "TEXT")]
+    pub clean: Option<String>,
+    /// The prompt that differs, of as many tokens
+    #[arg(long, value_name = "TEXT", requires = "clean")]
+    pub corrupted: Option<String>,
+    /// The answer to the prompt, one token, mind the leading blank; may be repeated
+    #[arg(long, value_name = "TEXT", requires = "clean", allow_hyphen_values = true)]
+    pub right: Vec<String>,
+    /// The answer to the other one; may be repeated
+    #[arg(long, value_name = "TEXT", requires = "clean", allow_hyphen_values = true)]
+    pub wrong: Vec<String>,
+    /// Sites to patch, e.g. resid_pre,attn_out,z [default: resid_pre]
+    #[arg(long, value_name = "SITES", value_delimiter = ',')]
+    pub patch: Vec<String>,
+    /// Corrupted values into the clean run instead
+    #[arg(long)]
+    pub noising: bool,
+    /// Take values away instead: zero, mean, mean-by-position or resample; --patch names the sites [default: z]
+    #[arg(long, value_name = "KIND")]
+    pub ablate: Option<String>,
+    /// Estimate what every patch would do by gradients
+    #[arg(long, conflicts_with_all = ["ablate", "noising", "resume", "estimate"])]
+    pub attribute: bool,
+    /// Steps of integrated gradients
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "attribute")]
+    pub steps: usize,
+    /// What to go over: layer, layer,position, layer,head, layer,head,position or layer,neuron
+    #[arg(long, value_name = "AXES")]
+    pub by: Option<String>,
+    /// What to measure: logit_diff, log_prob, prob, kl or loss
+    #[arg(long, value_name = "NAME", default_value = "logit_diff")]
+    pub metric: String,
+    /// Say beforehand what it will take
+    #[arg(long)]
+    pub estimate: bool,
+    /// Keep what is done in this file, and go on from it
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub resume: Option<PathBuf>,
+    /// Every experiment's arrays, written to --out
+    #[arg(long, requires = "out", conflicts_with_all = ["patch", "noising", "ablate", "attribute", "by", "resume"])]
+    pub all: bool,
+    /// Write the values: .safetensors, .json or .csv
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write a page, one file that needs no network
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     #[command(flatten)]
     pub pictures: Pictures,
 }

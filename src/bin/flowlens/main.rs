@@ -11,6 +11,7 @@ mod list;
 mod output;
 mod pictures;
 mod run;
+mod sweep;
 mod trajectories;
 
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::PositionKernels(args) => figures::position_kernels(&args),
         Command::SimilarityMaps(args) => figures::similarity_maps(&args),
         Command::Walk(args) => figures::walk(&args),
+        Command::Sweep(args) => sweep::run(*args),
         Command::Cache { clear } => list::cache(clear),
         Command::Tokens(args) => run::tokens(args),
         Command::Next(args) => run::next(args),
