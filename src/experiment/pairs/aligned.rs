@@ -47,7 +47,7 @@ fn unequal(model: &Model, side: &str, clean: &[i64], corrupted: &[i64]) -> Strin
         format!("{start}{}{end}", pieces(&ids[from..to]))
     };
     format!(
-        "the clean{side} has {} tokens and the corrupted{side} {}, but they must be each other's like position by \
+        "the clean{side} text has {} tokens and the corrupted one {}, but they must be each other's like position by \
          position. They part at position {before}, where the clean one has {} and the corrupted one {}. Take words that \
          are cut into as many tokens:\n  clean:     {}\n  corrupted: {}",
         clean.len(),
