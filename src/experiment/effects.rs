@@ -347,6 +347,5 @@ struct Span {
 
 /// Whether a way is none: 0 but for float32 rounding.
 fn is_none(way: f64, size: f64) -> bool {
-    // Written so that what is not a number is no way either.
-    !(way.abs() > 1e-6 * size)
+    way.is_nan() || size.is_nan() || way.abs() <= 1e-6 * size
 }
