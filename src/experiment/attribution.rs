@@ -47,8 +47,6 @@ pub(super) struct Slopes {
     /// Clean less corrupted.
     pub differences: BTreeMap<Site, Tensor>,
     pub gradients: BTreeMap<Site, Tensor>,
-    /// The corrupted run's values.
-    pub corrupted: BTreeMap<Site, Tensor>,
     pub clean_metric: Vec<f32>,
     pub corrupted_metric: Vec<f32>,
 }
@@ -182,9 +180,10 @@ impl AttributionPatching {
     }
 
     fn axes(&self, by: By) -> Result<Vec<Axis>> {
-        let site = self.sites[0];
-        let model = self.pairs.model();
-        let shape = model.site_shape(site, &self.pairs.cases()[0].clean);
+        let (site, model) = (self.sites[0], self.pairs.model());
+        let shapes = self.sites.iter().map(|&site| model.site_shape(site, &self.pairs.cases()[0].clean));
+        let larger = |a: Vec<i64>, b: Vec<i64>| a.into_iter().zip(b).map(|(a, b)| a.max(b)).collect();
+        let shape = shapes.reduce(larger).unwrap_or_default();
         let mut axes = vec![Axis::numbers("layer", self.sites.len())];
         if matches!(by, By::LayerHead | By::LayerHeadPosition) {
             axes.push(Axis::numbers(head_axis(site), shape[0] as usize));
@@ -220,7 +219,7 @@ impl AttributionPatching {
             };
             let rows = if by == By::LayerHeadPosition { sums.size()[0] as usize } else { 1 };
             let found = numbers(&sums)?;
-            // A text may have fewer positions than the longest one.
+            // A text may have fewer positions than the longest one, a layer fewer neurons than the widest.
             for (own, found) in own.chunks_mut(each / rows).zip(found.chunks(found.len() / rows)) {
                 for (own, value) in own.iter_mut().zip(found) {
                     *own = *value as f32;
@@ -279,7 +278,7 @@ impl AttributionPatching {
             }
         }
         let clean_metric = read(&group.values(self.metric, &clean.logits, Some(&clean.logits))?)?;
-        Ok(Slopes { differences, gradients, corrupted, clean_metric, corrupted_metric })
+        Ok(Slopes { differences, gradients, clean_metric, corrupted_metric })
     }
 
     fn towards(

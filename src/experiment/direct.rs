@@ -26,11 +26,11 @@ pub struct LogitAttribution {
     pub sublayers: Vec<(String, Array)>,
     /// What heads add without the output bias (N,L,H): `z`, and `cross_z`.
     pub heads: Vec<(String, Array)>,
-    /// What neurons add without the output bias (N,L,I).
+    /// What neurons add without the output bias (N,L,I); not a number where a layer has fewer than another.
     pub neurons: Array,
-    /// What is left: the biases of the norms that terms pass on their way, and of the head.
+    /// What is the same for all streams: the biases of the norms that terms pass on their way, and of the head.
     pub constant: Vec<f32>,
-    /// The difference itself, for each pair.
+    /// The difference itself, for each pair; of logits before a soft cap.
     pub difference: Vec<f32>,
     pairs: Pairs,
 }
@@ -42,9 +42,10 @@ struct OfRun {
     attn_out: Vec<f64>,
     cross_out: Vec<f64>,
     mlp_out: Vec<f64>,
-    z: Vec<f64>,
-    cross_z: Vec<f64>,
-    neurons: Vec<f64>,
+    z: Vec<Vec<f64>>,
+    cross_z: Vec<Vec<f64>>,
+    neurons: Vec<Vec<f64>>,
+    constant: f64,
     difference: f64,
 }
 
@@ -172,18 +173,23 @@ fn of_run(trace: &Trace, right: &[u32], wrong: &[u32], position: usize) -> Resul
                 }
             };
             sums.push(dot(&added, &along)?);
-            parts.extend(super::group::numbers(&values)?);
+            parts.push(super::group::numbers(&values)?);
         }
     }
+    let mean = |of: &dyn Fn(u32) -> Result<f64>, ids: &[u32]| -> Result<f64> {
+        Ok(ids.iter().map(|&id| of(id)).sum::<Result<f64>>()? / ids.len() as f64)
+    };
+    let difference = |of: &dyn Fn(u32) -> Result<f64>| Ok::<f64, Error>(mean(of, right)? - mean(of, wrong)?);
+    found.constant = difference(&|id| lens.attribution_bias(id))? + directions.biases().f_double_value(&[0])?;
     let logits = match position + 1 == trace.len() {
         true => trace.last_logits()?,
         false => row(Site::Logits)?,
     };
-    let mean = |ids: &[u32]| -> Result<f64> {
-        let each: Result<Vec<f64>> = ids.iter().map(|&id| Ok(logits.f_double_value(&[i64::from(id)])?)).collect();
-        Ok(each?.iter().sum::<f64>() / ids.len() as f64)
-    };
-    found.difference = mean(right)? - mean(wrong)?;
+    let cap = model.head()?.soft_cap;
+    found.difference = difference(&|id| {
+        let logit = logits.f_double_value(&[i64::from(id)])?;
+        Ok(cap.map_or(logit, |cap| cap * (logit / cap).atanh()))
+    })?;
     Ok(found)
 }
 
@@ -202,38 +208,36 @@ fn by_head(attention: &Attention, mix: &Tensor, through: impl Fn(&Tensor) -> Res
 fn assemble(model: &Model, runs: Vec<OfRun>, pairs: Pairs) -> Result<LogitAttribution> {
     let (count, layers) = (runs.len(), model.layers());
     let array = |of: fn(&OfRun) -> &Vec<f64>| -> Result<Array> {
-        let data: Vec<f32> = runs.iter().flat_map(|run| of(run).iter().map(|&value| value as f32)).collect();
-        let each = data.len() / (count * layers).max(1);
-        let shape = if each == 1 { vec![count, layers] } else { vec![count, layers, each] };
-        Array::new(&shape, data)
+        Array::new(&[count, layers], runs.iter().flat_map(|run| of(run).iter().map(|&value| value as f32)).collect())
     };
     let has_cross = runs.iter().any(|run| !run.cross_out.is_empty());
     let mut sublayers = vec![("attn_out".to_owned(), array(|run| &run.attn_out)?)];
-    let mut heads = vec![("z".to_owned(), heads_array(&runs, layers, |run| &run.z)?)];
+    let mut heads = vec![("z".to_owned(), parts_array(&runs, layers, |run| &run.z)?)];
     if has_cross {
         sublayers.push(("cross_out".to_owned(), array(|run| &run.cross_out)?));
-        heads.push(("cross_z".to_owned(), heads_array(&runs, layers, |run| &run.cross_z)?));
+        heads.push(("cross_z".to_owned(), parts_array(&runs, layers, |run| &run.cross_z)?));
     }
     sublayers.push(("mlp_out".to_owned(), array(|run| &run.mlp_out)?));
-    let sum = |run: &OfRun| {
-        let added = [&run.attn_out, &run.cross_out, &run.mlp_out];
-        run.embed + added.iter().flat_map(|list| list.iter()).sum::<f64>()
-    };
     Ok(LogitAttribution {
         embed: runs.iter().map(|run| run.embed as f32).collect(),
         sublayers,
         heads,
-        neurons: heads_array(&runs, layers, |run| &run.neurons)?,
-        constant: runs.iter().map(|run| (run.difference - sum(run)) as f32).collect(),
+        neurons: parts_array(&runs, layers, |run| &run.neurons)?,
+        constant: runs.iter().map(|run| run.constant as f32).collect(),
         difference: runs.iter().map(|run| run.difference as f32).collect(),
         pairs,
     })
 }
 
-/// (N,L,n), where every layer has as many parts.
-fn heads_array(runs: &[OfRun], layers: usize, of: fn(&OfRun) -> &Vec<f64>) -> Result<Array> {
-    let data: Vec<f32> = runs.iter().flat_map(|run| of(run).iter().map(|&value| value as f32)).collect();
-    Array::new(&[runs.len(), layers, data.len() / (runs.len() * layers).max(1)], data)
+/// (N,L,n): a layer that has fewer parts than another ends with what is not a number.
+fn parts_array(runs: &[OfRun], layers: usize, of: fn(&OfRun) -> &Vec<Vec<f64>>) -> Result<Array> {
+    let most = runs.iter().flat_map(|run| of(run)).map(Vec::len).max().unwrap_or(0);
+    let row = |values: &Vec<f64>| {
+        let mut row: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+        row.resize(most, f32::NAN);
+        row
+    };
+    Array::new(&[runs.len(), layers, most], runs.iter().flat_map(|run| of(run)).flat_map(row).collect())
 }
 
 impl LogitAttribution {

@@ -245,7 +245,10 @@ impl Sweep {
         let by = self.axes_by();
         let first = self.pairs.cases().first();
         let first = first.ok_or_else(|| Error::Experiment("there are no pairs; give at least one".to_owned()))?;
-        let shape = self.model.site_shape(site, &first.clean);
+        // Layers may differ in size: the largest counts.
+        let shapes = self.sites.iter().map(|&site| self.model.site_shape(site, &first.clean));
+        let larger = |a: Vec<i64>, b: Vec<i64>| a.into_iter().zip(b).map(|(a, b)| a.max(b)).collect();
+        let shape = shapes.reduce(larger).unwrap_or_default();
         let heads = match by {
             By::LayerHead | By::LayerHeadPosition if shape.len() == 3 => shape[0] as usize,
             By::LayerHead | By::LayerHeadPosition => {

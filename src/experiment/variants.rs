@@ -19,6 +19,16 @@ pub(super) struct Place {
     pub neuron: Option<usize>,
 }
 
+impl Place {
+    /// Whether a site of this shape has the head and the neuron.
+    pub(super) fn is_within(&self, shape: &[i64]) -> bool {
+        let has = |index: Option<usize>, axis: usize| {
+            index.is_none_or(|index| shape.len() >= axis && (index as i64) < shape[shape.len() - axis])
+        };
+        has(self.head, 3) && has(self.neuron, 1)
+    }
+}
+
 /// What one run of a sweep changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Variant {
@@ -110,7 +120,7 @@ pub(super) fn mask(
     let own = || {
         variants.iter().enumerate().flat_map(|(index, variant)| variant.places.iter().map(move |place| (index, place)))
     };
-    let here = || own().filter(|(_, place)| place.site == site);
+    let here = || own().filter(|(_, place)| place.site == site && place.is_within(shape));
     let restricted = |axis: usize| match axis {
         3 => here().any(|(_, place)| place.head.is_some()),
         2 => here().any(|(_, place)| place.position.is_some()),

@@ -327,11 +327,13 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Whether a text has the position that a cell changes.
+    /// Whether a text has the position that a cell changes, and its layers the head and the neuron.
     fn reaches(&self, cell: &Variant, group: &Group, text: usize) -> bool {
-        cell.places
-            .iter()
-            .all(|place| place.position.is_none_or(|position| position < group.texts(place.site)[text].len()))
+        let tokens = &group.clean;
+        cell.places.iter().all(|place| {
+            let position = place.position.is_none_or(|position| position < group.texts(place.site)[text].len());
+            position && place.is_within(&self.sweep.model.site_shape(place.site, tokens))
+        })
     }
 
     fn effects(&self, partial: &Partial, baselines: &Baselines) -> Result<Effects> {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
+use crate::model::layers::Norm;
 use crate::run::Trace;
 use crate::site::Site;
 use crate::{Error, Result};
@@ -17,6 +18,8 @@ pub(crate) struct Directions {
     rows: Vec<Tensor>,
     /// Which rows belong to the terms of a site.
     places: BTreeMap<Site, usize>,
+    /// What the biases of the norms that the stream passes give along each direction (n).
+    biases: Tensor,
 }
 
 impl Directions {
@@ -32,19 +35,22 @@ impl Directions {
             }
         };
         let mut along = along;
-        let mut found = Directions { rows: vec![along.shallow_clone()], places: BTreeMap::new() };
+        let biases = Tensor::f_zeros(&along.size()[..1], (Kind::Float, along.device()))?;
+        let mut found = Directions { rows: vec![along.shallow_clone()], places: BTreeMap::new(), biases };
         for layer in (0..model.layers()).rev() {
             for route in model.routes(layer).into_iter().rev() {
                 let Some(norms) = model.stack().block(layer).norms(route.sublayer) else { continue };
                 found.place(route.leaves);
                 if let (Some(norm), true) = (&norms.after, route.leaves != route.sum) {
                     let Some(input) = row(route.sum)? else { return Ok(found) };
+                    found.add_bias(norm, &along)?;
                     along = norm.pull_back(&along, &norm.divisor(&input)?)?;
                     found.rows.push(along.shallow_clone());
                 }
                 [route.sum, route.writes, route.carries].into_iter().for_each(|site| found.place(site));
                 if let (Some(norm), true) = (&norms.first, route.carries != route.enters) {
                     let Some(input) = row(route.enters)? else { return Ok(found) };
+                    found.add_bias(norm, &along)?;
                     along = norm.pull_back(&along, &norm.divisor(&input)?)?;
                     found.rows.push(along.shallow_clone());
                 }
@@ -57,6 +63,18 @@ impl Directions {
     /// The directions (n,D) of what a site is or goes into; `None` when they are not known.
     pub(crate) fn at(&self, site: Site) -> Option<&Tensor> {
         self.places.get(&site).map(|&place| &self.rows[place])
+    }
+
+    fn add_bias(&mut self, norm: &Norm, along: &Tensor) -> Result<()> {
+        if let Some(bias) = &norm.bias {
+            self.biases = self.biases.f_add(&along.f_mv(&bias.f_to_kind(Kind::Float)?)?)?;
+        }
+        Ok(())
+    }
+
+    /// What the biases of the norms that the stream passes give along each direction (n).
+    pub(crate) fn biases(&self) -> &Tensor {
+        &self.biases
     }
 
     /// Every place and its directions.

@@ -202,6 +202,30 @@ impl Lens {
         self.frozen_direction(self.readout.head.weight.f_get(i64::from(id))?.f_to_kind(Kind::Float)?, stream)
     }
 
+    /// What the biases of the final norm, of the map after it and of the head put onto the logit of `id`, whatever the
+    /// stream: what [`attribution`](Lens::attribution) leaves out. Logits are those before a soft cap.
+    pub(crate) fn attribution_bias(&self, id: u32) -> Result<f64> {
+        let _guard = tch::no_grad_guard();
+        let mut direction = self.readout.head.weight.f_get(i64::from(id))?.f_to_kind(Kind::Float)?;
+        let along = |bias: Option<&Tensor>, direction: &Tensor| -> Result<f64> {
+            let Some(bias) = bias else { return Ok(0.0) };
+            Ok(bias.f_to_kind(Kind::Float)?.f_dot(direction)?.f_double_value(&[])?)
+        };
+        let mut sum = 0.0;
+        if let Some(project) = &self.readout.project {
+            sum += along(project.bias.as_ref(), &direction)?;
+            direction = project.weight.f_tr()?.f_mv(&direction)?;
+        }
+        if let Some(norm) = &self.readout.norm {
+            sum += along(norm.bias.as_ref(), &direction)?;
+        }
+        let own = match &self.readout.head.bias {
+            Some(bias) => bias.f_double_value(&[i64::from(id)])?,
+            None => 0.0,
+        };
+        Ok(sum * self.readout.head.scale + own)
+    }
+
     /// [`attribution`](Lens::attribution) for the average token: what raises all logits alike changes no probability.
     pub(crate) fn average_attribution(&self, stream: &Tensor) -> Result<Tensor> {
         let average = self.readout.head.weight.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;

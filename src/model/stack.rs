@@ -13,8 +13,8 @@ use super::masks::{self, Masks};
 use super::tokens::Tokens;
 use super::weights::Weights;
 use crate::progress::Task;
-use crate::site::{Site, Unwatched, Watcher};
-use crate::{DType, Device, Error, Result};
+use crate::site::{Site, Watcher};
+use crate::{DType, Device, Result};
 
 /// Tables, blocks and final norm.
 #[derive(Debug)]
@@ -136,18 +136,9 @@ impl Stack {
                 None => Ok(stream),
             }
         };
-        let embedded = match from {
-            None => Some(zeroed(self.embedding.forward(tokens, here, watcher)?)?),
-            // What a convolution of the first layer reads beside the stream.
-            Some((0, _)) if self.neighbours.is_some() => {
-                Some(zeroed(self.embedding.forward(tokens, here, &mut Unwatched)?)?)
-            }
-            Some(_) => None,
-        };
-        let (first, mut stream) = match (from, &embedded) {
-            (Some((layer, stream)), _) => (layer, stream.shallow_clone()),
-            (None, Some(embedded)) => (0, embedded.shallow_clone()),
-            (None, None) => return Err(Error::Input("a run needs tokens or a stream to begin with".to_owned())),
+        let (first, mut stream) = match from {
+            Some((layer, stream)) => (layer, stream.shallow_clone()),
+            None => (0, zeroed(self.embedding.forward(tokens, here, watcher)?)?),
         };
         let prepared = self.prepare(tokens, here)?;
         let hidden = source
@@ -158,10 +149,16 @@ impl Stack {
         for layer in first..self.layers() {
             task.at(layer as u64)?;
             let seen = self.positions(layer, &prepared);
-            stream = self.block(layer).forward(layer, stream, &seen, memory.as_ref(), watcher)?;
-            if let (0, Some(neighbours), Some(embedded)) = (layer, &self.neighbours, &embedded) {
-                stream = neighbours.forward(embedded, &stream)?;
-            }
+            let block = self.block(layer);
+            stream = match &self.neighbours {
+                Some(neighbours) if layer == 0 => {
+                    // It reads what the first block reads, changes included.
+                    let mut entering = Entering { watcher: &mut *watcher, stream: None };
+                    let left = block.forward(layer, stream, &seen, memory.as_ref(), &mut entering)?;
+                    neighbours.forward(entering.stream.as_ref().unwrap_or(&left), &left)?
+                }
+                _ => block.forward(layer, stream, &seen, memory.as_ref(), watcher)?,
+            };
             stream = zeroed(stream)?;
         }
         task.finish();
@@ -266,5 +263,29 @@ impl Stack {
         let Some(rotary) = self.rotaries.of(layer) else { return Ok(None) };
         let positions = Tensor::f_from_slice(positions)?.f_to_device(self.device.torch())?;
         Ok(Some((rotary, rotary.angles(&positions, tokens, Kind::Float)?)))
+    }
+}
+
+/// Remembers the stream that enters the first block, as the watcher leaves it.
+struct Entering<'a> {
+    watcher: &'a mut dyn Watcher,
+    stream: Option<Tensor>,
+}
+
+impl Watcher for Entering<'_> {
+    fn wants(&self, site: Site) -> bool {
+        self.watcher.wants(site)
+    }
+
+    fn changes(&self, site: Site) -> bool {
+        self.watcher.changes(site)
+    }
+
+    fn at(&mut self, site: Site, tensor: Tensor) -> Result<Tensor> {
+        let tensor = self.watcher.at(site, tensor)?;
+        if site == Site::ResidPre(0) {
+            self.stream = Some(tensor.shallow_clone());
+        }
+        Ok(tensor)
     }
 }

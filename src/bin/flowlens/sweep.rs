@@ -59,7 +59,7 @@ pub fn run(args: SweepArgs) -> Done {
     }
     for name in names {
         let effects = effects(&args, &model, &pairs, site(name)?)?;
-        for path in &args.out {
+        if let Some(path) = &args.out {
             prepare_folder(path)?;
             effects.save(path)?;
             eprintln!("wrote {}", path.display());
