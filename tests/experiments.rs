@@ -204,6 +204,45 @@ fn integrated_gradients_add_up_to_the_way_between_both_runs() {
     }
 }
 
+/// What a writer does is what it does through all that reads it.
+#[test]
+fn the_edges_of_a_writer_add_up_to_its_attribution() {
+    let mut checked = 0;
+    for_all(|name, model| {
+        let attribution = model.attribution_patching(&pairs(model, both));
+        let edges = match attribution.edges() {
+            Ok(edges) => edges,
+            Err(error) => return assert!(error.to_string().contains("stream"), "{name}: {error}"),
+        };
+        let heads = attribution.clone().site(Site::HeadMix).run().unwrap();
+        let mlps = attribution.site(Site::MlpOut).by(By::Layer).run().unwrap();
+        let sums = |pair: usize| -> Vec<f32> {
+            let rows = edges.values.row(pair).unwrap();
+            let sum = |row: usize| rows.row(row).unwrap().data().iter().filter(|value| !value.is_nan()).sum();
+            (0..rows.shape()[0]).map(sum).collect()
+        };
+        for pair in 0..2 {
+            for (writer, sum) in edges.axes[0].labels.iter().zip(sums(pair)) {
+                let wanted = match writer.split_once(' ') {
+                    Some(("head", place)) => {
+                        let (layer, head) = place.split_once('.').unwrap();
+                        heads.values.get(&[pair, layer.parse().unwrap(), head.parse().unwrap()])
+                    }
+                    Some((_, layer)) => mlps.values.get(&[pair, layer.parse().unwrap()]),
+                    None => continue,
+                };
+                let wanted = wanted.unwrap();
+                assert!(
+                    (sum - wanted).abs() < 1e-3 * (1.0 + wanted.abs()),
+                    "{name} {writer}: {sum} instead of {wanted}"
+                );
+            }
+        }
+        checked += 1;
+    });
+    assert!(checked > 120, "{checked} checkpoints");
+}
+
 #[test]
 fn an_interrupted_sweep_goes_on_with_the_same_numbers() {
     let folder = std::env::temp_dir().join(format!("flowlens-resume-{}", std::process::id()));

@@ -42,13 +42,41 @@ pub struct Agreement {
     pub same_sign: usize,
 }
 
-/// Gradients and differences of one group, site by site.
-pub(super) struct Slopes {
+/// One group's gradients, means over the steps, and differences, site by site.
+struct Slopes {
     /// Clean less corrupted.
-    pub differences: BTreeMap<Site, Tensor>,
-    pub gradients: BTreeMap<Site, Tensor>,
-    pub clean_metric: Vec<f32>,
-    pub corrupted_metric: Vec<f32>,
+    differences: BTreeMap<Site, Tensor>,
+    gradients: BTreeMap<Site, Tensor>,
+    clean_metric: Vec<f32>,
+    corrupted_metric: Vec<f32>,
+}
+
+/// What one step sees of a group.
+pub(super) struct Observation {
+    /// Clean less corrupted.
+    differences: BTreeMap<Site, Tensor>,
+    /// At this step.
+    gradients: BTreeMap<Site, Tensor>,
+    /// At this step.
+    values: BTreeMap<Site, Tensor>,
+}
+
+impl Observation {
+    pub(super) fn difference(&self, site: Site) -> Result<&Tensor> {
+        find(&self.differences, site)
+    }
+
+    pub(super) fn gradient(&self, site: Site) -> Result<&Tensor> {
+        find(&self.gradients, site)
+    }
+
+    pub(super) fn value(&self, site: Site) -> Result<&Tensor> {
+        find(&self.values, site)
+    }
+}
+
+fn find(of: &BTreeMap<Site, Tensor>, site: Site) -> Result<&Tensor> {
+    of.get(&site).ok_or_else(|| Error::site(site, "was not reached in a run"))
 }
 
 impl Model {
@@ -200,12 +228,10 @@ impl AttributionPatching {
     /// Writes the values of one pair, layer by layer, `each` cells a layer.
     fn fill(&self, own: &mut [f32], each: usize, by: By, group: &Group, place: usize, slopes: &Slopes) -> Result<()> {
         for (&site, own) in self.sites.iter().zip(own.chunks_mut(each)) {
-            let find = |of: &BTreeMap<Site, Tensor>| of.get(&site).map(Tensor::shallow_clone);
-            let both = find(&slopes.differences).zip(find(&slopes.gradients));
-            let (difference, gradient) = both.ok_or_else(|| Error::site(site, "was not reached in a run"))?;
+            let (difference, gradient) = (find(&slopes.differences, site)?, find(&slopes.gradients, site)?);
             let text = &group.texts(site)[place];
             // In patterns the rows of a text's queries hold its keys alone: what lies outside is 0 in both runs.
-            let product = difference.f_mul(&gradient)?.f_narrow(-2, text.start as i64, text.len() as i64)?;
+            let product = difference.f_mul(gradient)?.f_narrow(-2, text.start as i64, text.len() as i64)?;
             let heads = product.dim() == 3;
             let sum = |over: &[i64]| product.f_sum_dim_intlist(over, false, Kind::Double);
             let sums = match by {
@@ -229,8 +255,36 @@ impl AttributionPatching {
         Ok(())
     }
 
-    /// Runs a group clean and corrupted and takes the gradients of the corrupted one.
-    pub(super) fn slopes(&self, group: &Group, keep: &BTreeSet<Site>, task: &Task) -> Result<Slopes> {
+    /// The mean over steps of a group's gradients.
+    fn slopes(&self, group: &Group, keep: &BTreeSet<Site>, task: &Task) -> Result<Slopes> {
+        let mut sums: BTreeMap<Site, Tensor> = BTreeMap::new();
+        let mut differences = BTreeMap::new();
+        let (clean_metric, corrupted_metric) = self.each_step(group, keep, task, &mut |seen| {
+            for (site, gradient) in &seen.gradients {
+                let sum = match sums.remove(site) {
+                    Some(sum) => sum.f_add(gradient)?,
+                    None => gradient.shallow_clone(),
+                };
+                sums.insert(*site, sum);
+            }
+            let own = seen.differences.iter().map(|(site, difference)| (*site, difference.shallow_clone()));
+            differences = own.collect();
+            Ok(())
+        })?;
+        let mean = |(site, sum): (Site, Tensor)| Ok((site, sum.f_div_scalar(self.steps as f64)?));
+        let gradients = sums.into_iter().map(mean).collect::<Result<_>>()?;
+        Ok(Slopes { differences, gradients, clean_metric, corrupted_metric })
+    }
+
+    /// Runs a group clean, and at each step between corrupted and clean with gradients, which `read` gets. Gives the
+    /// metrics of both runs.
+    pub(super) fn each_step(
+        &self,
+        group: &Group,
+        keep: &BTreeSet<Site>,
+        task: &Task,
+        read: &mut dyn FnMut(&Observation) -> Result<()>,
+    ) -> Result<(Vec<f32>, Vec<f32>)> {
         let model = self.pairs.model();
         let embeddings: BTreeSet<Site> = match group.clean.source {
             Some(_) => BTreeSet::from([Site::Embedding, Site::EncoderEmbedding]),
@@ -238,9 +292,10 @@ impl AttributionPatching {
         };
         let all: BTreeSet<Site> = keep.union(&embeddings).copied().collect();
         let clean = task.step_of(group.observe(model, &group.clean, all.clone(), &[]))?;
+        let clean_metric = metrics(&group.values(self.metric, &clean.logits, Some(&clean.logits))?)?;
         let corrupted_tokens = group.corrupted()?;
-        let mut sums: BTreeMap<Site, Tensor> = BTreeMap::new();
         let (mut corrupted, mut corrupted_metric) = (BTreeMap::new(), Vec::new());
+        let mut differences = BTreeMap::new();
         let keep = Keep::Sites(all);
         for step in 0..self.steps {
             // Of the way from the corrupted embeddings to the clean ones.
@@ -250,35 +305,30 @@ impl AttributionPatching {
                 _ => self.towards(part, &embeddings, &clean.kept, &corrupted)?,
             };
             let mut watcher = Differentiable { keep: &keep, changes: &changes, kept: BTreeMap::new() };
-            let logits = task.step_of(model.network().forward(corrupted_tokens, group.wanted(), &mut watcher))?;
+            let logits =
+                task.step_of(model.network().forward_from(corrupted_tokens, None, group.wanted(), &mut watcher))?;
             let logits = logits.ok_or_else(|| super::group::no_head(model))?;
             let values = group.values(self.metric, &logits, Some(&clean.logits))?;
             let total = Tensor::f_stack(&values, 0)?.f_sum(Kind::Float)?;
-            for (site, gradient) in gradients(&total, &watcher.kept)? {
-                let sum = match sums.remove(&site) {
-                    Some(sum) => sum.f_add(&gradient)?,
-                    None => gradient,
-                };
-                sums.insert(site, sum);
-            }
+            let gradients = gradients(&total, &watcher.kept)?;
+            let detached =
+                |(site, tensor): (Site, Tensor)| -> Result<(Site, Tensor)> { Ok((site, tensor.f_detach()?)) };
+            let seen: BTreeMap<Site, Tensor> = watcher.kept.into_iter().map(detached).collect::<Result<_>>()?;
             if step == 0 {
-                corrupted_metric = read(&values)?;
-                let detached =
-                    |(site, tensor): (Site, Tensor)| -> Result<(Site, Tensor)> { Ok((site, tensor.f_detach()?)) };
-                corrupted = watcher.kept.into_iter().map(detached).collect::<Result<_>>()?;
+                corrupted_metric = metrics(&values)?;
+                for (site, corrupted) in &seen {
+                    if let Some(clean) = clean.kept.get(site) {
+                        differences.insert(*site, clean.f_sub(corrupted)?);
+                    }
+                }
+                corrupted = seen.iter().map(|(site, tensor)| (*site, tensor.shallow_clone())).collect();
             }
+            let observation = Observation { differences, gradients, values: seen };
+            read(&observation)?;
+            differences = observation.differences;
             task.advance()?;
         }
-        let mut gradients = BTreeMap::new();
-        let mut differences = BTreeMap::new();
-        for (site, sum) in sums {
-            gradients.insert(site, sum.f_div_scalar(self.steps as f64)?);
-            if let Some((clean, corrupted)) = clean.kept.get(&site).zip(corrupted.get(&site)) {
-                differences.insert(site, clean.f_sub(corrupted)?);
-            }
-        }
-        let clean_metric = read(&group.values(self.metric, &clean.logits, Some(&clean.logits))?)?;
-        Ok(Slopes { differences, gradients, clean_metric, corrupted_metric })
+        Ok((clean_metric, corrupted_metric))
     }
 
     fn towards(
@@ -297,7 +347,7 @@ impl AttributionPatching {
     }
 }
 
-fn read(values: &[Tensor]) -> Result<Vec<f32>> {
+fn metrics(values: &[Tensor]) -> Result<Vec<f32>> {
     values.iter().map(|value| Ok(value.f_detach()?.f_double_value(&[])? as f32)).collect()
 }
 

@@ -231,13 +231,13 @@ fn assemble(model: &Model, runs: Vec<OfRun>, pairs: Pairs) -> Result<LogitAttrib
 
 /// (N,L,n): a layer that has fewer parts than another ends with what is not a number.
 fn parts_array(runs: &[OfRun], layers: usize, of: fn(&OfRun) -> &Vec<Vec<f64>>) -> Result<Array> {
-    let most = runs.iter().flat_map(|run| of(run)).map(Vec::len).max().unwrap_or(0);
+    let most = runs.iter().flat_map(of).map(Vec::len).max().unwrap_or(0);
     let row = |values: &Vec<f64>| {
         let mut row: Vec<f32> = values.iter().map(|&value| value as f32).collect();
         row.resize(most, f32::NAN);
         row
     };
-    Array::new(&[runs.len(), layers, most], runs.iter().flat_map(|run| of(run)).flat_map(row).collect())
+    Array::new(&[runs.len(), layers, most], runs.iter().flat_map(of).flat_map(row).collect())
 }
 
 impl LogitAttribution {

@@ -7,6 +7,7 @@ mod ablation;
 mod arrays;
 mod attribution;
 mod direct;
+mod edges;
 mod effects;
 mod group;
 mod induction;

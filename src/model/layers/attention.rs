@@ -36,6 +36,7 @@ enum Projection {
 pub(crate) enum Role {
     Query,
     Key,
+    Value,
 }
 
 /// What a run knows about positions: the same for all layers of a kind.
@@ -229,7 +230,7 @@ impl Attention {
         Ok(squares.f_clamp_min(0.0)?.f_sqrt()?)
     }
 
-    /// The rows (d,D) that give the query of query head `head`, or the key of key head `head`.
+    /// The rows (d,D) that give the query of query head `head`, or the key or value of key head `head`.
     pub(crate) fn weight(&self, role: Role, head: usize) -> Result<Tensor> {
         let (linear, first) = self.place(role, head as i64);
         Ok(linear.weight.f_narrow(0, first, self.head_dim)?)
@@ -277,13 +278,18 @@ impl Attention {
         match (&self.projection, role) {
             (Projection::Separate { query, .. }, Role::Query) => (query, head * d),
             (Projection::Separate { key, .. }, Role::Key) => (key, head * d),
+            (Projection::Separate { value, .. }, Role::Value) => (value, head * d),
             (Projection::Fused { linear, order: FusedOrder::Blocks }, Role::Query) => (linear, head * d),
             (Projection::Fused { linear, order: FusedOrder::Blocks }, Role::Key) => (linear, (self.heads + head) * d),
+            (Projection::Fused { linear, order: FusedOrder::Blocks }, Role::Value) => {
+                (linear, (self.heads + self.kv_heads + head) * d)
+            }
             (Projection::Fused { linear, order: FusedOrder::Groups }, role) => {
                 let serves = self.heads / self.kv_heads;
                 let row = match role {
                     Role::Query => head / serves * (serves + 2) + head % serves,
                     Role::Key => head * (serves + 2) + serves,
+                    Role::Value => head * (serves + 2) + serves + 1,
                 };
                 (linear, row * d)
             }

@@ -69,7 +69,7 @@ impl Norms {
     }
 
     /// What is added to the stream.
-    fn write(&self, written: Tensor) -> Result<Tensor> {
+    pub(crate) fn write(&self, written: Tensor) -> Result<Tensor> {
         match &self.written {
             Some(norm) => norm.forward(&written),
             None => Ok(written),

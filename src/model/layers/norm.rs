@@ -89,6 +89,25 @@ impl Norm {
         self.centred(along.f_div(divisor)?)
     }
 
+    /// The gradient with respect to what goes in, `x` (..,width), of a number whose gradient with respect to what comes
+    /// out is `along` (..,width), the divisor's own change included; float32.
+    pub(crate) fn gradient(&self, along: &Tensor, x: &Tensor) -> Result<Tensor> {
+        self.slope(&along.f_to_kind(Kind::Float)?.f_mul(&self.gain.f_to_kind(Kind::Float)?)?, x)
+    }
+
+    /// What small differences (..,width) of what goes in, `x` (..,width), make of what comes out; float32.
+    pub(crate) fn derivative(&self, differences: &Tensor, x: &Tensor) -> Result<Tensor> {
+        Ok(self.slope(&differences.f_to_kind(Kind::Float)?, x)?.f_mul(&self.gain.f_to_kind(Kind::Float)?)?)
+    }
+
+    /// Rows (..,width) times the derivative at `x` without the gain: it is symmetric.
+    fn slope(&self, rows: &Tensor, x: &Tensor) -> Result<Tensor> {
+        let divisor = self.divisor(x)?;
+        let normed = self.centred(x.f_to_kind(Kind::Float)?)?.f_div(&divisor)?;
+        let along_it = normed.f_mul(&rows.f_mul(&normed)?.f_mean_dim(-1i64, true, None)?)?;
+        Ok(self.centred(rows.shallow_clone())?.f_sub(&along_it)?.f_div(&divisor)?)
+    }
+
     fn centred(&self, rows: Tensor) -> Result<Tensor> {
         Ok(match self.kind {
             NormKind::Layer { .. } => rows.f_sub(&rows.f_mean_dim(-1i64, true, None)?)?,
@@ -113,6 +132,23 @@ mod tests {
             Norm { kind: NormKind::Layer { eps: 1e-3 }, gain: gain.shallow_clone(), bias: Some(bias.shallow_clone()) };
         let by_hand = (&x - x.mean(tch::Kind::Float)) / layer.divisor(&x).unwrap() * &gain + bias;
         assert!((layer.forward(&x).unwrap() - by_hand).abs().max().double_value(&[]) < 1e-6);
+    }
+
+    #[test]
+    fn its_gradient_is_that_of_the_forward_pass() {
+        for kind in [NormKind::Layer { eps: 1e-3 }, NormKind::Rms { eps: 1e-3 }] {
+            let norm = Norm { kind, gain: Tensor::from_slice(&[1f32, 2., 3., 4.]), bias: None };
+            let x =
+                Tensor::from_slice(&[1f32, -2., 4., 0.5, 0.1, 0.2, -0.3, 1.]).reshape([2, 4]).set_requires_grad(true);
+            let along = Tensor::from_slice(&[1f32, 0.5, -1., 2., 3., -1., 0., 0.7]).reshape([2, 4]);
+            (norm.forward(&x).unwrap() * &along).sum(Kind::Float).backward();
+            let found = norm.gradient(&along, &x.detach()).unwrap();
+            assert!((found - x.grad()).abs().max().double_value(&[]) < 1e-5);
+            let (x, step) = (x.detach(), 1e-2);
+            let moved = (norm.forward(&(&x + &along * step)).unwrap() - norm.forward(&(&x - &along * step)).unwrap())
+                / (2.0 * step);
+            assert!((norm.derivative(&along, &x).unwrap() - moved).abs().max().double_value(&[]) < 1e-2);
+        }
     }
 
     #[test]
