@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use flowlens::prelude::*;
@@ -157,6 +157,26 @@ fn what_was_written_until_then_is_said() {
     };
     assert_eq!(error.0, "generating");
     assert!(error.1.contains(" of 400 tokens"), "{}", error.1);
+}
+
+#[test]
+fn a_listener_may_end_a_text_and_the_error_has_what_was_written() {
+    let _turn = turn();
+    let model = Model::load(fixture("llama_gqa")).unwrap();
+    let heard = Arc::new(Mutex::new(String::new()));
+    let (copy, mut left) = (heard.clone(), 4);
+    let listener = move |piece: &str| {
+        copy.lock().unwrap().push_str(piece);
+        left -= 1;
+        if left == 0 {
+            interrupt::request();
+        }
+    };
+    let ended = model.generate(ids(4)).max_tokens(400).temperature(3.0).on_token(listener).run();
+    let Err(Error::Interrupted { what, done }) = ended else { panic!("{ended:?}") };
+    assert!(what == "generating" && done.contains(" of 400 tokens"), "{what}, {done}");
+    let text = heard.lock().unwrap().clone();
+    assert!(!text.is_empty() && done.contains(format!("{text:?}").trim_matches('"')), "{done} shows {text:?}");
 }
 
 #[test]

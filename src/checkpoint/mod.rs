@@ -221,16 +221,16 @@ impl Checkpoint {
         stored::read(&self.files[entry.file], name, entry, dtype, device)
     }
 
-    /// A list of whole numbers, of shape (T) or (1,T); `None` where there is no such tensor.
+    /// The rows of whole numbers of shape (N,T), or a single one (T); `None` where there is no such tensor.
     ///
     /// # Errors
     /// When the tensor has another shape, or holds no 32- or 64-bit integers.
-    pub(crate) fn integers(&self, name: &str) -> Result<Option<Vec<i64>>> {
+    pub(crate) fn integer_rows(&self, name: &str) -> Result<Option<Vec<Vec<i64>>>> {
         let Some((shape, numbers)) = self.integer_array(name)? else { return Ok(None) };
-        if !matches!(shape, [_] | [1, _]) {
-            return Err(Error::tensor(name, format!("has shape {shape:?}, expected (T) or (1,T)")));
+        match shape {
+            [length] | [_, length] if *length > 0 => Ok(Some(numbers.chunks(*length).map(<[i64]>::to_vec).collect())),
+            _ => Err(Error::tensor(name, format!("has shape {shape:?}, expected (T) or (N,T), none of them 0"))),
         }
-        Ok(Some(numbers))
     }
 
     /// The shape and the whole numbers of a tensor, row by row; `None` where there is no such tensor.

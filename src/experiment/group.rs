@@ -91,7 +91,7 @@ impl<'a> Group<'a> {
     ) -> Result<Observed> {
         let _no_gradients = tch::no_grad_guard();
         let keep = Keep::Sites(keep);
-        let mut recorder = Recorder { keep: &keep, changes, kept: BTreeMap::new() };
+        let mut recorder = Recorder { keep: &keep, changes, kept: BTreeMap::new(), first: 0 };
         let logits = model.network().forward(tokens, self.wanted(), &mut recorder)?;
         let logits = logits.ok_or_else(|| no_head(model))?.f_to_kind(Kind::Float)?;
         Ok(Observed { kept: recorder.kept, logits })

@@ -70,7 +70,7 @@ impl Watcher for Variants<'_> {
     fn at(&mut self, site: Site, tensor: Tensor) -> Result<Tensor> {
         let mut tensor = tensor;
         for change in self.changes.iter().filter(|change| change.site() == site) {
-            tensor = change.apply(&tensor)?;
+            tensor = change.apply(&tensor, 0)?;
         }
         let Some(donor) = self.donors.get(&site).filter(|_| self.varies(site)) else { return Ok(tensor) };
         let natural = tensor.dim() - usize::from(self.is_batched(site, &tensor));

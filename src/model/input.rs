@@ -120,28 +120,51 @@ impl Input {
     /// `decoder_attention_mask` of a safetensors file, of shape (T) or (1,T); other tensors of the file are left alone.
     ///
     /// # Errors
-    /// When the file cannot be read or lacks `input_ids`.
+    /// When the file cannot be read, lacks `input_ids`, or has several rows of them.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Input> {
         let path = path.as_ref();
+        let mut rows = Input::rows_from_file(path)?;
+        match (rows.pop(), rows.len()) {
+            (Some(input), 0) => Ok(input),
+            (_, others) => {
+                let problem =
+                    format!("input_ids has {} rows, and one input is read here; give (T) or (1,T)", others + 1);
+                Err(Error::file(path, problem))
+            }
+        }
+    }
+
+    /// The same of a file with several inputs of one length: an input for each row of tensors (N,T).
+    ///
+    /// # Errors
+    /// When the file cannot be read, lacks `input_ids`, or its tensors have different numbers of rows.
+    pub fn rows_from_file(path: impl AsRef<Path>) -> Result<Vec<Input>> {
+        let path = path.as_ref();
         let file = Checkpoint::open_tensors(path)?;
-        let read = |name: &str| file.integers(name);
-        let ids = read("input_ids")?
+        let ids = file
+            .integer_rows("input_ids")?
             .ok_or_else(|| Error::file(path, "holds no tensor input_ids; write the token ids under that name"))?;
-        let target = match read("decoder_input_ids")? {
-            Some(ids) => Some(Box::new(Input {
-                ids: Some(ids),
-                attention_mask: read("decoder_attention_mask")?,
-                ..Input::default()
-            })),
-            None => None,
+        let read = |name: &str| -> Result<Option<Vec<Vec<i64>>>> {
+            let rows = file.integer_rows(name)?;
+            match rows.as_ref().map_or(ids.len(), Vec::len) {
+                found if found == ids.len() => Ok(rows),
+                found => {
+                    let problem = format!("{name} has {found} rows and input_ids {}; give as many", ids.len());
+                    Err(Error::file(path, problem))
+                }
+            }
         };
-        Ok(Input {
-            ids: Some(ids),
-            attention_mask: read("attention_mask")?,
-            token_type_ids: read("token_type_ids")?,
-            languages: read("langs")?,
-            target,
-            ..Input::default()
-        })
+        let (masks, types, languages) = (read("attention_mask")?, read("token_type_ids")?, read("langs")?);
+        let (targets, target_masks) = (read("decoder_input_ids")?, read("decoder_attention_mask")?);
+        let row = |rows: &Option<Vec<Vec<i64>>>, index: usize| rows.as_ref().map(|rows| rows[index].clone());
+        let target = |index| Some(Input { attention_mask: row(&target_masks, index), ..row(&targets, index)?.into() });
+        let input = |(index, ids): (usize, &Vec<i64>)| Input {
+            attention_mask: row(&masks, index),
+            token_type_ids: row(&types, index),
+            languages: row(&languages, index),
+            target: target(index).map(Box::new),
+            ..ids.clone().into()
+        };
+        Ok(ids.iter().enumerate().map(input).collect())
     }
 }

@@ -1,6 +1,7 @@
 //! The model: what computes.
 
 pub mod architecture;
+mod cache;
 mod config;
 mod embedding;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use architecture::Architecture;
+pub(crate) use cache::Cache;
 pub use families::{Family, FamilyKind, families, open as checkpoint};
 pub use input::{Input, Seq2Seq};
 pub use options::ModelOptions;

@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use super::architecture::Architecture;
+use super::cache::Cache;
 use super::head::{Head, load_ends};
 use super::stack::{Source, Stack};
 use super::tokens::Tokens;
@@ -71,22 +72,50 @@ impl Network {
             Some(Start { layer, stream, memory, .. }) => (None, Some((*layer, stream)), memory.as_ref()),
             None => (None, None, None),
         };
-        let source = match (&self.encoder, &tokens.source) {
-            (Some(encoder), Some(tokens)) => {
-                let output = match memory {
-                    Some(memory) => memory.shallow_clone(),
-                    None => {
-                        let watcher = &mut Within { watcher, name: Site::in_encoder };
-                        encoder.forward(tokens, &(0..tokens.len()), in_encoder, None, watcher)?
-                    }
-                };
-                Some(Source { tokens, output })
-            }
-            _ => None,
+        let source = match (memory, &tokens.source) {
+            (Some(memory), Some(tokens)) => Some(Source { tokens, output: memory.shallow_clone() }),
+            _ => self.source(tokens, in_encoder, watcher)?,
         };
-        let read = self.main.forward(tokens, &(0..tokens.len()), in_main, source.as_ref(), watcher)?;
+        let read = self.main.forward(tokens, &(0..tokens.len()), in_main, source.as_ref(), None, watcher)?;
+        self.logits(&read, positions, watcher)
+    }
+
+    /// The same for a text that grows: runs the positions that are not in `cache`, and adds them to it. The watcher sees
+    /// these positions only, and an encoder and its keys and values in the first step only.
+    pub(crate) fn step(
+        &self,
+        tokens: &Tokens,
+        cache: &mut Cache,
+        positions: Wanted,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Option<Tensor>> {
+        let source = match (&cache.source, &tokens.source) {
+            (Some(output), Some(tokens)) => Some(Source { tokens, output: output.shallow_clone() }),
+            _ => self.source(tokens, None, watcher)?,
+        };
+        cache.source = source.as_ref().map(|source| source.output.shallow_clone());
+        let here = cache.len()..tokens.len();
+        let read = self.main.forward(tokens, &here, None, source.as_ref(), Some(cache), watcher)?;
+        cache.holds(tokens.len());
+        self.logits(&read, positions, watcher)
+    }
+
+    /// What the decoder reads of an encoder, which may begin at a layer; none where there is none.
+    fn source<'a>(
+        &self,
+        tokens: &'a Tokens,
+        from: Option<(usize, &Tensor)>,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Option<Source<'a>>> {
+        let (Some(encoder), Some(tokens)) = (&self.encoder, &tokens.source) else { return Ok(None) };
+        let watcher = &mut Within { watcher, name: Site::in_encoder };
+        Ok(Some(Source { tokens, output: encoder.forward(tokens, &(0..tokens.len()), from, None, None, watcher)? }))
+    }
+
+    /// The logits that the head gives of final vectors (T,D).
+    fn logits(&self, read: &Tensor, positions: Wanted, watcher: &mut dyn Watcher) -> Result<Option<Tensor>> {
         match (&self.head, positions) {
-            (Some(head), Wanted::All) => Ok(Some(watcher.at(Site::Logits, head.forward(&read)?)?)),
+            (Some(head), Wanted::All) => Ok(Some(watcher.at(Site::Logits, head.forward(read)?)?)),
             (Some(head), Wanted::Last) => Ok(Some(head.forward(&read.f_slice(-2, -1, None, 1)?)?)),
             (Some(head), Wanted::At(positions)) => {
                 let rows = Tensor::f_from_slice(positions)?.f_to_device(read.device())?;

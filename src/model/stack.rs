@@ -5,6 +5,7 @@ use std::ops::Range;
 use tch::{Kind, Tensor};
 
 use super::architecture::{self, Padding, Sees, Segments};
+use super::cache::Cache;
 use super::embedding::Embedding;
 use super::layers::{
     Angles, Block, Convolution, DistanceVectors, Distances, Linear, Memory, Norm, PositionBias, Positions, Rotary, Seen,
@@ -120,13 +121,14 @@ impl Stack {
     }
 
     /// The final vectors (T,D) of a run, at the positions `here`: all of them, unless earlier ones have left keys and
-    /// values elsewhere. It begins with the tokens, or at a layer with the stream that a run had there.
+    /// values in `cache`. It begins with the tokens, or at a layer with the stream that a run had there.
     pub(crate) fn forward(
         &self,
         tokens: &Tokens,
         here: &Range<usize>,
         from: Option<(usize, &Tensor)>,
         source: Option<&Source>,
+        cache: Option<&Cache>,
         watcher: &mut dyn Watcher,
     ) -> Result<Tensor> {
         let padding = self.zeroed(tokens, here)?;
@@ -144,12 +146,16 @@ impl Stack {
         let hidden = source
             .map(|source| masks::Visible::in_memory(tokens, here, source.tokens).hidden(self.device))
             .transpose()?;
-        let memory = source.zip(hidden.as_ref()).map(|(source, hidden)| Memory { output: &source.output, hidden });
+        let memory = |layer| {
+            let past = cache.map(|cache| cache.cross(layer));
+            source.zip(hidden.as_ref()).map(|(source, hidden)| Memory { output: &source.output, hidden, past })
+        };
         let task = Task::begin("running the model", self.layers(), "layers");
         for layer in first..self.layers() {
             task.at(layer as u64)?;
-            let seen = self.positions(layer, &prepared);
-            let block = self.block(layer);
+            let past = cache.map(|cache| (cache.attention(layer), here.start));
+            let seen = Positions { past, ..self.positions(layer, &prepared) };
+            let (block, memory) = (self.block(layer), memory(layer));
             stream = match &self.neighbours {
                 Some(neighbours) if layer == 0 => {
                     // It reads what the first block reads, changes included.
@@ -169,6 +175,17 @@ impl Stack {
             stream = project.forward(&stream)?;
         }
         watcher.at(Site::FinalNorm, stream)
+    }
+
+    /// Whether what earlier positions left stays as it is when a text grows. Where a layer has matrices for distances,
+    /// queries and keys meet other rows of them in a longer text, and padding that nobody marked moves.
+    pub(crate) fn can_be_cached(&self) -> bool {
+        self.sees != Sees::Both && self.distances.different.is_empty() && !self.zeroes_padding
+    }
+
+    /// Whether positions turn in a text of `longer` tokens as they do in one of `tokens`.
+    pub(crate) fn turns_alike(&self, tokens: usize, longer: usize) -> bool {
+        self.rotaries.different.iter().all(|rotary| rotary.turns_alike(tokens, longer))
     }
 
     /// What the positions `here` of a run bring to attention, made once for all layers.
@@ -201,6 +218,7 @@ impl Stack {
                 .distances
                 .pick(layer, distances)
                 .map(|distances| Seen { distances, other_segment: other_segment.as_ref() }),
+            past: None,
         }
     }
 

@@ -109,6 +109,26 @@ impl Tokens {
         self.count_so_far(|position| !self.is_padding(position))
     }
 
+    /// The same and one more token, of the last one's type and language, for the main stack of `plan`.
+    pub(crate) fn followed_by(&self, id: i64, plan: &Architecture) -> Result<Tokens> {
+        let longer = |list: &[i64], next: Option<i64>| list.iter().copied().chain(next).collect::<Vec<i64>>();
+        let again = |list: &Option<Vec<i64>>| list.as_ref().map(|list| longer(list, list.last().copied()));
+        let mut unmarked = Tokens { attention_mask: None, ..self.clone() };
+        unmarked.check(&plan.main)?;
+        // A mask that nobody gave is made anew.
+        let mask = self.attention_mask.as_ref().filter(|_| unmarked.attention_mask != self.attention_mask);
+        let mut tokens = Tokens {
+            text: None,
+            ids: longer(&self.ids, Some(id)),
+            attention_mask: mask.map(|mask| longer(mask, Some(1))),
+            token_type_ids: again(&self.token_type_ids),
+            languages: again(&self.languages),
+            ..self.clone()
+        };
+        tokens.check(&plan.main)?;
+        Ok(tokens)
+    }
+
     /// Encodes and checks an input: afterwards every index fits its table.
     pub(crate) fn read(mut input: Input, reader: &Reader, plan: &Architecture) -> Result<Tokens> {
         let target = input.target.take();

@@ -9,6 +9,7 @@ mod evcxr;
 mod kernel;
 mod library;
 mod lines;
+mod stream;
 #[cfg(feature = "cli")]
 mod terminal;
 
@@ -17,6 +18,7 @@ use std::sync::LazyLock;
 pub(crate) use bar::{Progress, State, Unit};
 pub(crate) use library::library_wanted;
 pub(crate) use lines::Lines;
+pub(crate) use stream::Stream;
 #[cfg(feature = "cli")]
 pub(crate) use terminal::Terminal;
 

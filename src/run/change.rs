@@ -317,31 +317,63 @@ impl Change {
     }
 
     /// The tensor with the change made; the given one stays as it is, and gradients go through to what is left of it.
-    pub(crate) fn apply(&self, tensor: &Tensor) -> Result<Tensor> {
-        let part = self.part(&tensor.size())?;
-        let source = match &self.edit {
-            Edit::Patch(source) => Some(source.shallow_clone()),
-            _ => None,
+    /// Its rows are the positions from `first` on: all of a run, or the new ones of a text that grows.
+    pub(crate) fn apply(&self, tensor: &Tensor, first: usize) -> Result<Tensor> {
+        let (first, mut shape) = (first as i64, tensor.size());
+        let rows = shape.len() - 2;
+        shape[rows] += first;
+        let mut part = self.part(&shape)?;
+        let mut values = match &self.edit {
+            Edit::Set(_) | Edit::Scale(_) => None,
+            Edit::Patch(source) => {
+                let within = |source: Tensor, &(axis, first, count): &_| source.f_narrow(axis, first, count);
+                Some(part.iter().try_fold(source.shallow_clone(), within)?)
+            }
+            Edit::Put(values) | Edit::Add(values) => {
+                for &(axis, _, count) in &part {
+                    shape[(axis + tensor.dim() as i64) as usize] = count;
+                }
+                Some(spread(values, &shape)?)
+            }
         };
-        self.within(tensor, source, &part)
+        // Of the positions that are changed, those that are here.
+        let changed = part.iter().position(|(axis, ..)| *axis == -2);
+        let (start, count) = changed.map_or((0, shape[rows]), |index| (part[index].1, part[index].2));
+        let (from, to) = (start.max(first), (start + count).min(first + tensor.size()[rows]));
+        if from >= to {
+            return Ok(tensor.shallow_clone());
+        }
+        if let Some(index) = changed {
+            part[index] = (-2, from - first, to - from);
+        }
+        if let Some(all) = &values
+            && all.dim() > 1
+        {
+            values = Some(all.f_narrow(-2, from - start, to - from)?);
+        }
+        self.within(tensor, values.as_ref(), &part)
     }
 
-    fn within(&self, tensor: &Tensor, source: Option<Tensor>, part: &[(i64, i64, i64)]) -> Result<Tensor> {
-        let Some((&(axis, first, count), rest)) = part.split_first() else { return self.edited(tensor, source) };
-        let source = source.map(|source| source.f_narrow(axis, first, count)).transpose()?;
-        let changed = self.within(&tensor.f_narrow(axis, first, count)?, source, rest)?;
+    fn within(&self, tensor: &Tensor, values: Option<&Tensor>, part: &[(i64, i64, i64)]) -> Result<Tensor> {
+        let Some((&(axis, first, count), rest)) = part.split_first() else { return self.edited(tensor, values) };
+        let changed = self.within(&tensor.f_narrow(axis, first, count)?, values, rest)?;
         Ok(tensor.f_slice_scatter(&changed, axis, first, first + count, 1)?)
     }
 
-    fn edited(&self, tensor: &Tensor, source: Option<Tensor>) -> Result<Tensor> {
-        let shape = tensor.size();
-        Ok(match (&self.edit, source) {
+    fn edited(&self, tensor: &Tensor, values: Option<&Tensor>) -> Result<Tensor> {
+        Ok(match (&self.edit, values) {
             (Edit::Set(number), _) => tensor.f_full_like(*number)?,
             (Edit::Scale(factor), _) => tensor.f_mul_scalar(*factor)?,
-            (Edit::Add(values), _) => tensor.f_add(&spread(values, &shape)?)?,
-            (Edit::Put(values), _) => spread(values, &shape)?.f_expand_as(tensor)?,
-            (Edit::Patch(_), source) => source.as_ref().unwrap_or(tensor).f_expand_as(tensor)?,
+            (Edit::Add(_), Some(values)) => tensor.f_add(values)?,
+            (_, values) => values.unwrap_or(tensor).f_expand_as(tensor)?,
         })
+    }
+
+    /// Whether earlier positions stay as they are when a text grows: not when a pattern is changed so that it may let
+    /// them see later ones.
+    pub(crate) fn can_be_cached(&self) -> bool {
+        let closes = matches!(self.edit, Edit::Scale(_)) || matches!(self.edit, Edit::Set(number) if number == 0.0);
+        closes || !matches!(self.site(), Site::Pattern(_))
     }
 }
 
@@ -367,7 +399,7 @@ mod tests {
     fn made(change: Change, tensor: &Tensor) -> Vec<f32> {
         change.check(&tensor.size()).unwrap();
         let before = numbers(tensor);
-        let after = change.prepared(Kind::Float, tch::Device::Cpu).unwrap().apply(tensor).unwrap();
+        let after = change.prepared(Kind::Float, tch::Device::Cpu).unwrap().apply(tensor, 0).unwrap();
         assert_eq!(numbers(tensor), before, "the given tensor was written to");
         assert_eq!(after.size(), tensor.size());
         numbers(&after)
@@ -412,9 +444,37 @@ mod tests {
     }
 
     #[test]
+    fn of_some_positions_those_are_changed_that_the_whole_run_would_change() {
+        let (site, tensor) = (Site::HeadMix(0), counted());
+        let array =
+            |shape: &[usize]| Array::new(shape, (0..shape.iter().product()).map(|i| i as f32).collect()).unwrap();
+        let all = [
+            Change::scale(site, -1.0),
+            Change::set(site, 7.0).positions(1..3),
+            Change::set(site, 7.0).position(1).head(1),
+            Change::add(site, array(&[4])),
+            Change::add(site, array(&[2, 4])).positions(1..3),
+            Change::replace(site, array(&[2, 3, 4])),
+            Change::replace(site, array(&[2, 2, 4])).positions(0..2),
+            Change::replace(site, array(&[2, 4])).position(2),
+            Change::replace(site, array(&[2])).head(1).positions(1..3).neuron(3),
+            Change::new(site, Edit::Patch(tensor.flip([1i64].as_slice()))).positions(0..2).head(0),
+        ];
+        for change in all {
+            let whole = made(change.clone(), &tensor);
+            for first in 0..3 {
+                let (start, count) = (first as i64, 3 - first as i64);
+                let some = change.apply(&tensor.narrow(1, start, count), first).unwrap();
+                let wanted = Tensor::from_slice(&whole).reshape([2, 3, 4]).narrow(1, start, count);
+                assert!(some.equal(&wanted), "{change:?} from {first}");
+            }
+        }
+    }
+
+    #[test]
     fn gradients_go_through_what_a_change_leaves() {
         let tensor = counted().set_requires_grad(true);
-        let changed = Change::zero(Site::HeadMix(0)).head(0).apply(&tensor).unwrap();
+        let changed = Change::zero(Site::HeadMix(0)).head(0).apply(&tensor, 0).unwrap();
         changed.sum(Kind::Float).backward();
         let gradient = numbers(&tensor.grad());
         assert_eq!((gradient[..12].to_vec(), gradient[12..].to_vec()), (vec![0.0; 12], vec![1.0; 12]));

@@ -31,7 +31,7 @@ impl Watcher for Differentiable<'_> {
     fn at(&mut self, site: Site, tensor: Tensor) -> Result<Tensor> {
         let mut tensor = tensor;
         for change in self.changes.iter().filter(|change| change.site() == site) {
-            tensor = change.apply(&tensor)?;
+            tensor = change.apply(&tensor, 0)?;
         }
         if !tensor.requires_grad() {
             tensor = tensor.f_set_requires_grad(true)?;

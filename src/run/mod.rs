@@ -3,12 +3,15 @@
 mod change;
 mod generate;
 mod gradient;
+mod grow;
 mod keep;
 mod recorder;
+mod sampling;
 mod save;
 mod trace;
 mod transformers;
 mod watch;
+mod writing;
 
 pub use change::{Change, Scope};
 pub use generate::{Generate, Generation};

@@ -104,6 +104,10 @@ impl Trace {
         self.record.logits.as_ref()
     }
 
+    pub(super) fn kept(&self) -> &BTreeMap<Site, Tensor> {
+        &self.record.kept
+    }
+
     pub(crate) fn tokens(&self) -> &Tokens {
         &self.record.tokens
     }

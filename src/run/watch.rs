@@ -19,10 +19,10 @@ const MEMORY_LIMIT_MB: u64 = 4_000;
 #[must_use = "nothing runs before run()"]
 #[derive(Debug, Clone)]
 pub struct Watch {
-    model: Model,
+    pub(super) model: Model,
     input: Input,
-    keep: Keep,
-    changes: Vec<Change>,
+    pub(super) keep: Keep,
+    pub(super) changes: Vec<Change>,
     memory_limit_mb: u64,
     /// The layer that the run begins with, and the run whose stream it goes on from.
     start: Option<(usize, Trace)>,
@@ -113,7 +113,13 @@ impl Watch {
     }
 
     fn run_now(self) -> Result<Trace> {
-        let tokens = self.checked(|watch, tokens| watch.estimate_for(tokens))?;
+        let tokens = self.model.read_tokens(self.input.clone())?;
+        self.run_tokens(tokens)
+    }
+
+    /// Runs an input that has been read.
+    pub(super) fn run_tokens(&self, tokens: Tokens) -> Result<Trace> {
+        self.check(&tokens, &self.estimate_for(&tokens)?)?;
         let start = self.start_for(&tokens)?;
         let _no_gradients = tch::no_grad_guard();
         let (network, wanted) = (self.model.network(), self.wanted());
@@ -124,7 +130,7 @@ impl Watch {
             }
             keep => {
                 let changes = self.prepared()?;
-                let mut recorder = Recorder { keep, changes: &changes, kept: BTreeMap::new() };
+                let mut recorder = Recorder { keep, changes: &changes, kept: BTreeMap::new(), first: 0 };
                 let logits = network.forward_from(&tokens, start.as_ref(), wanted, &mut recorder)?;
                 kept = recorder.kept;
                 logits
@@ -140,12 +146,11 @@ impl Watch {
             ));
         }
         self.model.head()?;
-        let tokens = self.checked(|watch, tokens| {
-            // The backward pass needs about what a run passes by, and gives as much as is kept.
-            let kept = watch.estimate_for(tokens)?;
-            let all = Watch { keep: Keep::Usual, ..watch.clone() }.estimate_for(tokens)?;
-            Ok(Estimate { sites: all.sites.into_iter().chain(kept.sites).collect() })
-        })?;
+        let tokens = self.model.read_tokens(self.input.clone())?;
+        // The backward pass needs about what a run passes by, and gives as much as is kept.
+        let kept = self.estimate_for(&tokens)?;
+        let all = Watch { keep: Keep::Usual, ..self.clone() }.estimate_for(&tokens)?;
+        self.check(&tokens, &Estimate { sites: all.sites.into_iter().chain(kept.sites).collect() })?;
         let start = self.start_for(&tokens)?;
         let changes = self.prepared()?;
         let mut watcher = Differentiable { keep: &self.keep, changes: &changes, kept: BTreeMap::new() };
@@ -160,34 +165,32 @@ impl Watch {
         Ok(self.trace(Record { tokens, kept, gradients, logits, ..Record::default() }))
     }
 
-    /// The input as the model reads it, after everything that can be checked before a run was checked.
-    fn checked(&self, estimate: impl Fn(&Watch, &Tokens) -> Result<Estimate>) -> Result<Tokens> {
-        let tokens = self.model.read_tokens(self.input.clone())?;
-        let estimate = estimate(self, &tokens)?;
+    /// Checks everything that can be checked before a run that takes what `estimate` says.
+    pub(super) fn check(&self, tokens: &Tokens, estimate: &Estimate) -> Result<()> {
         if estimate.bytes() > self.memory_limit_mb * 1_000_000 {
-            return Err(too_much(&estimate, self.memory_limit_mb));
+            return Err(too_much(estimate, self.memory_limit_mb));
         }
         for change in &self.changes {
             self.model.check_site(change.site())?;
-            change.check(&self.model.site_shape(change.site(), &tokens))?;
+            change.check(&self.model.site_shape(change.site(), tokens))?;
             if let Some((layer, _)) = self.start.as_ref().filter(|(layer, _)| !passed(change.site(), *layer)) {
                 let problem = format!("comes before layer {layer}, where the run begins; begin earlier to change it");
                 return Err(Error::site(change.site(), problem));
             }
         }
-        Ok(tokens)
+        Ok(())
     }
 
     /// The changes with their tensors where the model computes.
-    fn prepared(&self) -> Result<Vec<Change>> {
+    pub(super) fn prepared(&self) -> Result<Vec<Change>> {
         let network = self.model.network();
         let (kind, device) = (network.dtype.torch(), network.device.torch());
         self.changes.iter().map(|change| change.prepared(kind, device)).collect()
     }
 
-    fn trace(self, record: Record) -> Trace {
+    pub(super) fn trace(&self, record: Record) -> Trace {
         let changes = self.changes.iter().map(|change| change.scope().clone()).collect();
-        Trace::new(self.model, Record { changes, ..record })
+        Trace::new(self.model.clone(), Record { changes, ..record })
     }
 
     /// Where the run begins, if not with the tokens.
@@ -217,13 +220,13 @@ impl Watch {
 
     /// The positions whose logits are computed: all where they are kept or changed, and where each position predicts
     /// itself; else the last one.
-    fn wanted(&self) -> Wanted<'static> {
+    pub(super) fn wanted(&self) -> Wanted<'static> {
         let changed = self.changes.iter().any(|change| change.site() == Site::Logits);
         let all = changed || self.keep.includes(Site::Logits) || self.model.architecture().reads_both_ways();
         if all { Wanted::All } else { Wanted::Last }
     }
 
-    fn estimate_for(&self, tokens: &Tokens) -> Result<Estimate> {
+    pub(super) fn estimate_for(&self, tokens: &Tokens) -> Result<Estimate> {
         if let Keep::Sites(sites) = &self.keep {
             sites.iter().try_for_each(|&site| self.model.check_site(site))?;
         }

@@ -135,11 +135,25 @@ impl InputArgs {
                 return Err(Error::Input(format!("{} texts were given; a model reads one, or a pair", texts.len())));
             }
         };
-        Ok(match (&self.decoder_text, &self.decoder_ids) {
+        Ok(self.with_target(input))
+    }
+
+    /// As many inputs as the file of `--inputs` has rows, where there is one.
+    pub fn read_rows(&self) -> Result<Vec<Input>, Error> {
+        match (&self.inputs, self.text.is_empty() && self.ids.is_none()) {
+            (Some(file), true) => {
+                Ok(Input::rows_from_file(file)?.into_iter().map(|input| self.with_target(input)).collect())
+            }
+            _ => Ok(vec![self.read()?]),
+        }
+    }
+
+    fn with_target(&self, input: Input) -> Input {
+        match (&self.decoder_text, &self.decoder_ids) {
             (Some(text), _) => input.target(text),
             (_, Some(ids)) => input.target(ids.clone()),
             (None, None) => input,
-        })
+        }
     }
 }
 
@@ -530,10 +544,19 @@ pub struct GenerateArgs {
     /// Draw from the probabilities at this temperature; 0 takes the best token
     #[arg(long, default_value_t = 0.0, value_name = "X", allow_negative_numbers = true)]
     pub temperature: f64,
+    /// Draw from the N best tokens only; needs a temperature above 0
+    #[arg(long, value_name = "N")]
+    pub top_k: Option<usize>,
+    /// Draw only from the best tokens that together have this probability; needs a temperature above 0
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub top_p: Option<f64>,
+    /// End the text before this one; may be given several times
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub stop: Vec<String>,
     /// Makes drawing repeatable
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     pub seed: i64,
-    /// Print JSON: {"text", "ids"}
+    /// Print JSON: {"text", "ids"}; a list of them for inputs of several rows
     #[arg(long)]
     pub json: bool,
 }

@@ -126,16 +126,24 @@ struct Generated {
 }
 
 pub fn generate(args: GenerateArgs) -> Done {
-    let input = args.input.read()?;
+    let inputs = args.input.read_rows()?;
     let model = args.model.load()?;
-    let generation =
-        model.generate(input).max_tokens(args.max_tokens).temperature(args.temperature).seed(args.seed).run()?;
-    if args.json {
-        return print(&format!("{}\n", json(&Generated { text: generation.text, ids: generation.ids })?));
-    }
-    match model.tokenizer() {
-        Some(_) => print(&format!("{}\n", generation.text)),
-        None => print(&format!("{}\n", json(&generation.ids)?)),
+    let generate = |input| -> Result<Generated, Error> {
+        let mut generate = model.generate(input).max_tokens(args.max_tokens).seed(args.seed).stop(&args.stop);
+        generate = generate.temperature(args.temperature);
+        generate = args.top_k.into_iter().fold(generate, |generate, count| generate.top_k(count));
+        generate = args.top_p.into_iter().fold(generate, |generate, part| generate.top_p(part));
+        let generation = generate.run()?;
+        Ok(Generated { text: generation.text, ids: generation.ids })
+    };
+    let written = inputs.into_iter().map(generate).collect::<Result<Vec<_>, _>>()?;
+    match (args.json, written.as_slice()) {
+        (true, [written]) => print(&format!("{}\n", json(written)?)),
+        (true, written) => print_list(written),
+        (false, written) => written.iter().try_for_each(|written| match model.tokenizer() {
+            Some(_) => print(&format!("{}\n", written.text)),
+            None => print(&format!("{}\n", json(&written.ids)?)),
+        }),
     }
 }
 

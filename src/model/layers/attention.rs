@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 use super::{Angles, HeadNorm, Linear, Relative, Rotary, Seen, soft_capped};
 use crate::Result;
 use crate::model::architecture::{self, BiasesApart, FusedOrder};
+use crate::model::cache::Past;
 use crate::model::weights::Weights;
 use crate::site::{Site, Watcher};
 
@@ -49,6 +50,8 @@ pub(crate) struct Positions<'a> {
     pub bias: Option<&'a Tensor>,
     /// What the layer's own matrices for distances read.
     pub relative: Option<Seen<'a>>,
+    /// What was computed of earlier positions, and how many these are.
+    pub past: Option<(&'a Past, usize)>,
 }
 
 impl Attention {
@@ -100,6 +103,38 @@ impl Attention {
         positions: &Positions,
         watcher: &mut dyn Watcher,
     ) -> Result<Tensor> {
+        let (query, key, value) = self.read(layer, x, memory, positions, watcher)?;
+        let bias = match (&self.relative, positions.relative) {
+            (Some(relative), Some(seen)) => Some(relative.bias(&query, &key, seen)?.f_mul_scalar(self.scale)?),
+            _ => positions.bias.map(Tensor::shallow_clone),
+        };
+        let mut scores = self.per_key_head(&query.f_mul_scalar(self.scale)?, &key.f_transpose(-2, -1)?)?;
+        if let Some(bias) = bias {
+            scores = scores.f_add(&watcher.at(Site::PositionBias(layer), bias)?)?;
+        }
+        let scores = watcher.at(Site::Scores(layer), soft_capped(scores, self.soft_cap)?)?;
+        let pattern = watcher.at(Site::Pattern(layer), masked_softmax(&scores, positions.hidden, Kind::Float)?)?;
+        let mix = watcher.at(Site::HeadMix(layer), self.per_key_head(&pattern, &value)?)?;
+        self.combine(layer, &mix, watcher)
+    }
+
+    /// The queries (H,T,d) of the rows `x`, and the keys and values (K,S,d) that they meet, those of earlier positions
+    /// among them; normed and rotated.
+    fn read(
+        &self,
+        layer: usize,
+        x: &Tensor,
+        memory: Option<&Tensor>,
+        positions: &Positions,
+        watcher: &mut dyn Watcher,
+    ) -> Result<(Tensor, Tensor, Tensor)> {
+        if memory.is_some()
+            && let Some((key, value)) = positions.past.and_then(|(past, _)| past.fixed())
+        {
+            let query = watcher.at(Site::Query(layer), self.queries(x)?)?;
+            let norms = self.head_norms.as_ref();
+            return Ok((norms.map_or(Ok(query.shallow_clone()), |(norm, _)| norm.forward(&query))?, key, value));
+        }
         let (query, key, value) = self.project(x, memory)?;
         let query = watcher.at(Site::Query(layer), query)?;
         let key = watcher.at(Site::Key(layer), key)?;
@@ -115,31 +150,36 @@ impl Attention {
             ),
             None => (query, key),
         };
-        let bias = match (&self.relative, positions.relative) {
-            (Some(relative), Some(seen)) => Some(relative.bias(&query, &key, seen)?.f_mul_scalar(self.scale)?),
-            _ => positions.bias.map(Tensor::shallow_clone),
-        };
-        let mut scores = self.per_key_head(&query.f_mul_scalar(self.scale)?, &key.f_transpose(-2, -1)?)?;
-        if let Some(bias) = bias {
-            scores = scores.f_add(&watcher.at(Site::PositionBias(layer), bias)?)?;
+        match positions.past {
+            Some((past, first)) => {
+                let (key, value) = past.join(first, &key, &value)?;
+                Ok((query, key, value))
+            }
+            None => Ok((query, key, value)),
         }
-        let scores = watcher.at(Site::Scores(layer), soft_capped(scores, self.soft_cap)?)?;
-        let pattern = watcher.at(Site::Pattern(layer), masked_softmax(&scores, positions.hidden, Kind::Float)?)?;
-        let mix = watcher.at(Site::HeadMix(layer), self.per_key_head(&pattern, &value)?)?;
-        self.combine(layer, &mix, watcher)
+    }
+
+    /// `rows` (T,heads·d) by head: (heads,T,d).
+    fn split(&self, rows: &Tensor, heads: i64) -> Result<Tensor> {
+        Ok(rows.f_unflatten(-1, [heads, self.head_dim])?.f_transpose(-3, -2)?)
+    }
+
+    /// Queries (H,T,d) alone.
+    fn queries(&self, x: &Tensor) -> Result<Tensor> {
+        match &self.projection {
+            Projection::Separate { query, .. } => self.split(&query.forward(x)?, self.heads),
+            Projection::Fused { .. } => Ok(self.project(x, None)?.0),
+        }
     }
 
     /// Queries (H,T,d) of the rows `x` (T,D), keys and values (K,S,d) of the rows `memory` (S,D), or else of `x`.
     fn project(&self, x: &Tensor, memory: Option<&Tensor>) -> Result<(Tensor, Tensor, Tensor)> {
-        let split = |flat: Tensor, heads: i64| -> Result<Tensor> {
-            Ok(flat.f_unflatten(-1, [heads, self.head_dim])?.f_transpose(-3, -2)?)
-        };
         let (linear, order) = match &self.projection {
             Projection::Separate { query, key, value } => {
                 return Ok((
-                    split(query.forward(x)?, self.heads)?,
-                    split(key.forward(memory.unwrap_or(x))?, self.kv_heads)?,
-                    split(value.forward(memory.unwrap_or(x))?, self.kv_heads)?,
+                    self.split(&query.forward(x)?, self.heads)?,
+                    self.split(&key.forward(memory.unwrap_or(x))?, self.kv_heads)?,
+                    self.split(&value.forward(memory.unwrap_or(x))?, self.kv_heads)?,
                 ));
             }
             Projection::Fused { linear, order } => (linear, order),
@@ -153,9 +193,9 @@ impl Attention {
             FusedOrder::Blocks => {
                 let (queries, keys) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
                 Ok((
-                    split(from_x.f_narrow(-1, 0, queries)?, self.heads)?,
-                    split(from_memory.f_narrow(-1, queries, keys)?, self.kv_heads)?,
-                    split(from_memory.f_narrow(-1, queries + keys, keys)?, self.kv_heads)?,
+                    self.split(&from_x.f_narrow(-1, 0, queries)?, self.heads)?,
+                    self.split(&from_memory.f_narrow(-1, queries, keys)?, self.kv_heads)?,
+                    self.split(&from_memory.f_narrow(-1, queries + keys, keys)?, self.kv_heads)?,
                 ))
             }
             FusedOrder::Groups => {

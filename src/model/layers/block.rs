@@ -6,6 +6,7 @@ use super::attention::Positions;
 use super::{Attention, Mlp, Norm};
 use crate::model::Sublayer;
 use crate::model::architecture;
+use crate::model::cache::Past;
 use crate::model::weights::Weights;
 use crate::site::{Site, Watcher, Within};
 use crate::{Error, Result};
@@ -54,6 +55,8 @@ pub(crate) struct Memory<'a> {
     pub output: &'a Tensor,
     /// (T,S), true where a position must not be seen.
     pub hidden: &'a Tensor,
+    /// The layer's keys and values of the output, once they were computed.
+    pub past: Option<&'a Past>,
 }
 
 impl Norms {
@@ -156,7 +159,8 @@ impl Block {
             (Sublayer::Attention, ..) => self.attention.forward(layer, reads, None, positions, watcher),
             (Sublayer::Mlp, ..) => self.mlp.forward(layer, reads, watcher),
             (Sublayer::Cross, Some(cross), Some(memory)) => {
-                let positions = Positions { hidden: memory.hidden, rotation: None, bias: None, relative: None };
+                let past = memory.past.map(|past| (past, 0));
+                let positions = Positions { hidden: memory.hidden, rotation: None, bias: None, relative: None, past };
                 let watcher = &mut Within { watcher, name: Site::in_cross };
                 cross.attention.forward(layer, reads, Some(memory.output), &positions, watcher)
             }

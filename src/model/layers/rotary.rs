@@ -24,6 +24,11 @@ impl Rotary {
         Rotary { plan: plan.clone(), device }
     }
 
+    /// Whether prompts of these lengths have the same angles.
+    pub(crate) fn turns_alike(&self, tokens: usize, others: usize) -> bool {
+        self.plan.stretch.is_none() || self.plan.frequencies(tokens) == self.plan.frequencies(others)
+    }
+
     /// The angles of `positions` in a prompt of `tokens`, for tensors of type `kind`.
     pub(crate) fn angles(&self, positions: &Tensor, tokens: usize, kind: Kind) -> Result<Angles> {
         let frequencies = Tensor::f_from_slice(&self.plan.frequencies(tokens))?.f_to_device(self.device)?;
