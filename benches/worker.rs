@@ -2,11 +2,13 @@
 //!
 //! `worker empty` · `worker load FOLDER` · `worker run FOLDER IDS` (lines `plain`, `watched`, `python`) ·
 //! `worker graph FOLDER IDS` (the VISIT graph of layers 0 and 1 in one) ·
+//! `worker sweeps FOLDER PAIRS.json` (lines `resid_pre`, `z`, `attribute`, `edges`) ·
 //! `worker trajectories FOLDER IDS` (lines `geometry`, `words`, `pdf`: arrays of a run, and a heat map as PDF)
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
+use flowlens::experiment::Pairs;
 use flowlens::flow::Method;
 use flowlens::trajectory::ReadAs;
 use flowlens::{Model, Result, Site, Trace};
@@ -70,6 +72,24 @@ fn main() -> Result<()> {
                 }
                 Ok(())
             })?;
+        }
+        ["sweeps", folder, pairs] => {
+            let model = Model::load(folder)?;
+            let pairs = Pairs::read(&model, pairs)?;
+            answer(|line| {
+                match line {
+                    "resid_pre" => drop(model.sweep(&pairs).patch(Site::ResidPre).run()?),
+                    "z" => drop(model.sweep(&pairs).patch(Site::HeadMix).run()?),
+                    "edges" => drop(model.attribution_patching(&pairs).edges()?),
+                    // The nodes that TransformerLens scores.
+                    _ => {
+                        let nodes = model.attribution_patching(&pairs).site(Site::HeadMix).and(Site::MlpOut);
+                        drop(nodes.and(Site::ResidPre).run_all()?);
+                    }
+                }
+                Ok(())
+            })?;
+            eprintln!("{}", memory());
         }
         _ => println!("benches/run.py calls this; see there"),
     }

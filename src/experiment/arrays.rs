@@ -133,9 +133,8 @@ impl Pairs {
 
     fn attributions(&self, arrays: &mut Arrays) -> Result<()> {
         let model = self.model();
-        let sites: [fn(usize) -> Site; 4] = [Site::ResidPre, Site::AttnOut, Site::MlpOut, Site::HeadMix];
-        for site in sites {
-            let effects = model.attribution_patching(self).site(site).run()?;
+        let estimates = model.attribution_patching(self).site(Site::ResidPre).and(Site::AttnOut).and(Site::MlpOut);
+        for effects in estimates.and(Site::HeadMix).run_all()? {
             arrays.numbers.push((effects.name, effects.values));
         }
         let direct = model.logit_attribution(self)?;

@@ -27,7 +27,8 @@ pub struct AttributionPatching {
     pub(super) pairs: Pairs,
     pub(super) metric: Metric,
     pub(super) steps: usize,
-    sites: Vec<Site>,
+    /// For each site that is asked for, one of every layer.
+    sites: Vec<Vec<Site>>,
     by: Option<By>,
 }
 
@@ -83,16 +84,22 @@ impl Model {
     /// Estimates what every patch of clean values into the corrupted runs would do, by one backward pass for all.
     pub fn attribution_patching(&self, pairs: &Pairs) -> AttributionPatching {
         let sites = (0..self.layers()).map(Site::ResidPre).collect();
-        AttributionPatching { pairs: pairs.clone(), metric: Metric::default(), steps: 1, sites, by: None }
+        AttributionPatching { pairs: pairs.clone(), metric: Metric::default(), steps: 1, sites: vec![sites], by: None }
     }
 }
 
 impl AttributionPatching {
     /// The site of each layer: `site(Site::HeadMix)`; [`Site::ResidPre`] unless set.
     pub fn site(mut self, site: impl Fn(usize) -> Site) -> AttributionPatching {
+        self.sites.clear();
+        self.and(site)
+    }
+
+    /// Another site beside it, from the same backward pass: [`run_all`](AttributionPatching::run_all) gives both.
+    pub fn and(mut self, site: impl Fn(usize) -> Site) -> AttributionPatching {
         let model = self.pairs.model();
         let count = if site(0).part() == Part::Encoder { model.encoder_layers() } else { model.layers() };
-        self.sites = (0..count.max(1)).map(site).collect();
+        self.sites.push((0..count.max(1)).map(site).collect());
         self
     }
 
@@ -117,48 +124,51 @@ impl AttributionPatching {
     }
 
     /// Makes the runs: two forward and one backward pass for each group of pairs, as many backward passes as there are
-    /// [`steps`](AttributionPatching::steps).
+    /// [`steps`](AttributionPatching::steps). Gives the first site's effects.
     ///
     /// # Errors
     /// When the pairs, the metric or the site do not fit, or somebody interrupts it.
     pub fn run(&self) -> Result<Effects> {
+        let first = AttributionPatching { sites: self.sites[..1].to_vec(), ..self.clone() };
+        first.run_all()?.pop().ok_or_else(|| Error::Experiment("no site is attributed".to_owned()))
+    }
+
+    /// The effects of every site that was named, from the same passes.
+    ///
+    /// # Errors
+    /// As of [`run`](AttributionPatching::run).
+    pub fn run_all(&self) -> Result<Vec<Effects>> {
         interrupt::during("attribution patching", || self.run_now())
     }
 
-    fn run_now(&self) -> Result<Effects> {
+    fn run_now(&self) -> Result<Vec<Effects>> {
         self.check_fit()?;
-        let by = self.axes_by()?;
-        let keep: BTreeSet<Site> = self.sites.iter().copied().collect();
+        let keep: BTreeSet<Site> = self.sites.iter().flatten().copied().collect();
+        let mut tables = self.sites.iter().map(|sites| self.table(sites)).collect::<Result<Vec<_>>>()?;
         let groups = Group::all(self.pairs.cases(), self.metric);
         let task = Task::begin("attribution patching", groups.len() * self.steps, "passes");
-        let axes = self.axes(by)?;
-        let cells: usize = axes.iter().map(|axis| axis.labels.len()).product();
-        let mut values = vec![f32::NAN; self.pairs.len() * cells];
         let (mut clean, mut corrupted) = (Vec::new(), Vec::new());
         for group in &groups {
             let slopes = self.slopes(group, &keep, &task)?;
             for (place, (pair, _)) in group.cases.iter().enumerate() {
-                let own = &mut values[pair * cells..(pair + 1) * cells];
-                self.fill(own, cells / self.sites.len(), by, group, place, &slopes)?;
+                for table in &mut tables {
+                    table.fill(*pair, group, place, &slopes)?;
+                }
             }
             clean.extend(&slopes.clean_metric);
             corrupted.extend(&slopes.corrupted_metric);
         }
         task.finish();
-        let shape: Vec<usize> =
-            std::iter::once(self.pairs.len()).chain(axes.iter().map(|axis| axis.labels.len())).collect();
-        Ok(Effects {
-            name: format!("attribute.{}", site_name(self.sites[0])),
-            model: self.pairs.model().name().to_owned(),
-            kind: EffectKind::Estimated,
-            metric: self.metric,
-            axes,
-            values: Array::new(&shape, values)?,
-            clean,
-            corrupted,
-            pairs: self.pairs.shown(),
-            answers: Vec::new(),
-        })
+        let effects = |table: Table| table.effects(self, clean.clone(), corrupted.clone());
+        tables.into_iter().map(effects).collect()
+    }
+
+    /// An empty table of one site's values.
+    fn table(&self, sites: &[Site]) -> Result<Table> {
+        let by = self.axes_by(sites[0])?;
+        let axes = self.axes(sites, by);
+        let cells = axes.iter().map(|axis| axis.labels.len()).product();
+        Ok(Table { sites: sites.to_vec(), by, axes, cells, values: vec![f32::NAN; self.pairs.len() * cells] })
     }
 
     /// Patches the `count` cells with the largest estimates, and says how well both agree.
@@ -171,8 +181,8 @@ impl AttributionPatching {
         let top = estimated.top(count)?;
         let place = |index: &[usize]| index.iter().zip(&shape).fold(0, |place, (index, length)| place * length + index);
         let places: Vec<usize> = top.iter().map(|cell| place(&cell.index)).collect();
-        let sweep = self.pairs.model().sweep(&self.pairs).metric(self.metric).by(self.axes_by()?);
-        let measured = sweep.patch(|layer| self.sites[layer.min(self.sites.len() - 1)]).measure(&places)?;
+        let sweep = self.pairs.model().sweep(&self.pairs).metric(self.metric).by(self.axes_by(self.sites[0][0])?);
+        let measured = sweep.patch(|layer| self.sites[0][layer.min(self.sites[0].len() - 1)]).measure(&places)?;
         let cells: Vec<_> =
             top.into_iter().zip(measured).map(|(cell, measured)| (cell.place, cell.effect, measured)).collect();
         let same_sign = cells.iter().filter(|(_, estimate, measured)| estimate * measured > 0.0).count();
@@ -184,35 +194,37 @@ impl AttributionPatching {
         let model = self.pairs.model();
         self.metric.check(&self.pairs)?;
         self.pairs.both()?;
-        self.sites.iter().try_for_each(|&site| model.check_site(site))?;
+        self.sites.iter().flatten().try_for_each(|&site| model.check_site(site))?;
         if self.steps == 0 {
             return Err(Error::Experiment("0 steps take no gradient; give 1 or more".to_owned()));
         }
-        if self.sites[0].layer().is_none() {
-            let problem = "lies in no layer; attribute a site of the layers, e.g. site(Site::ResidPre)";
-            return Err(Error::site(self.sites[0], problem));
+        match self.sites.iter().flatten().find(|site| site.layer().is_none()) {
+            None => Ok(()),
+            Some(site) => {
+                let problem = "lies in no layer; attribute a site of the layers, e.g. site(Site::ResidPre)";
+                Err(Error::site(site, problem))
+            }
         }
-        Ok(())
     }
 
-    fn axes_by(&self) -> Result<By> {
-        let heads = natural_axes(self.sites[0]) == 3;
+    fn axes_by(&self, site: Site) -> Result<By> {
+        let heads = natural_axes(site) == 3;
         match (self.by, heads) {
             (None, true) => Ok(By::LayerHead),
             (None, false) => Ok(By::LayerPosition),
             (Some(By::LayerHead | By::LayerHeadPosition), false) => {
-                Err(Error::site(self.sites[0], "has no heads; attribute it by layers, or by layers and positions"))
+                Err(Error::site(site, "has no heads; attribute it by layers, or by layers and positions"))
             }
             (Some(by), _) => Ok(by),
         }
     }
 
-    fn axes(&self, by: By) -> Result<Vec<Axis>> {
-        let (site, model) = (self.sites[0], self.pairs.model());
-        let shapes = self.sites.iter().map(|&site| model.site_shape(site, &self.pairs.cases()[0].clean));
+    fn axes(&self, sites: &[Site], by: By) -> Vec<Axis> {
+        let (site, model) = (sites[0], self.pairs.model());
+        let shapes = sites.iter().map(|&site| model.site_shape(site, &self.pairs.cases()[0].clean));
         let larger = |a: Vec<i64>, b: Vec<i64>| a.into_iter().zip(b).map(|(a, b)| a.max(b)).collect();
         let shape = shapes.reduce(larger).unwrap_or_default();
-        let mut axes = vec![Axis::numbers("layer", self.sites.len())];
+        let mut axes = vec![Axis::numbers("layer", sites.len())];
         if matches!(by, By::LayerHead | By::LayerHeadPosition) {
             axes.push(Axis::numbers(head_axis(site), shape[0] as usize));
         }
@@ -222,37 +234,7 @@ impl AttributionPatching {
         if by == By::LayerNeuron {
             axes.push(Axis::numbers("neuron", shape[shape.len() - 1] as usize));
         }
-        Ok(axes)
-    }
-
-    /// Writes the values of one pair, layer by layer, `each` cells a layer.
-    fn fill(&self, own: &mut [f32], each: usize, by: By, group: &Group, place: usize, slopes: &Slopes) -> Result<()> {
-        for (&site, own) in self.sites.iter().zip(own.chunks_mut(each)) {
-            let (difference, gradient) = (find(&slopes.differences, site)?, find(&slopes.gradients, site)?);
-            let text = &group.texts(site)[place];
-            // In patterns the rows of a text's queries hold its keys alone: what lies outside is 0 in both runs.
-            let product = difference.f_mul(gradient)?.f_narrow(-2, text.start as i64, text.len() as i64)?;
-            let heads = product.dim() == 3;
-            let sum = |over: &[i64]| product.f_sum_dim_intlist(over, false, Kind::Double);
-            let sums = match by {
-                By::Layer if heads => sum(&[-3, -2, -1])?,
-                By::Layer => sum(&[-2, -1])?,
-                By::LayerPosition if heads => sum(&[-3, -1])?,
-                By::LayerPosition | By::LayerHeadPosition => sum(&[-1])?,
-                By::LayerHead => sum(&[-2, -1])?,
-                By::LayerNeuron if heads => sum(&[-3, -2])?,
-                By::LayerNeuron => sum(&[-2])?,
-            };
-            let rows = if by == By::LayerHeadPosition { sums.size()[0] as usize } else { 1 };
-            let found = numbers(&sums)?;
-            // A text may have fewer positions than the longest one, a layer fewer neurons than the widest.
-            for (own, found) in own.chunks_mut(each / rows).zip(found.chunks(found.len() / rows)) {
-                for (own, value) in own.iter_mut().zip(found) {
-                    *own = *value as f32;
-                }
-            }
-        }
-        Ok(())
+        axes
     }
 
     /// The mean over steps of a group's gradients.
@@ -344,6 +326,66 @@ impl AttributionPatching {
             Ok(Change::put(site, corrupted.f_add(&clean.f_sub(corrupted)?.f_mul_scalar(part)?)?))
         };
         embeddings.iter().map(change).collect()
+    }
+}
+
+/// The values of one site, pair by pair.
+struct Table {
+    sites: Vec<Site>,
+    by: By,
+    axes: Vec<Axis>,
+    /// Of one pair.
+    cells: usize,
+    values: Vec<f32>,
+}
+
+impl Table {
+    /// Takes in one pair, the text at `place` of its group.
+    fn fill(&mut self, pair: usize, group: &Group, place: usize, slopes: &Slopes) -> Result<()> {
+        let own = &mut self.values[pair * self.cells..(pair + 1) * self.cells];
+        let each = self.cells / self.sites.len();
+        for (&site, own) in self.sites.iter().zip(own.chunks_mut(each)) {
+            let (difference, gradient) = (find(&slopes.differences, site)?, find(&slopes.gradients, site)?);
+            let text = &group.texts(site)[place];
+            // In patterns the rows of a text's queries hold its keys alone: what lies outside is 0 in both runs.
+            let product = difference.f_mul(gradient)?.f_narrow(-2, text.start as i64, text.len() as i64)?;
+            let heads = product.dim() == 3;
+            let sum = |over: &[i64]| product.f_sum_dim_intlist(over, false, Kind::Double);
+            let sums = match self.by {
+                By::Layer if heads => sum(&[-3, -2, -1])?,
+                By::Layer => sum(&[-2, -1])?,
+                By::LayerPosition if heads => sum(&[-3, -1])?,
+                By::LayerPosition | By::LayerHeadPosition => sum(&[-1])?,
+                By::LayerHead => sum(&[-2, -1])?,
+                By::LayerNeuron if heads => sum(&[-3, -2])?,
+                By::LayerNeuron => sum(&[-2])?,
+            };
+            let rows = if self.by == By::LayerHeadPosition { sums.size()[0] as usize } else { 1 };
+            let found = numbers(&sums)?;
+            // A text may have fewer positions than the longest one, a layer fewer neurons than the widest.
+            for (own, found) in own.chunks_mut(each / rows).zip(found.chunks(found.len() / rows)) {
+                for (own, value) in own.iter_mut().zip(found) {
+                    *own = *value as f32;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn effects(self, of: &AttributionPatching, clean: Vec<f32>, corrupted: Vec<f32>) -> Result<Effects> {
+        let shape = std::iter::once(of.pairs.len()).chain(self.axes.iter().map(|axis| axis.labels.len()));
+        Ok(Effects {
+            name: format!("attribute.{}", site_name(self.sites[0])),
+            model: of.pairs.model().name().to_owned(),
+            kind: EffectKind::Estimated,
+            metric: of.metric,
+            values: Array::new(&shape.collect::<Vec<usize>>(), self.values)?,
+            axes: self.axes,
+            clean,
+            corrupted,
+            pairs: of.pairs.shown(),
+            answers: Vec::new(),
+        })
     }
 }
 
