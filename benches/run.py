@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures Flowlens beside Python on this machine and prints the table of the README.
 
-    python benches/run.py [--gguf SmolLM2-135M-Instruct.Q4_1.gguf] [--rounds 7] [--only graph|run|load|trajectories] [--threads 2] [--out FILE.md]
+    python benches/run.py [--gguf SmolLM2-135M-Instruct.Q4_1.gguf] [--rounds 7] [--only graph|run|generate|load|trajectories] [--threads 2] [--out FILE.md]
 
 Needs an environment with torch 2.11, transformers 5, safetensors, gguf, scikit-learn, plotly and kaleido, and a Rust toolchain; `make bench` calls it.
 Both sides run in processes of their own that stay alive, with as many threads (2 unless told), and are asked in turn (A B A B ..), so that
@@ -88,7 +88,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", default="2")
     parser.add_argument("--models", default=os.path.join(tempfile.gettempdir(), "flowlens-bench-models"))
-    parser.add_argument("--only", choices=["graph", "run", "load", "trajectories"])
+    parser.add_argument("--only", choices=["graph", "run", "generate", "load", "trajectories"])
     parser.add_argument("--out")
     options = parser.parse_args()
     ENV.update(OMP_NUM_THREADS=options.threads, MKL_NUM_THREADS=options.threads)
@@ -99,6 +99,8 @@ def main():
         rows += graph(rust, python, gpt2, max(2, options.rounds // 2))
     if options.only in (None, "run"):
         rows += runs(rust, python, smollm2, 5 * options.rounds)
+    if options.only in (None, "generate"):
+        rows += generation(rust, python, smollm2, options.rounds)
     if options.only in (None, "load"):
         rows += loads(rust, python, smollm2, options.rounds)
     if options.only in (None, "trajectories"):
@@ -133,6 +135,25 @@ def runs(rust, python, folder, rounds):
          f"{ratio(taken['watched'], taken['theirs']):.2f}"),
         ("the same, keeping only what `transformers` returns", f"{median(taken['part']):.4f} s", f"{median(taken['theirs']):.4f} s",
          f"{ratio(taken['part'], taken['theirs']):.2f}"),
+    ]
+
+
+def generation(rust, python, folder, rounds):
+    ids = ",".join(str(7919 * place % 49_000 + 17) for place in range(1000))
+    a, b = Worker(rust + ["generate", folder, ids]), Worker(python + ["generate", folder, ids])
+    taken = alternate(rounds, ours=lambda: a.ask("100 100"), theirs=lambda: b.ask("100 100"))
+    # A token's time is what 20 more of them take.
+    far = alternate(rounds, first=lambda: a.ask("10 1"), more=lambda: a.ask("10 21"), late=lambda: a.ask("1000 1"),
+                    later=lambda: a.ask("1000 21"), **{"their late": lambda: b.ask("1000 1"), "their later": lambda: b.ask("1000 21")})
+    a.close(), b.close()
+    token = lambda less, more: [(b - a) / 20 for a, b in zip(far[less], far[more])]
+    near, late, theirs = token("first", "more"), token("late", "later"), token("their late", "their later")
+    return [
+        ("SmolLM2, 100 tokens written after 100", f"{median(taken['ours']):.2f} s",
+         f"`transformers` with its cache: {median(taken['theirs']):.2f} s", f"{ratio(taken['ours'], taken['theirs']):.2f}"),
+        ("a token written after 1,000", f"{1000 * median(late):.1f} ms", f"after 10: {1000 * median(near):.1f} ms",
+         f"{ratio(late, near):.2f}"),
+        ("the same beside `transformers`", f"{1000 * median(late):.1f} ms", f"{1000 * median(theirs):.1f} ms", f"{ratio(late, theirs):.2f}"),
     ]
 
 

@@ -3,6 +3,7 @@
   worker.py empty                 a process that has imported torch and made a tensor
   worker.py load FOLDER           transformers loads a float32 checkpoint
   worker.py run FOLDER IDS        a run that returns attentions and hidden states, or not ("plain")
+  worker.py generate FOLDER IDS   lines "PROMPT COUNT": so many of the ids are the prompt, so many tokens are written, with the cache
   worker.py graph FOLDER IDS      the flow graph of two layers, one projection at a time
   worker.py trajectories FOLDER IDS   arrays of a run ("geometry", "words") with numpy and scikit-learn, a heat map as PDF with plotly and kaleido
 """
@@ -50,6 +51,18 @@ elif JOB == "run":
         with torch.inference_mode():
             model(tokens, output_attentions=watched, output_hidden_states=watched, use_cache=False)
         report(time.perf_counter() - before)
+elif JOB == "generate":
+    from transformers import AutoModelForCausalLM
+    model = AutoModelForCausalLM.from_pretrained(FOLDER, dtype=torch.float32).eval()
+    for line in sys.stdin:
+        prompt, count = map(int, line.split())
+        before = time.perf_counter()
+        with torch.inference_mode():
+            given = torch.tensor([ids[:prompt]])
+            written = model.generate(given, attention_mask=torch.ones_like(given), do_sample=False, min_new_tokens=count,
+                                     max_new_tokens=count, pad_token_id=0)
+        report(time.perf_counter() - before)
+        assert written.shape[1] == prompt + count
 elif JOB == "graph":
     from visit_per_vector import FlowGraph, load
     model, tokenizer = load(FOLDER)

@@ -1,6 +1,7 @@
 //! The Rust side of `run.py`: does one job whenever a line comes in, and answers with its seconds.
 //!
 //! `worker empty` · `worker load FOLDER` · `worker run FOLDER IDS` (lines `plain`, `watched`, `python`) ·
+//! `worker generate FOLDER IDS` (lines `PROMPT COUNT`: so many of the ids are the prompt, so many tokens are written) ·
 //! `worker graph FOLDER IDS` (the VISIT graph of layers 0 and 1 in one) ·
 //! `worker sweeps FOLDER PAIRS.json` (lines `resid_pre`, `z`, `attribute`, `edges`) ·
 //! `worker trajectories FOLDER IDS` (lines `geometry`, `words`, `pdf`: arrays of a run, and a heat map as PDF)
@@ -45,6 +46,15 @@ fn main() -> Result<()> {
                     _ => model.watch(ids.clone()).keep([]),
                 };
                 watch.run().map(drop)
+            })?;
+        }
+        ["generate", folder, ids] => {
+            let (model, ids) = (Model::load(folder)?, numbers(ids));
+            answer(|line| {
+                let sizes: Vec<usize> = line.split(' ').map(|size| size.parse().expect("two numbers")).collect();
+                let written = model.generate(&ids[..sizes[0]]).max_tokens(sizes[1]).run()?;
+                assert_eq!(written.ids.len(), sizes[1], "the model ended its text; take other ids");
+                Ok(())
             })?;
         }
         ["graph", folder, ids] => {

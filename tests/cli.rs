@@ -146,6 +146,42 @@ fn says_what_comes_next_and_goes_on() {
     let drawn = |seed| works(&[&generate[..], &["--temperature", "2", "--seed", seed]].concat());
     assert_eq!(drawn("7"), drawn("7"));
     fails(&[&generate[..], &["--temperature", "-1"]].concat(), &["temperature -1"]);
+    let narrow = |extra: [&str; 2]| works(&[&generate[..], &["--temperature", "2", "--seed", "3"], &extra].concat());
+    let best = works(&generate);
+    assert_eq!((narrow(["--top-k", "1"]), narrow(["--top-p", "0.000001"])), (best.clone(), best));
+    fails(&[&generate[..], &["--top-k", "3"]].concat(), &["temperature(1.0)"]);
+    fails(&[&generate[..], &["--temperature", "1", "--top-p", "-2"]].concat(), &["top_p -2"]);
+    let text = greedy["text"].as_str().unwrap();
+    let stop: String = text.chars().skip(1).take(2).collect();
+    let stopped: Value = serde_json::from_str(&works(&[&generate[..], &["--stop", &stop]].concat())).unwrap();
+    assert_eq!(stopped["text"].as_str().unwrap(), &text[..text.find(&stop).unwrap()]);
+}
+
+#[test]
+fn goes_on_from_every_row_of_a_file() {
+    for (name, target) in [("llama_gqa", false), ("bart", true)] {
+        let (model, file) = (parity(name), folder("rows").join(format!("{name}.safetensors")));
+        let rows = [[5i64, 17, 9], [2, 33, 21]];
+        let row = |row: [i64; 3]| Tensor::from_slice(&row);
+        let ids = Tensor::stack(&[row(rows[0]), row(rows[1])], 0);
+        let mut tensors = vec![("input_ids", ids.shallow_clone())];
+        tensors.extend(target.then(|| ("decoder_input_ids", ids.flip([0i64].as_slice()))));
+        Tensor::write_safetensors(&tensors, &file).unwrap();
+        let path = file.display().to_string();
+        let generate = ["generate", "--model", &model, "--max-tokens", "4", "--json"];
+        let together: Value = serde_json::from_str(&works(&[&generate[..], &["--inputs", &path]].concat())).unwrap();
+        let list = |row: [i64; 3]| row.map(|id| id.to_string()).join(",");
+        for (index, row) in rows.into_iter().enumerate() {
+            let (ids, decoder) = (list(row), list(rows[1 - index]));
+            let decoder: &[&str] = if target { &["--decoder-ids", &decoder] } else { &[] };
+            let alone = works(&[&generate[..], &["--ids", &ids], decoder].concat());
+            assert_eq!(together[index], serde_json::from_str::<Value>(&alone).unwrap(), "{name}");
+        }
+        fails(&["next", "--model", &model, "--inputs", &path], &["2 rows", "one input"]);
+        Tensor::write_safetensors(&[("input_ids", ids.shallow_clone()), ("attention_mask", row(rows[0]))], &file)
+            .unwrap();
+        fails(&[&generate[..], &["--inputs", &path]].concat(), &["attention_mask has 1 rows", "give as many"]);
+    }
 }
 
 #[test]

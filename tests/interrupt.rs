@@ -91,6 +91,7 @@ fn every_long_call_stops_and_leaves_the_rest_as_it_was() {
     let calls: Vec<(&str, u64)> = vec![
         ("load", press_often("load", 50, || Model::load(fixture("llama_gqa")))),
         ("run", press_often("run", 50, || model.run(ids(40)))),
+        ("run all", press_often("run all", 50, || model.run_all(vec![ids(20); 30]))),
         ("generate", press_often("generate", 50, || model.generate(ids(4)).max_tokens(12).run())),
         ("logit lens", press_often("logit lens", 50, || trace.logit_lens())),
         ("flow graph", press_often("flow graph", 50, || trace.flow_graph().layers([0, 1]).build())),

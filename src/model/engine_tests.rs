@@ -171,14 +171,7 @@ fn a_run_may_begin_at_any_position() {
 fn texts_that_are_run_together_are_each_as_if_alone() {
     for folder in fixtures() {
         let (model, tokens) = read(&folder);
-        // A convolution looks over the border between two texts; rotations that stretch go by the length of one.
         let plan = model.architecture();
-        let stretches = |block: &super::architecture::Block| {
-            block.attention.rotary.as_ref().is_some_and(|rotary| rotary.stretch.is_some())
-        };
-        if plan.main.embedding.neighbours.is_some() || plan.main.blocks.iter().any(stretches) {
-            continue;
-        }
         let alone = output(model.network(), &tokens, &mut Unwatched);
         let (together, count) = (twice(&tokens), tokens.len() as i64);
         if together.source.as_ref().is_some_and(|source| {

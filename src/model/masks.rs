@@ -11,6 +11,7 @@ use crate::{Device, Result};
 /// One mask (T,S) for every different window, true where the query position must not see the key position.
 pub(crate) struct Masks {
     by_window: Vec<(Option<usize>, Tensor)>,
+    elsewhere: Option<Tensor>,
 }
 
 impl Masks {
@@ -28,13 +29,28 @@ impl Masks {
                 by_window.push((window, Visible::in_text(tokens, queries, sees, window).hidden(device)?));
             }
         }
-        Ok(Masks { by_window })
+        Ok(Masks { by_window, elsewhere: elsewhere(tokens, queries, device)? })
     }
 
     pub(crate) fn of(&self, window: Option<usize>) -> &Tensor {
         let found = self.by_window.iter().find(|(known, _)| *known == window);
         &found.expect("one mask was made for every window").1
     }
+
+    /// (T,S), true where the key belongs to another text than the query; only where texts are run together of which one
+    /// is padded.
+    pub(crate) fn elsewhere(&self) -> Option<&Tensor> {
+        self.elsewhere.as_ref()
+    }
+}
+
+/// A padded query, which sees nothing, looks everywhere alike: everywhere in its own text.
+fn elsewhere(tokens: &Tokens, queries: &Range<usize>, device: Device) -> Result<Option<Tensor>> {
+    if tokens.starts.len() < 2 || !(0..tokens.len()).any(|position| tokens.is_padding(position)) {
+        return Ok(None);
+    }
+    let ranges = queries.clone().map(|query| tokens.text_of(query)).collect();
+    Ok(Some(Visible { ranges, padded: vec![false; tokens.len()] }.hidden(device)?))
 }
 
 /// Which keys each query of a run sees: those of a range, but for the padded ones.

@@ -161,7 +161,7 @@ impl Stack {
                     // It reads what the first block reads, changes included.
                     let mut entering = Entering { watcher: &mut *watcher, stream: None };
                     let left = block.forward(layer, stream, &seen, memory.as_ref(), &mut entering)?;
-                    neighbours.forward(entering.stream.as_ref().unwrap_or(&left), &left)?
+                    neighbours.forward(entering.stream.as_ref().unwrap_or(&left), &left, tokens.texts())?
                 }
                 _ => block.forward(layer, stream, &seen, memory.as_ref(), watcher)?,
             };
@@ -197,7 +197,9 @@ impl Stack {
         let biases = self.biases.different.iter();
         let distances = self.distances.different.iter();
         Ok(Prepared {
-            angles: rotaries.map(|rotary| rotary.angles(&positions, tokens.len(), options.0)).collect::<Result<_>>()?,
+            angles: rotaries
+                .map(|rotary| rotary.angles_of(tokens, here, &positions, options.0))
+                .collect::<Result<_>>()?,
             biases: biases.map(|bias| bias.forward(&real, here, options.0)).collect::<Result<_>>()?,
             distances: distances
                 .map(|distances| distances.vectors(here, tokens.len() as i64, options))
@@ -212,6 +214,7 @@ impl Stack {
         let Prepared { angles, biases, distances, other_segment, masks } = prepared;
         Positions {
             hidden: masks.of(self.windows[layer]),
+            elsewhere: masks.elsewhere(),
             rotation: self.rotaries.of(layer).zip(self.rotaries.pick(layer, angles)),
             bias: self.biases.pick(layer, biases),
             relative: self

@@ -81,6 +81,22 @@ impl Tokens {
         place(text).unwrap_or(0)..place(text + 1).unwrap_or(self.len())
     }
 
+    /// The positions of each of the texts.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = Range<usize>> {
+        (0..self.starts.len().max(1)).map(|text| self.text_range(text))
+    }
+
+    /// Whether two texts may run together: what one lacks and the other has (types, languages) would become zeros, and
+    /// some models read these otherwise than nothing.
+    pub(crate) fn goes_with(&self, other: &Tokens) -> bool {
+        let given = |tokens: &Tokens| (tokens.token_type_ids.is_some(), tokens.languages.is_some());
+        let sources = match (&self.source, &other.source) {
+            (Some(own), Some(others)) => own.goes_with(others),
+            (own, others) => own.is_none() == others.is_none(),
+        };
+        given(self) == given(other) && sources
+    }
+
     /// The positions of the text that a position belongs to.
     pub(crate) fn text_of(&self, position: usize) -> Range<usize> {
         self.text_range(self.text_index(position))

@@ -46,9 +46,9 @@ type Listener = Arc<Mutex<dyn FnMut(&str) + Send>>;
 /// What a model wrote.
 #[derive(Debug)]
 pub struct Generation {
-    /// The new text, special tokens left out; empty when the checkpoint has no tokenizer.
+    /// The new text, special tokens left out, up to a stop text; empty when the checkpoint has no tokenizer.
     pub text: String,
-    /// The new token ids, the one that ended the text included.
+    /// The new token ids, those that ended the text included.
     pub ids: Vec<u32>,
     /// The run that gave each new token, if anything of it was kept.
     pub traces: Vec<Trace>,

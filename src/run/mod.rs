@@ -1,5 +1,6 @@
 //! A run that is watched: what to keep of it, what to change in it, what it left behind.
 
+mod batch;
 mod change;
 mod generate;
 mod gradient;
@@ -13,6 +14,7 @@ mod transformers;
 mod watch;
 mod writing;
 
+pub use batch::WatchAll;
 pub use change::{Change, Scope};
 pub use generate::{Generate, Generation};
 pub(crate) use gradient::{Differentiable, gradients};
@@ -38,6 +40,28 @@ impl Model {
     /// Prepares a run: what to keep, what to change, how much memory it may take.
     pub fn watch(&self, input: impl Into<Input>) -> Watch {
         Watch::new(self.clone(), input.into())
+    }
+
+    /// Runs several inputs and keeps what [`run`](Model::run) keeps of each; short ones share a pass through the model.
+    ///
+    /// ```no_run
+    /// # fn main() -> flowlens::Result<()> {
+    /// let model = flowlens::Model::load("smollm2-135m")?;
+    /// for trace in model.run_all(["The capital of Japan is", "The capital of France is the city of"])? {
+    ///     println!("{}", trace.next_tokens(1)?[0].token);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When an input does not fit the model, or all together would keep more than 4 GB.
+    pub fn run_all(&self, inputs: impl IntoIterator<Item = impl Into<Input>>) -> Result<Vec<Trace>> {
+        self.watch_all(inputs).run()
+    }
+
+    /// Prepares runs of several inputs: what to keep and to change in each, how much memory all may take.
+    pub fn watch_all(&self, inputs: impl IntoIterator<Item = impl Into<Input>>) -> WatchAll {
+        WatchAll::new(self.clone(), inputs.into_iter().map(Into::into).collect())
     }
 
     /// Bytes that [`run`](Model::run) would keep, site by site.

@@ -23,7 +23,7 @@ pub struct Watch {
     input: Input,
     pub(super) keep: Keep,
     pub(super) changes: Vec<Change>,
-    memory_limit_mb: u64,
+    pub(super) memory_limit_mb: u64,
     /// The layer that the run begins with, and the run whose stream it goes on from.
     start: Option<(usize, Trace)>,
 }
@@ -249,7 +249,7 @@ fn passed(site: Site, from: usize) -> bool {
     }
 }
 
-fn too_much(estimate: &Estimate, limit: u64) -> Error {
+pub(super) fn too_much(estimate: &Estimate, limit: u64) -> Error {
     let largest: Vec<String> = estimate
         .by_kind()
         .into_iter()

@@ -161,7 +161,7 @@ impl Neurons {
     pub(crate) fn pattern(&self, place: usize) -> Result<Tensor> {
         // A query that sees nothing has the same weight everywhere, as in the model: no score is infinite.
         let hidden = self.visible.hidden(crate::Device::Cpu)?;
-        masked_softmax(&self.logits(place)?, &hidden, Kind::Double)
+        masked_softmax(&self.logits(place)?, &hidden, None, Kind::Double)
     }
 
     /// How far the weights are at most from those of the run (heads,T,S).

@@ -44,6 +44,8 @@ pub(crate) enum Role {
 pub(crate) struct Positions<'a> {
     /// (T,S), true where a position must not be seen.
     pub hidden: &'a Tensor,
+    /// (T,S), true where a key belongs to another text than the query, where padded queries must not see it.
+    pub elsewhere: Option<&'a Tensor>,
     /// The rotation and its angles for the run's positions.
     pub rotation: Option<(&'a Rotary, &'a Angles)>,
     /// What positions add to the scaled scores (H,T,S).
@@ -113,7 +115,8 @@ impl Attention {
             scores = scores.f_add(&watcher.at(Site::PositionBias(layer), bias)?)?;
         }
         let scores = watcher.at(Site::Scores(layer), soft_capped(scores, self.soft_cap)?)?;
-        let pattern = watcher.at(Site::Pattern(layer), masked_softmax(&scores, positions.hidden, Kind::Float)?)?;
+        let pattern = watcher
+            .at(Site::Pattern(layer), masked_softmax(&scores, positions.hidden, positions.elsewhere, Kind::Float)?)?;
         let mix = watcher.at(Site::HeadMix(layer), self.per_key_head(&pattern, &value)?)?;
         self.combine(layer, &mix, watcher)
     }
@@ -351,8 +354,16 @@ fn bias_in_groups(plan: &BiasesApart, heads: usize, head_dim: usize, weights: &W
 /// the scores' own type.
 ///
 /// A row that may see nothing (a padded one) gets the same probability everywhere, as in `transformers`: the least
-/// float stands in for minus infinity.
-pub(crate) fn masked_softmax(scores: &Tensor, hidden: &Tensor, precision: Kind) -> Result<Tensor> {
-    let masked = scores.f_to_kind(precision)?.f_masked_fill(hidden, f64::from(f32::MIN))?;
+/// float stands in for minus infinity. Not so `elsewhere` (T,S), in other texts.
+pub(crate) fn masked_softmax(
+    scores: &Tensor,
+    hidden: &Tensor,
+    elsewhere: Option<&Tensor>,
+    precision: Kind,
+) -> Result<Tensor> {
+    let mut masked = scores.f_to_kind(precision)?.f_masked_fill(hidden, f64::from(f32::MIN))?;
+    if let Some(elsewhere) = elsewhere {
+        masked = masked.f_masked_fill(elsewhere, f64::NEG_INFINITY)?;
+    }
     Ok(masked.f_softmax(-1, precision)?.f_to_kind(scores.kind())?)
 }

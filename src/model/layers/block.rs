@@ -160,7 +160,8 @@ impl Block {
             (Sublayer::Mlp, ..) => self.mlp.forward(layer, reads, watcher),
             (Sublayer::Cross, Some(cross), Some(memory)) => {
                 let past = memory.past.map(|past| (past, 0));
-                let positions = Positions { hidden: memory.hidden, rotation: None, bias: None, relative: None, past };
+                let hidden = memory.hidden;
+                let positions = Positions { hidden, elsewhere: None, rotation: None, bias: None, relative: None, past };
                 let watcher = &mut Within { watcher, name: Site::in_cross };
                 cross.attention.forward(layer, reads, Some(memory.output), &positions, watcher)
             }

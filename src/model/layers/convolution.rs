@@ -1,5 +1,7 @@
 //! A convolution over neighbouring positions.
 
+use std::ops::Range;
+
 use tch::Tensor;
 
 use super::{Norm, activate};
@@ -31,12 +33,20 @@ impl Convolution {
         })
     }
 
-    /// The stream (T,D) with what the embedded rows (T,D) and their neighbours add to it, normed.
-    pub(crate) fn forward(&self, embedded: &Tensor, stream: &Tensor) -> Result<Tensor> {
+    /// The stream (T,D) with what the embedded rows (T,D) and their neighbours in the same text add to it, normed.
+    pub(crate) fn forward(
+        &self,
+        embedded: &Tensor,
+        stream: &Tensor,
+        texts: impl Iterator<Item = Range<usize>>,
+    ) -> Result<Tensor> {
         let rows = embedded.f_transpose(-2, -1)?;
         let beside = (self.weight.size()[2] - 1) / 2;
-        let mixed = rows.f_conv1d(&self.weight, Some(&self.bias), [1], [beside], [1], self.groups)?;
-        let mixed = mixed.f_transpose(-2, -1)?;
+        let mixed = |text: Range<usize>| -> Result<Tensor> {
+            let rows = rows.f_narrow(-1, text.start as i64, text.len() as i64)?;
+            Ok(rows.f_conv1d(&self.weight, Some(&self.bias), [1], [beside], [1], self.groups)?)
+        };
+        let mixed = Tensor::f_cat(&texts.map(mixed).collect::<Result<Vec<_>>>()?, -1)?.f_transpose(-2, -1)?;
         self.norm.forward(&stream.f_add(&activate(self.activation, &mixed)?)?)
     }
 }

@@ -1,8 +1,11 @@
 //! Rotation of queries and keys by position (RoPE).
 
+use std::ops::Range;
+
 use tch::{Kind, Tensor};
 
 use crate::Result;
+use crate::model::Tokens;
 use crate::model::architecture::{self, Pairing};
 
 /// A rotation of head vectors.
@@ -35,6 +38,30 @@ impl Rotary {
         let turns = positions.f_to_kind(Kind::Float)?.f_unsqueeze(-1)?.f_mul(&frequencies)?;
         let table = |t: Tensor| -> Result<Tensor> { Ok(t.f_mul_scalar(self.plan.magnitude)?.f_to_kind(kind)?) };
         Ok(Angles { cos: table(turns.f_cos()?)?, sin: table(turns.f_sin()?)? })
+    }
+
+    /// The angles of the positions `here` of a run, whose places in their own texts are `places`: a text that is run
+    /// together with others turns as its own length says.
+    pub(crate) fn angles_of(
+        &self,
+        tokens: &Tokens,
+        here: &Range<usize>,
+        places: &Tensor,
+        kind: Kind,
+    ) -> Result<Angles> {
+        if self.plan.stretch.is_none() {
+            return self.angles(places, tokens.len(), kind);
+        }
+        let mut parts = Vec::new();
+        for text in tokens.texts() {
+            let (start, end) = (text.start.max(here.start), text.end.min(here.end));
+            if start < end {
+                let places = places.f_narrow(0, (start - here.start) as i64, (end - start) as i64)?;
+                parts.push(self.angles(&places, text.len(), kind)?);
+            }
+        }
+        let all = |table: fn(&Angles) -> &Tensor| Tensor::f_cat(&parts.iter().map(table).collect::<Vec<_>>(), 0);
+        Ok(Angles { cos: all(|angles| &angles.cos)?, sin: all(|angles| &angles.sin)? })
     }
 
     /// `x` (heads,T,d), each position turned by its angles.
