@@ -165,8 +165,7 @@ impl Pairs {
         let prefixes: Vec<Input> =
             [3, 6, 9].iter().filter(|&&end| end <= first.len()).map(|&end| prefix(first, end)).collect();
         let mut rows = Vec::new();
-        for prefix in prefixes {
-            let trace = model.watch(prefix).keep([]).run()?;
+        for trace in model.run_all(prefixes)? {
             rows.push(Array::from_tensor(&trace.last_logits()?)?);
         }
         let data: Vec<f32> = rows.iter().flat_map(|row| row.data().iter().copied()).collect();

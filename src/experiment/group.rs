@@ -8,13 +8,9 @@ use tch::{Kind, Tensor};
 use super::Metric;
 use super::pairs::Case;
 use crate::model::{Model, Tokens, Wanted};
-use crate::run::{Change, Keep, Recorder};
+use crate::run::{Change, Keep, Recorder, packed};
 use crate::site::Site;
 use crate::{Error, Result};
-
-/// Tokens of one pass. More make attention, which looks at all of them before it hides what belongs to other texts,
-/// dearer than reading the weights once more.
-const TOKENS: usize = 128;
 
 /// Cases that run together.
 pub(super) struct Group<'a> {
@@ -37,21 +33,9 @@ pub(super) struct Observed {
 impl<'a> Group<'a> {
     /// Cases in their order, as many together as are worth it.
     pub(super) fn all(cases: &'a [Case], metric: Metric) -> Vec<Group<'a>> {
-        let mut groups: Vec<Vec<(usize, &Case)>> = Vec::new();
-        let mut length = 0;
-        for (index, case) in cases.iter().enumerate() {
-            length += case.clean.len();
-            match groups.last_mut() {
-                Some(group) if length <= TOKENS && group.last().is_some_and(|(_, last)| alike(last, case)) => {
-                    group.push((index, case));
-                }
-                _ => {
-                    length = case.clean.len();
-                    groups.push(vec![(index, case)]);
-                }
-            }
-        }
-        groups.into_iter().map(|cases| Group::new(cases, metric)).collect()
+        let texts: Vec<&Tokens> = cases.iter().map(|case| &case.clean).collect();
+        let group = |range: Range<usize>| Group::new(range.map(|index| (index, &cases[index])).collect(), metric);
+        packed(&texts).into_iter().map(group).collect()
     }
 
     pub(super) fn new(cases: Vec<(usize, &'a Case)>, metric: Metric) -> Group<'a> {
@@ -133,16 +117,6 @@ impl<'a> Group<'a> {
 
 pub(super) fn no_head(model: &Model) -> Error {
     model.head().err().unwrap_or_else(|| Error::Input("the model has no head".to_owned()))
-}
-
-/// Whether two cases bring the same lists beside their ids.
-fn alike(a: &Case, b: &Case) -> bool {
-    let lists = |case: &Case| {
-        let of =
-            |tokens: &Tokens| (tokens.token_type_ids.is_some(), tokens.languages.is_some(), tokens.source.is_some());
-        (of(&case.clean), case.corrupted.as_ref().map(of))
-    };
-    lists(a) == lists(b)
 }
 
 /// The float64 numbers of a tensor of one axis.

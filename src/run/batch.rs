@@ -77,7 +77,7 @@ impl WatchAll {
         interrupt::during("running the model", || {
             let task = Task::begin("running the model", texts.len(), "inputs");
             let mut traces = Vec::with_capacity(texts.len());
-            for together in packed(texts) {
+            for together in packed(&texts.iter().collect::<Vec<_>>()) {
                 task.at(traces.len() as u64)?;
                 traces.extend(self.pass(&texts[together])?);
             }
@@ -119,7 +119,7 @@ fn of_input<T>((index, result): (usize, Result<T>)) -> Result<T> {
 }
 
 /// The texts that share a pass: neighbours, which go together, up to so many tokens.
-fn packed(texts: &[Tokens]) -> Vec<Range<usize>> {
+pub(crate) fn packed(texts: &[&Tokens]) -> Vec<Range<usize>> {
     let size = |tokens: &Tokens| tokens.len().max(tokens.source.as_ref().map_or(0, |source| source.len()));
     let mut packs: Vec<Range<usize>> = Vec::new();
     let mut filled = 0;

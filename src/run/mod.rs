@@ -15,6 +15,7 @@ mod watch;
 mod writing;
 
 pub use batch::WatchAll;
+pub(crate) use batch::packed;
 pub use change::{Change, Scope};
 pub use generate::{Generate, Generation};
 pub(crate) use gradient::{Differentiable, gradients};
