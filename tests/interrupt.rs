@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use flowlens::experiment::Pair;
 use flowlens::prelude::*;
 use flowlens::{Error, Result, interrupt};
 
@@ -108,6 +109,51 @@ fn every_long_call_stops_and_leaves_the_rest_as_it_was() {
     let stopped: u64 = calls.iter().map(|(_, stopped)| stopped).sum();
     assert!(stopped > 100, "{calls:?}");
     assert_eq!(model.run(ids(40)).unwrap().get(Site::Logits).unwrap(), before);
+}
+
+#[test]
+fn experiments_stop_and_a_sweep_goes_on_where_it_was() {
+    let _turn = turn();
+    let model = Model::load(fixture("llama_gqa")).unwrap();
+    let pair = |first: i64| {
+        let clean: Vec<i64> = (0..12).map(|place| first + place).collect();
+        let mut corrupted = clean.clone();
+        corrupted[3] += 20;
+        Pair::new(clean, corrupted).right(5).wrong(9)
+    };
+    let pairs = model.pairs([pair(4), pair(11)]).unwrap();
+    let folder = scratch("sweep");
+    let file = folder.join("sweep.safetensors");
+    let whole = model.sweep(&pairs).patch(Site::ResidPre).run().unwrap();
+    let mut dice = Dice(3);
+    let mut stopped = 0;
+    for round in 0..30 {
+        // Held in the sweep itself, or in a file that another one goes on from.
+        let mut sweep = model.sweep(&pairs).patch(Site::ResidPre);
+        if round % 2 == 1 {
+            let _ = std::fs::remove_file(&file);
+            sweep = sweep.resume(&file);
+        }
+        let result = pressed(Duration::from_micros(dice.up_to(30_000)), || sweep.run());
+        if let Err(error) = result {
+            let Error::Interrupted { what, done } = &error else { panic!("{error}") };
+            assert!(what.contains("patch.resid_pre"), "{what}: {done}");
+            stopped += 1;
+        }
+        let again = if round % 2 == 1 { model.sweep(&pairs).patch(Site::ResidPre).resume(&file) } else { sweep };
+        assert_eq!(again.run().unwrap().values, whole.values);
+    }
+    let steering = model.steering(&pairs).unwrap();
+    let stopped = stopped
+        + press_often("attribution", 20, || model.attribution_patching(&pairs).steps(4).run())
+        + press_often("edges", 20, || model.attribution_patching(&pairs).edges())
+        + press_often("paths", 20, || model.path_patching(&pairs).run())
+        + press_often("direct", 20, || model.logit_attribution(&pairs))
+        + press_often("directions", 20, || model.steering(&pairs))
+        + press_often("strengths", 20, || steering.sweep([1.0, 2.0]))
+        + press_often("induction", 20, || model.induction_scores(10, 3, 0));
+    assert!(stopped > 40, "{stopped}");
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
