@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Debug};
 
-use crate::attention::{Attention, HeadView, ModelView, NeuronView, RolloutView};
+use crate::attention::{Attention, HeadScores, HeadView, ModelView, NeuronView, RolloutView};
+use crate::experiment::{Effects, LogitAttribution, Pairs, SweepEstimate};
 use crate::flow::{FlowGraph, FlowGraphBuilder};
 use crate::lens::LogitLens;
 use crate::notebook::{Bundle, library_wanted};
@@ -66,6 +67,9 @@ impl<T: Debug + ?Sized> ShowDebug for T {
     }
 }
 
+/// Heads that are told one by one.
+const MOST_LISTED: usize = 24;
+
 fn forms(text: &dyn fmt::Display, forms: Vec<(&'static str, String)>) -> Shown {
     let mut bundle = Bundle::new(text.to_string());
     forms.into_iter().for_each(|(mime, content)| bundle.add(mime, content));
@@ -96,6 +100,19 @@ impl Show for String {
     }
 }
 
+impl Show for LogitAttribution {
+    fn bundle(&self) -> Result<Shown> {
+        self.figures()?.bundle()
+    }
+}
+
+/// A few heads are a table, many a map.
+impl Show for HeadScores {
+    fn bundle(&self) -> Result<Shown> {
+        if self.heads.len() > MOST_LISTED { self.figure().bundle() } else { Ok(Shown(Bundle::new(self.to_string()))) }
+    }
+}
+
 /// Values that are texts, and values that draw themselves.
 macro_rules! shows {
     (text: $($Text:ty),*; figure: $($Value:ty => |$value:ident| $figure:expr;)*) => {
@@ -111,7 +128,7 @@ macro_rules! shows {
                 figure?.bundle()
             }
         })*
-        shows_itself! { $($Text,)* $($Value,)* Figure, Gallery }
+        shows_itself! { $($Text,)* $($Value,)* Figure, Gallery, HeadScores, LogitAttribution }
     };
 }
 
@@ -130,7 +147,7 @@ macro_rules! shows_itself {
 }
 
 shows! {
-    text: Array, Attention, Estimate, Generation, Model, Trace;
+    text: Array, Attention, Estimate, Generation, Model, Pairs, SweepEstimate, Trace;
     figure:
     FlowGraph => |graph| Ok(graph.figure());
     FlowGraphBuilder => |builder| builder.figure();
@@ -148,4 +165,5 @@ shows! {
     WalkBuilder => |builder| builder.build().map(|made| made.figure());
     Decoding => |decoding| Ok(decoding.figure());
     AttributionMaps => |maps| Ok(maps.figure());
+    Effects => |effects| effects.figure();
 }

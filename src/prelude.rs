@@ -3,6 +3,7 @@
 
 pub use crate::attention::{Attention, HeadView, Measure, ModelView, NeuronView, RolloutView};
 pub use crate::display::{Show, ShowDebug, display};
+pub use crate::experiment::{Ablation, By, Effects, Metric, Noise, Pair, Pairs};
 pub use crate::figure::{Export, Figure, Gallery};
 pub use crate::flow::{FlowGraph, Heads, Method, Palette};
 pub use crate::lens::LogitLens;

@@ -242,12 +242,16 @@ impl Effects {
             _ => None,
         });
         let Some(tokens) = tokens else { return axis.clone() };
-        let label = |(place, label): (usize, &String)| match tokens.get(place) {
-            Some(token) => format!("{place} {token}"),
-            // Beyond this pair's end there is no token.
-            None => label.split(' ').next().unwrap_or_default().to_owned(),
+        // A sweep over some positions begins after 0: the label says which one it is.
+        let label = |label: &String| {
+            let place = label.split(' ').next().unwrap_or_default();
+            match place.parse().ok().and_then(|place: usize| tokens.get(place)) {
+                Some(token) => format!("{place} {token}"),
+                // Beyond this pair's end there is no token.
+                None => place.to_owned(),
+            }
         };
-        Axis { name: axis.name.clone(), labels: axis.labels.iter().enumerate().map(label).collect() }
+        Axis { name: axis.name.clone(), labels: axis.labels.iter().map(label).collect() }
     }
 
     /// Number of cells.

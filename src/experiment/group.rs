@@ -97,6 +97,12 @@ impl<'a> Group<'a> {
         self.cases.iter().zip(&self.of_case).map(value).collect()
     }
 
+    /// The place, among the wanted positions, of the one at which a case's answer is read.
+    pub(super) fn answer_row(&self, place: usize) -> usize {
+        let rows = &self.of_case[place];
+        rows.start + if rows.len() > 1 { self.cases[place].1.position } else { 0 }
+    }
+
     /// The rows (N,n) of a stream (T,n) at each case's answer.
     pub(super) fn answer_rows(&self, stream: &Tensor) -> Result<Tensor> {
         let place =

@@ -4,6 +4,7 @@
 //! what a run answers; [`Effects`] are these numbers for every changed place and every pair.
 
 mod ablation;
+mod answers;
 mod arrays;
 mod attribution;
 mod direct;

@@ -284,7 +284,7 @@ fn add_tokens(tokens: Option<&Tokens>, add: &mut impl FnMut(&[u8])) {
 }
 
 /// A token as it is shown to a person.
-fn shown_id(model: &Model, id: u32) -> String {
+pub(super) fn shown_id(model: &Model, id: u32) -> String {
     model.tokenizer().map_or_else(|| format!("#{id}"), |tokenizer| tokenizer.shown(id))
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tch::Tensor;
 
 use super::Metric;
+use super::answers::Answered;
 use super::effects::{Axis, EffectKind, Effects};
 use super::group::{Group, Observed, no_head, numbers};
 use super::pairs::Pairs;
@@ -70,6 +71,8 @@ impl PathPatching {
         let senders = self.receivers.iter().filter_map(|(site, _)| site.layer()).max().unwrap_or(layers);
         let mut values = vec![f32::NAN; self.pairs.len() * layers * heads];
         let (mut clean_metric, mut corrupted_metric) = (Vec::new(), Vec::new());
+        let mut answered = Answered::new(layers * heads, self.pairs.len());
+        let mut answers = [Vec::new(), Vec::new()];
         let groups = Group::all(self.pairs.cases(), self.metric);
         let task = Task::begin("path patching", groups.len() * senders * heads, "senders");
         for group in &groups {
@@ -80,16 +83,26 @@ impl PathPatching {
                 values[pair * layers * heads..(pair + 1) * layers * heads].fill(*own);
             }
             clean_metric.extend(own);
+            for place in 0..group.cases.len() {
+                for (answers, logits) in answers.iter_mut().zip([&clean.logits, &corrupted.logits]) {
+                    answers.extend(group.best(place, logits)?);
+                }
+            }
             let most = (ROWS / group.clean.len().max(1)).max(1);
             for layer in 0..senders {
                 for first in (0..heads).step_by(most) {
                     let chunk: Vec<usize> = (first..heads.min(first + most)).collect();
                     let logits = task.step_of(self.pass(group, &clean, &corrupted, layer, &chunk))?;
                     let found = group.values(self.metric, &logits, Some(&clean.logits))?;
-                    for ((pair, _), found) in group.cases.iter().zip(&found) {
+                    for (place, ((pair, _), found)) in group.cases.iter().zip(&found).enumerate() {
                         for (&head, value) in chunk.iter().zip(numbers(found)?) {
                             values[(pair * layers + layer) * heads + head] = value as f32;
                         }
+                        let best = if *pair < answered.pairs { group.best(place, &logits)? } else { Vec::new() };
+                        chunk
+                            .iter()
+                            .zip(&best)
+                            .for_each(|(head, best)| answered.put(layer * heads + head, *pair, best));
                     }
                     chunk.iter().try_for_each(|_| task.advance())?;
                 }
@@ -106,7 +119,7 @@ impl PathPatching {
             clean: clean_metric,
             corrupted: corrupted_metric,
             pairs: self.pairs.shown(),
-            answers: Vec::new(),
+            answers: answered.told(model, &answers[0], &answers[1]),
         })
     }
 

@@ -6,6 +6,7 @@ use std::ops::Mul;
 use tch::{Kind, Tensor};
 
 use super::Metric;
+use super::answers::Answered;
 use super::effects::{Axis, EffectKind, Effects};
 use super::group::{Group, no_head, numbers};
 use super::pairs::Pairs;
@@ -140,6 +141,8 @@ impl Steering {
         let (layers, count) = (self.directions.len(), strengths.len());
         let mut values = vec![f32::NAN; self.pairs.len() * layers * count];
         let (mut clean, mut corrupted) = (Vec::new(), Vec::new());
+        let mut answered = Answered::new(layers * count, self.pairs.len());
+        let mut answers = [Vec::new(), Vec::new()];
         let groups = Group::all(self.pairs.cases(), self.metric);
         let task = Task::begin("sweeping strengths", groups.len() * layers, "passes");
         for group in &groups {
@@ -150,6 +153,11 @@ impl Steering {
             let other = task.step_of(group.observe(model, group.corrupted()?, BTreeSet::new(), &[]))?;
             clean.extend(read(&group.values(self.metric, &base.logits, Some(&base.logits))?)?);
             corrupted.extend(read(&group.values(self.metric, &other.logits, Some(&base.logits))?)?);
+            for place in 0..group.cases.len() {
+                for (answers, logits) in answers.iter_mut().zip([&base.logits, &other.logits]) {
+                    answers.extend(group.best(place, logits)?);
+                }
+            }
             for layer in 0..layers {
                 let site = Site::ResidPre(layer);
                 let memory = base.kept.get(&Site::EncoderFinalNorm).map(Tensor::shallow_clone);
@@ -159,10 +167,12 @@ impl Steering {
                 let logits = model.network().forward_from(&group.clean, Some(&start), group.wanted(), &mut watcher);
                 let logits = task.step_of(logits)?.ok_or_else(|| no_head(model))?;
                 let found = group.values(self.metric, &logits, Some(&base.logits))?;
-                for ((pair, _), found) in group.cases.iter().zip(&found) {
+                for (place, ((pair, _), found)) in group.cases.iter().zip(&found).enumerate() {
                     for (index, value) in numbers(found)?.into_iter().enumerate() {
                         values[(pair * layers + layer) * count + index] = value as f32;
                     }
+                    let best = if *pair < answered.pairs { group.best(place, &logits)? } else { Vec::new() };
+                    best.iter().enumerate().for_each(|(at, best)| answered.put(layer * count + at, *pair, best));
                 }
                 task.advance()?;
             }
@@ -179,7 +189,7 @@ impl Steering {
             clean,
             corrupted,
             pairs: self.pairs.shown(),
-            answers: Vec::new(),
+            answers: answered.told(model, &answers[0], &answers[1]),
         })
     }
 

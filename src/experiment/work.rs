@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use tch::Tensor;
 
+use super::answers::Best;
 use super::effects::{Axis, EffectKind, Effects};
 use super::group::{Group, Observed, no_head, numbers};
 use super::partial::Partial;
@@ -72,6 +73,8 @@ struct Ready {
 struct Baselines {
     clean: Vec<f32>,
     corrupted: Vec<f32>,
+    /// The best answers of each pair, of the first draw of noise.
+    answers: [Vec<Best>; 2],
 }
 
 impl<'a> Work<'a> {
@@ -93,7 +96,7 @@ impl<'a> Work<'a> {
     pub(super) fn measure(mut self, cells: &[usize]) -> Result<Vec<f32>> {
         self.axes = vec![Axis::numbers("cell", cells.len())];
         self.cells = cells.iter().filter_map(|&cell| self.cells.get(cell).cloned()).collect();
-        let mut partial = Partial::new(self.fingerprint(), self.cells.len(), self.units());
+        let mut partial = self.nothing();
         let baselines = self.fill(&mut partial)?;
         let effects = self.effects(&partial, &baselines)?;
         Ok(effects.mean_effect()?.data().to_vec())
@@ -132,9 +135,13 @@ impl<'a> Work<'a> {
         Ok(estimate)
     }
 
+    fn nothing(&self) -> Partial {
+        Partial::new(self.fingerprint(), self.cells.len(), self.sweep.pairs.len(), self.samples())
+    }
+
     /// What is done already, in this sweep or in its file.
     fn begin(&self) -> Result<Partial> {
-        let empty = Partial::new(self.fingerprint(), self.cells.len(), self.units());
+        let empty = self.nothing();
         let held = self.sweep.partial.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
         let held = held.filter(|held| held.of == empty.of);
         let filed = self.sweep.resume.as_ref().map(|path| empty.read(path)).transpose()?.flatten();
@@ -211,7 +218,7 @@ impl<'a> Work<'a> {
         let batches = self.batches()?;
         let donors = task.step_of(self.donors(&batches, &batches))?;
         let nothing = || vec![f32::NAN; self.units()];
-        let mut baselines = Baselines { clean: nothing(), corrupted: nothing() };
+        let mut baselines = Baselines { clean: nothing(), corrupted: nothing(), answers: Default::default() };
         let mut written = Instant::now();
         for (batch, donors) in batches.iter().zip(&donors) {
             let ready = task.step_of(self.ready(batch, donors))?;
@@ -283,14 +290,21 @@ impl<'a> Work<'a> {
         let group = &batch.group;
         let values = |logits: &Tensor| group.values(self.sweep.metric, logits, Some(&ready.clean));
         let clean = values(&ready.clean)?;
-        let corrupted = match self.sweep.deed {
-            Deed::Patch => Some(values(&ready.base.logits)?),
+        let corrupted_logits = match self.sweep.deed {
+            Deed::Patch => Some(ready.base.logits.shallow_clone()),
             Deed::PatchNoising => {
-                let corrupted = group.observe(&self.sweep.model, group.corrupted()?, BTreeSet::new(), &[])?;
-                Some(values(&corrupted.logits)?)
+                Some(group.observe(&self.sweep.model, group.corrupted()?, BTreeSet::new(), &[])?.logits)
             }
             Deed::Ablate(_) => None,
         };
+        let corrupted = corrupted_logits.as_ref().map(values).transpose()?;
+        if batch.sample == 0 {
+            for place in 0..group.cases.len() {
+                for (answers, logits) in all.answers.iter_mut().zip([Some(&ready.clean), corrupted_logits.as_ref()]) {
+                    answers.extend(logits.map(|logits| group.best(place, logits)).transpose()?.unwrap_or_default());
+                }
+            }
+        }
         for place in 0..group.cases.len() {
             let unit = self.unit(batch, place);
             all.clean[unit] = clean[place].f_double_value(&[])? as f32;
@@ -322,6 +336,14 @@ impl<'a> Work<'a> {
             for (&cell, value) in chunk.iter().zip(numbers(values)?) {
                 let there = self.reaches(&self.cells[cell], &batch.group, place);
                 partial.put(cell, unit, if there { value as f32 } else { f32::NAN });
+            }
+            let pair = group.cases[place].0;
+            if batch.sample == 0 && pair < partial.answered.pairs {
+                for (&cell, best) in chunk.iter().zip(group.best(place, &logits)?) {
+                    if self.reaches(&self.cells[cell], &batch.group, place) {
+                        partial.answered.put(cell, pair, &best);
+                    }
+                }
             }
         }
         Ok(())
@@ -360,7 +382,7 @@ impl<'a> Work<'a> {
             clean: over_samples(&baselines.clean),
             corrupted,
             pairs: self.sweep.pairs.shown(),
-            answers: Vec::new(),
+            answers: partial.answered.told(&self.sweep.model, &baselines.answers[0], &baselines.answers[1]),
         })
     }
 }

@@ -17,9 +17,10 @@ struct Script {
 }
 
 /// The smallest ones first.
-static SCRIPTS: LazyLock<[Script; 8]> = LazyLock::new(|| {
+static SCRIPTS: LazyLock<[Script; 9]> = LazyLock::new(|| {
     [
         hashed(&["heat-map", "logit-lens"], include_str!("assets/dist/heat_map.js")),
+        hashed(&["effects"], include_str!("assets/dist/effects.js")),
         hashed(&["flow-graph"], include_str!("assets/dist/flow_graph.js")),
         hashed(&["head"], include_str!("assets/dist/head.js")),
         hashed(&["model"], include_str!("assets/dist/model.js")),

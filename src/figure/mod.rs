@@ -8,6 +8,7 @@ mod base64;
 mod chart;
 mod chunks;
 mod document;
+mod effects;
 mod escape;
 mod export;
 mod flow_graph;

@@ -26,6 +26,7 @@ fn figures() -> Vec<Figure> {
         trace.rollout_view().build().unwrap(),
     ];
     figures.extend(super::trajectory::all().into_iter().map(|(_, figure)| figure));
+    figures.extend(super::effects::all().into_iter().map(|(_, figure)| figure));
     figures
 }
 
@@ -42,6 +43,7 @@ fn hostile_figures() -> Vec<Figure> {
         attention.rollout_view().build().unwrap(),
     ];
     figures.extend(super::trajectory::all_hostile());
+    figures.push(super::effects::hostile_figure());
     figures
 }
 
@@ -164,10 +166,14 @@ fn pdfs_are_of_lines_and_letters_and_carry_their_fonts() {
             }
             let mut compound = of_type(&document, b"Font").filter(|font| font.has(b"DescendantFonts"));
             assert!(compound.all(|font| font.has(b"ToUnicode")), "{title}: words cannot be searched");
-            // Only the model view holds an image: its squares.
+            // Only the model view, whose squares it is, and maps of very many cells hold an image.
             let images = document.objects.values().filter_map(|object| object.as_stream().ok());
             let images = images.map(|stream| &stream.dict).filter(is_image).count();
-            assert_eq!(images > 0, title.starts_with("Model view"), "{title}: {images} images");
+            assert_eq!(
+                images > 0,
+                title.starts_with("Model view") || title.contains("neurons of"),
+                "{title}: {images} images"
+            );
         }
     }
 }
@@ -301,6 +307,13 @@ fn files_are_named_by_model_view_and_place() {
             "made-up-walker-the-walk-through-the-layers",
             "made-up-decoder-decoding",
             "made-up-t5-attribution-maps-encoder-layer-0",
+            "made-up-patching-resid-pre-by-layer-and-position",
+            "made-up-patching-resid-pre-by-layer-and-position",
+            "made-up-patching-z-by-layer-head-and-position",
+            "made-up-ablation-mean-mlp-out-by-layer",
+            "made-up-direct-logit-attribution-sublayers-by-layer-and-sublayer",
+            "made-up-attribution-patching-neurons-by-layer-and-neuron",
+            "induction-by-layer-and-head",
         ]
     );
     assert!(hostile().figure().file_name().chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-'));

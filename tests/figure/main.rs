@@ -2,6 +2,7 @@
 //! `writes_pages_for_the_browser` leaves in `target/figures`.
 
 mod attention;
+mod effects;
 #[cfg(feature = "export")]
 mod export;
 mod families;

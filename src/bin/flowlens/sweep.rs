@@ -5,6 +5,7 @@ use flowlens::{Error, Model, Site};
 
 use crate::args::SweepArgs;
 use crate::output::{Done, prepare_folder, print};
+use crate::pictures::write;
 
 type SiteOf = fn(usize) -> Site;
 
@@ -54,7 +55,8 @@ pub fn run(args: SweepArgs) -> Done {
         ([], Some(_)) => vec!["z"],
         (names, _) => names.iter().map(String::as_str).collect(),
     };
-    if names.len() > 1 && (args.out.is_some() || args.html.is_some() || args.resume.is_some()) {
+    let draws = args.html.is_some() || args.pictures.any();
+    if names.len() > 1 && (draws || args.out.is_some() || args.resume.is_some()) {
         return Err(Error::Input("files hold one sweep; name one site for each command".to_owned()).into());
     }
     for name in names {
@@ -63,6 +65,9 @@ pub fn run(args: SweepArgs) -> Done {
             prepare_folder(path)?;
             effects.save(path)?;
             eprintln!("wrote {}", path.display());
+        }
+        if draws {
+            write(&effects.figure()?, args.html.clone(), None, &args.pictures)?;
         }
         print(&format!("{effects}\n"))?;
     }

@@ -42,23 +42,16 @@ struct Json {
 }
 
 impl Effects {
-    /// Saves the numbers by the ending of the name: `.json` (everything), `.csv` (one row for each cell and pair, with both
-    /// baselines) or `.safetensors` (`values` (N,axes..), `clean` (N), `corrupted` (N), and the rest as JSON in the
-    /// metadata). A file of that name is replaced only by a whole one.
-    ///
-    /// # Errors
-    /// When the ending is another, the parts do not fit each other, or the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
+    /// Saves the numbers as `.csv` or `.safetensors`, and as JSON under any other ending.
+    pub(crate) fn save_numbers(&self, path: &Path) -> Result<()> {
         self.check()?;
         match ending(path).as_str() {
-            "json" => write_whole(path, &self.json(path)?),
             "csv" => write_whole(path, &self.csv(path)?),
             "safetensors" => self.tensors(path),
-            _ => Err(Error::file(
-                path,
-                "effects are saved as .json, .csv or .safetensors; end the name with one of these",
-            )),
+            _ => {
+                let json = serde_json::to_vec(&self.whole());
+                write_whole(path, &json.map_err(|problem| Error::file(path, problem.to_string()))?)
+            }
         }
     }
 
@@ -94,16 +87,21 @@ impl Effects {
         }
     }
 
-    fn json(&self, path: &Path) -> Result<Vec<u8>> {
+    /// Everything; what is not a number is null.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        // Plain data with names for keys always is JSON.
+        serde_json::to_value(self.whole()).unwrap_or_default()
+    }
+
+    fn whole(&self) -> Json {
         let numbers = |list: &[f32]| list.iter().map(|&number| number.is_finite().then_some(number)).collect();
-        let whole = Json {
+        Json {
             about: self.about(),
             shape: self.values.shape().to_vec(),
             values: numbers(self.values.data()),
             clean: numbers(&self.clean),
             corrupted: numbers(&self.corrupted),
-        };
-        serde_json::to_vec(&whole).map_err(|problem| Error::file(path, problem.to_string()))
+        }
     }
 
     fn csv(&self, path: &Path) -> Result<Vec<u8>> {

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const views = ["attention_views", "flow_graph", "head", "heat_map", "model", "neuron", "rollout", "trajectory"];
+const views = ["attention_views", "effects", "flow_graph", "head", "heat_map", "model", "neuron", "rollout", "trajectory"];
 
 const { outputFiles } = await build({
   entryPoints: views.map((view) => join(here, "src", `${view}.js`)),

@@ -9,8 +9,8 @@ mod kernels;
 mod kernels_svg;
 mod maps;
 mod maps_svg;
-mod pack;
-mod payload;
+pub(super) mod pack;
+pub(super) mod payload;
 mod plotly;
 mod similarity_maps;
 #[cfg(test)]

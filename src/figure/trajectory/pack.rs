@@ -53,7 +53,7 @@ pub(super) fn exact(values: &[f32], shape: &[usize], chunks: &mut Chunks) -> pay
 }
 
 /// Exact while they are few, else rounded to 16 bits, and to 8 when they are many.
-pub(super) fn numbers(values: &[f32], shape: &[usize], chunks: &mut Chunks) -> payload::Numbers {
+pub(in super::super) fn numbers(values: &[f32], shape: &[usize], chunks: &mut Chunks) -> payload::Numbers {
     if values.len() <= MOST_EXACT {
         exact(values, shape, chunks)
     } else {

@@ -6,7 +6,7 @@ use crate::figure::chart::{Colors, Kind};
 
 /// Packed numbers. An integer 0 is blank; 1 to `levels` go from `low` to `high`. Without levels they are float32.
 #[derive(Serialize, Clone)]
-pub(super) struct Numbers {
+pub(in super::super) struct Numbers {
     pub chunk: usize,
     pub shape: Vec<usize>,
     pub levels: u16,
@@ -16,7 +16,7 @@ pub(super) struct Numbers {
 
 /// How values become colours.
 #[derive(Serialize, Clone)]
-pub(super) struct Scale {
+pub(in super::super) struct Scale {
     pub kind: &'static str,
     pub low: f32,
     pub high: f32,

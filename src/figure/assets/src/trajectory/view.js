@@ -47,7 +47,7 @@ export class View {
   /** Shows in the choosers what is chosen. */
   markChoice() {}
 
-  /** The panels for a width; and how high they are. @returns {{panels: any[], height: number}} */
+  /** The panels for a width; and how high and, where that differs, how wide they are. @returns {{panels: any[], height: number, width?: number}} */
   panels(_width, _colors) { return { panels: [], height: 100 }; }
 
   /** What a point of a panel belongs to. @returns {any} */
@@ -65,6 +65,9 @@ export class View {
   /** What a click on a cell does. */
   click(_cell) {}
 
+  /** What else Escape closes. */
+  closed() {}
+
   /** Tables of what is shown: heads and rows. @returns {{heads: string[], rows: (string | number)[][]}[]} */
   tables() { return []; }
 
@@ -73,7 +76,8 @@ export class View {
 
   // ---- From the still picture to Plotly's ----
 
-  start() {
+  /** Puts the table under the picture; choosers wait until they do something. */
+  dress() {
     const { root } = this;
     this.details = element("details", { class: "fl-numbers" }, element("summary", {}, "The numbers as a table"));
     this.scroll = element("div", { class: "fl-scroll", tabindex: "0" });
@@ -81,6 +85,11 @@ export class View {
     this.details.addEventListener("toggle", () => this.fill());
     root.querySelector(".fl-caption").after(this.details);
     root.querySelector(".fl-choosers").hidden = true;
+  }
+
+  start() {
+    const { root } = this;
+    this.dress();
     const note = element("p", { class: "fl-note" });
     const without = (error) => {
       note.textContent = error ? `A still picture, without Plotly: ${error.message}.` : `A still picture: ${WITHOUT_LIBRARY}`;
@@ -104,10 +113,15 @@ export class View {
   }
 
   async plotWith(loaded) {
-    const { place, root } = this;
-    this.still = [...place.children];
-    this.plot = new Plot(root, place, this.label);
+    this.plot = new Plot(this.root, this.place, this.label);
     this.plot.library = loaded;
+    await this.takeOver();
+  }
+
+  /** Draws in the place of the still picture. */
+  async takeOver() {
+    const { place, root } = this;
+    this.still = [...place.children].filter((it) => it !== this.plot.box);
     root.querySelector(".fl-choosers").hidden = false;
     this.listen();
     this.still.forEach((it) => { it.hidden = true; });
@@ -129,8 +143,8 @@ export class View {
     hideTip();
     this.cell = null;
     this.width = this.room();
-    const { panels, height } = this.panels(this.width, theme(this.root));
-    await this.plot.draw(panels, this.width, height);
+    const { panels, height, width = this.width } = this.panels(this.width, theme(this.root));
+    await this.plot.draw(panels, width, height);
     this.markChoice();
     this.fill();
     this.drawn(fresh);
@@ -215,6 +229,7 @@ export class View {
         return () => {
           this.point(null);
           this.plot.whole();
+          this.closed();
         };
       }
       return this.keyed(event.key);
