@@ -13,6 +13,9 @@ pub(super) fn title(effects: &Effects) -> String {
         ("trace", _) => format!("Causal tracing, {site}"),
         ("attribute", _) => format!("Attribution patching, {site}"),
         ("direct", _) => format!("Direct logit attribution, {site}"),
+        ("path", Some((site, receivers))) => format!("Path patching, {site} {}", receivers.replace('_', " ")),
+        ("path", None) => format!("Path patching, {site}"),
+        ("steer", _) => "Steering".to_owned(),
         ("ablate", Some((kind, site))) => format!("Ablation ({}), {site}", kind.replace(['_', '-'], " ")),
         _ => effects.name.clone(),
     };
