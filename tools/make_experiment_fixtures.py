@@ -97,7 +97,7 @@ class Subject:
         folder = f"{PARITY}/{name}"
         self.config = config = transformers.AutoConfig.from_pretrained(folder)
         model = getattr(transformers, config.architectures[0])
-        self.model = model.from_pretrained(folder, attn_implementation="eager", dtype=dtype).eval()
+        self.model = model.from_pretrained(folder, attn_implementation="eager", experts_implementation="eager", dtype=dtype).eval()
         self.both, self.type = config.is_encoder_decoder, config.model_type
         self.modules = {}  # place -> module, whether it reads the site
         self.layers = self.find("" if not self.both else "decoder.")
