@@ -335,6 +335,15 @@ impl<'a> Work<'a> {
             let unit = self.unit(batch, place);
             for (&cell, value) in chunk.iter().zip(numbers(values)?) {
                 let there = self.reaches(&self.cells[cell], &batch.group, place);
+                // In the results this stands for a cell that a pair does not have, and no mean would count it.
+                if there && value.is_nan() {
+                    let number = group.cases[place].0;
+                    return Err(Error::Experiment(format!(
+                        "the {} of pair {number} is not a number in a changed run; the change is too large for the model's \
+                         number type, or the model itself gives none",
+                        self.sweep.metric
+                    )));
+                }
                 partial.put(cell, unit, if there { value as f32 } else { f32::NAN });
             }
             let pair = group.cases[place].0;
