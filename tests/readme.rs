@@ -75,6 +75,16 @@ mod tour {
         let patch = Change::patch(Site::ResidPost(1), &trace)?.position(3);
         let patched = model.watch("The capital of Italy is the city of").change(patch).run()?;
 
+        let italy = model.run("The capital of Italy is the city of")?;
+        let answers = (trace.next_tokens(1)?[0].id, italy.next_tokens(1)?[0].id);
+        let pair = Pair::new(prompt, "The capital of Italy is the city of").right(answers.0).wrong(answers.1);
+        let pairs = model.pairs([pair])?;
+        model.sweep(&pairs).patch(Site::ResidPre).run()?;
+        model.sweep(&pairs).ablate(Site::HeadMix, Ablation::Zero).run()?;
+        model.attribution_patching(&pairs).site(Site::HeadMix).check(20)?;
+        model.logit_attribution(&pairs)?.by_head()?;
+        model.generate(prompt).change(model.steering(&pairs)?.layer(2)? * 2.0).run()?;
+
         let attention = trace.attention()?;
         attention.find(Measure::Previous, 5)?;
         attention.norm_weighted()?.head_view().build()?;
