@@ -80,10 +80,10 @@ class Subject:
         """Finds the places of a stack; its number of layers."""
         names, layers = dict(self.model.named_modules()), 0
         for name in names:
-            block = re.fullmatch(rf"(\w+\.)?{part}(encoder\.)?(h|layers|layer|block)\.(\d+)", name)
+            block = re.fullmatch(rf"(\w+\.)?{part}((en|de)coder\.)?(h|layers|layer|block)\.(\d+)", name)
             if not block:
                 continue
-            layer, layers = int(block[4]), layers + 1
+            layer, layers = int(block[5]), layers + 1
             inside = {other[len(name) + 1:]: module for other, module in names.items() if (other + ".").startswith(name + ".")}
             for site, pattern, side in PLACES:
                 if "post_" in pattern and self.type not in NORMS_WHAT_IS_WRITTEN:
