@@ -55,7 +55,7 @@ impl Model {
     ///
     /// ```no_run
     /// # fn main() -> flowlens::Result<()> {
-    /// use flowlens::{Model, Pair};
+    /// use flowlens::{Model, experiment::Pair};
     /// let model = Model::load("smollm2-135m")?;
     /// let pairs = model.pairs([
     ///     Pair::new("I love this film", "I hate this film").right(" good").wrong(" bad"),
