@@ -311,6 +311,23 @@ fn noise_is_repeatable_and_patching_it_away_gives_the_clean_run() {
     for pair in 0..2 {
         assert!(near(of_pair(&all, pair)[0], all.clean[pair]) && !near(all.corrupted[pair], all.clean[pair]));
     }
+    // The other way round all of the noisy stream gives the noisy run, and none of it the clean one.
+    let noise = || Noise { samples: 2, ..Noise::at(0..5) };
+    let back =
+        model.sweep(&pairs).patch(Site::ResidPre).noising().noise(noise()).by(By::Layer).layers(0..1).run().unwrap();
+    let last = model.sweep(&pairs).patch(Site::HeadMix).noising().noise(noise()).positions(0..1);
+    let last = last.by(By::LayerHeadPosition).layers(0..1).run().unwrap();
+    for pair in 0..2 {
+        assert!(near(of_pair(&back, pair)[0], back.corrupted[pair]) && near(back.corrupted[pair], all.corrupted[pair]));
+        let away = (of_pair(&last, pair)[0] - last.clean[pair]).abs();
+        assert!(
+            away < (last.corrupted[pair] - last.clean[pair]).abs(),
+            "one head at one position is not the whole run"
+        );
+    }
+    let ablated =
+        model.sweep(&pairs).ablate(Site::HeadMix, Ablation::Zero).noise(noise()).run().unwrap_err().to_string();
+    assert!(ablated.contains("noise"), "{ablated}");
 }
 
 #[test]

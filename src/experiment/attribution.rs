@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 
 use super::Metric;
 use super::effects::{Axis, EffectKind, Effects};
-use super::group::{Group, numbers};
+use super::group::{Group, numbers, read};
 use super::pairs::Pairs;
 use super::sweep::{By, head_axis, of_source, site_name};
 use super::variants::natural_axes;
@@ -258,14 +258,14 @@ impl AttributionPatching {
         Ok(Slopes { differences, gradients, clean_metric, corrupted_metric })
     }
 
-    /// Runs a group clean, and at each step between corrupted and clean with gradients, which `read` gets. Gives the
+    /// Runs a group clean, and at each step between corrupted and clean with gradients, which `look` gets. Gives the
     /// metrics of both runs.
     pub(super) fn each_step(
         &self,
         group: &Group,
         keep: &BTreeSet<Site>,
         task: &Task,
-        read: &mut dyn FnMut(&Observation) -> Result<()>,
+        look: &mut dyn FnMut(&Observation) -> Result<()>,
     ) -> Result<(Vec<f32>, Vec<f32>)> {
         let model = self.pairs.model();
         let embeddings: BTreeSet<Site> = match group.clean.source {
@@ -274,7 +274,7 @@ impl AttributionPatching {
         };
         let all: BTreeSet<Site> = keep.union(&embeddings).copied().collect();
         let clean = task.step_of(group.observe(model, &group.clean, all.clone(), &[]))?;
-        let clean_metric = metrics(&group.values(self.metric, &clean.logits, Some(&clean.logits))?)?;
+        let clean_metric = read(&group.values(self.metric, &clean.logits, Some(&clean.logits))?)?;
         let corrupted_tokens = group.corrupted()?;
         let (mut corrupted, mut corrupted_metric) = (BTreeMap::new(), Vec::new());
         let mut differences = BTreeMap::new();
@@ -297,7 +297,7 @@ impl AttributionPatching {
                 |(site, tensor): (Site, Tensor)| -> Result<(Site, Tensor)> { Ok((site, tensor.f_detach()?)) };
             let seen: BTreeMap<Site, Tensor> = watcher.kept.into_iter().map(detached).collect::<Result<_>>()?;
             if step == 0 {
-                corrupted_metric = metrics(&values)?;
+                corrupted_metric = read(&values)?;
                 for (site, corrupted) in &seen {
                     if let Some(clean) = clean.kept.get(site) {
                         differences.insert(*site, clean.f_sub(corrupted)?);
@@ -306,7 +306,7 @@ impl AttributionPatching {
                 corrupted = seen.iter().map(|(site, tensor)| (*site, tensor.shallow_clone())).collect();
             }
             let observation = Observation { differences, gradients, values: seen };
-            read(&observation)?;
+            look(&observation)?;
             differences = observation.differences;
             task.advance()?;
         }
@@ -387,10 +387,6 @@ impl Table {
             answers: Vec::new(),
         })
     }
-}
-
-fn metrics(values: &[Tensor]) -> Result<Vec<f32>> {
-    values.iter().map(|value| Ok(value.f_detach()?.f_double_value(&[])? as f32)).collect()
 }
 
 fn correlation(cells: &[(Vec<String>, f32, f32)]) -> f32 {

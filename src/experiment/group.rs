@@ -12,6 +12,9 @@ use crate::run::{Change, Keep, Recorder, packed};
 use crate::site::Site;
 use crate::{Error, Result};
 
+/// Positions of all runs of a pass together, so that its memory stays small.
+pub(super) const ROWS: usize = 512;
+
 /// Cases that run together.
 pub(super) struct Group<'a> {
     /// Each case and its number among all.
@@ -129,4 +132,9 @@ pub(super) fn no_head(model: &Model) -> Error {
 pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
     let flat = tensor.f_detach()?.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Double)?.f_contiguous()?.f_view(-1)?;
     Ok(Vec::try_from(flat)?)
+}
+
+/// Tensors of one number as numbers.
+pub(super) fn read(values: &[Tensor]) -> Result<Vec<f32>> {
+    values.iter().map(|value| Ok(value.f_detach()?.f_double_value(&[])? as f32)).collect()
 }

@@ -7,17 +7,13 @@ use tch::Tensor;
 use super::Metric;
 use super::answers::Answered;
 use super::effects::{Axis, EffectKind, Effects};
-use super::group::{Group, Observed, no_head, numbers};
+use super::group::{Group, Observed, ROWS, no_head, numbers, read};
 use super::pairs::Pairs;
-use super::steering::read;
 use super::variants::{Place, Variant, mask};
 use crate::model::Start;
 use crate::progress::Task;
 use crate::site::{Part, Site, Watcher};
 use crate::{Array, Error, Model, Result, interrupt};
-
-/// Positions of all runs of a pass together, as in sweeps.
-const ROWS: usize = 512;
 
 /// Path patching in preparation (Wang and others, 2211.00593); [`run`](PathPatching::run) does it. Made by
 /// [`Model::path_patching`].

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 use super::Metric;
 use super::answers::Answered;
 use super::effects::{Axis, EffectKind, Effects};
-use super::group::{Group, no_head, numbers};
+use super::group::{Group, no_head, numbers, read};
 use super::pairs::Pairs;
 use crate::model::Start;
 use crate::progress::Task;
@@ -219,8 +219,4 @@ impl Watcher for Adding {
     fn at(&mut self, site: Site, tensor: Tensor) -> Result<Tensor> {
         if site == self.site { Ok(tensor.f_add(&self.rows)?) } else { Ok(tensor) }
     }
-}
-
-pub(super) fn read(values: &[Tensor]) -> Result<Vec<f32>> {
-    values.iter().map(|value| Ok(value.f_detach()?.f_double_value(&[])? as f32)).collect()
 }

@@ -104,7 +104,7 @@ impl Sweep {
     /// Puts values of the corrupted run into the clean one instead: what breaks the clean answer is needed for it.
     pub fn noising(mut self) -> Sweep {
         self.deed = Deed::PatchNoising;
-        self
+        self.changed()
     }
 
     /// Takes away what a site of each layer says, in the clean run.
@@ -237,6 +237,11 @@ impl Sweep {
         self.metric.check(&self.pairs)?;
         if self.noise.is_none() && !matches!(self.deed, Deed::Ablate(_)) {
             self.pairs.both()?;
+        }
+        if self.noise.is_some() && matches!(self.deed, Deed::Ablate(_)) {
+            return refuse(
+                "an ablation changes the clean run, so noise has no part in it; patch, or leave it out".to_owned(),
+            );
         }
         if self.window == 0 {
             return refuse("a window of 0 layers changes nothing; give 1 or more".to_owned());

@@ -9,7 +9,7 @@ use tch::Tensor;
 
 use super::answers::Best;
 use super::effects::{Axis, EffectKind, Effects};
-use super::group::{Group, Observed, no_head, numbers};
+use super::group::{Group, Observed, ROWS, no_head, numbers};
 use super::partial::Partial;
 use super::sweep::{Deed, Sweep};
 use super::variants::{Variant, Variants};
@@ -18,8 +18,6 @@ use crate::progress::Task;
 use crate::site::{Part, Site};
 use crate::{Array, Change, Error, Result};
 
-/// Positions of all runs of a pass together: more make no pass faster a row on the machines that we measured.
-const ROWS: usize = 512;
 /// How often a sweep that keeps a file writes it.
 const WRITTEN_EVERY: Duration = Duration::from_secs(5);
 
@@ -64,9 +62,12 @@ struct Batch<'a> {
 struct Ready {
     base: Observed,
     donors: BTreeMap<Site, Tensor>,
+    /// What makes the base of its tokens, where that is more than running them.
     changes: Vec<Change>,
     /// The clean runs' logits, for metrics that compare.
     clean: Tensor,
+    /// The corrupted runs' logits; none for ablations.
+    corrupted: Option<Tensor>,
 }
 
 /// The metric of the runs that nothing was put into, for each unit.
@@ -266,41 +267,35 @@ impl<'a> Work<'a> {
             Some(_) => group.observe(model, &group.clean, keep, &changes),
             None => group.observe(model, group.corrupted()?, keep, &[]),
         };
-        let (base, donors, clean) = match self.sweep.deed {
+        match self.sweep.deed {
             Deed::Patch => {
-                let donor = group.observe(model, &group.clean, sites, &[])?;
-                (corrupted(streams)?, donor.kept, donor.logits)
+                let (donor, base) = (group.observe(model, &group.clean, sites, &[])?, corrupted(streams)?);
+                let corrupted = Some(base.logits.shallow_clone());
+                Ok(Ready { base, donors: donor.kept, changes, clean: donor.logits, corrupted })
             }
+            // The runs go on from the clean one, which has no noise.
             Deed::PatchNoising => {
-                let base = group.observe(model, &group.clean, streams, &[])?;
-                let clean = base.logits.shallow_clone();
-                (base, corrupted(sites)?.kept, clean)
+                let (base, donor) = (group.observe(model, &group.clean, streams, &[])?, corrupted(sites)?);
+                let (clean, corrupted) = (base.logits.shallow_clone(), Some(donor.logits));
+                Ok(Ready { base, donors: donor.kept, changes: Vec::new(), clean, corrupted })
             }
             Deed::Ablate(_) => {
                 let base = group.observe(model, &group.clean, streams, &[])?;
                 let clean = base.logits.shallow_clone();
                 let donors = ablated.iter().map(|(&site, donor)| (site, donor.shallow_clone())).collect();
-                (base, donors, clean)
+                Ok(Ready { base, donors, changes: Vec::new(), clean, corrupted: None })
             }
-        };
-        Ok(Ready { base, donors, changes, clean })
+        }
     }
 
     fn baselines(&self, batch: &Batch, ready: &Ready, all: &mut Baselines) -> Result<()> {
         let group = &batch.group;
         let values = |logits: &Tensor| group.values(self.sweep.metric, logits, Some(&ready.clean));
         let clean = values(&ready.clean)?;
-        let corrupted_logits = match self.sweep.deed {
-            Deed::Patch => Some(ready.base.logits.shallow_clone()),
-            Deed::PatchNoising => {
-                Some(group.observe(&self.sweep.model, group.corrupted()?, BTreeSet::new(), &[])?.logits)
-            }
-            Deed::Ablate(_) => None,
-        };
-        let corrupted = corrupted_logits.as_ref().map(values).transpose()?;
+        let corrupted = ready.corrupted.as_ref().map(values).transpose()?;
         if batch.sample == 0 {
             for place in 0..group.cases.len() {
-                for (answers, logits) in all.answers.iter_mut().zip([Some(&ready.clean), corrupted_logits.as_ref()]) {
+                for (answers, logits) in all.answers.iter_mut().zip([Some(&ready.clean), ready.corrupted.as_ref()]) {
                     answers.extend(logits.map(|logits| group.best(place, logits)).transpose()?.unwrap_or_default());
                 }
             }
