@@ -3,6 +3,7 @@
 use std::fmt::{self, Debug};
 
 use crate::attention::{Attention, HeadScores, HeadView, ModelView, NeuronView, RolloutView};
+use crate::check::Verdict;
 use crate::experiment::{Effects, LogitAttribution, Pairs, SweepEstimate};
 use crate::flow::{FlowGraph, FlowGraphBuilder};
 use crate::lens::LogitLens;
@@ -147,7 +148,7 @@ macro_rules! shows_itself {
 }
 
 shows! {
-    text: Array, Attention, Estimate, Generation, Model, Pairs, SweepEstimate, Trace;
+    text: Array, Attention, Estimate, Generation, Model, Pairs, SweepEstimate, Trace, Verdict;
     figure:
     FlowGraph => |graph| Ok(graph.figure());
     FlowGraphBuilder => |builder| builder.figure();

@@ -81,6 +81,7 @@ mod rooms {
     pub(crate) mod array;
     pub mod attention;
     pub mod cache;
+    pub mod check;
     pub mod checkpoint;
     pub(crate) mod colors;
     pub(crate) mod device;

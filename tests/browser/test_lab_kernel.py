@@ -15,6 +15,8 @@ let trace = model.run(vec![1, 2, 3, 4, 5, 6])?;"""
 LONG = f"""use flowlens::prelude::*;
 let model = Model::load("{ENDLESS}")?;"""
 GENERATE = "model.generate(vec![1i64, 2, 3]).max_tokens({}).run()?;"
+# A token at a time that a person can follow, however fast the machine is.
+SLOWLY = "model.generate(vec![1i64, 2, 3]).max_tokens(600).on_token(|_| std::thread::sleep(std::time::Duration::from_millis(15))).run()?;"
 # JupyterLab draws an error as it draws stderr.
 DISPLAY, ERROR = ".jp-OutputArea-child", ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']"
 
@@ -58,7 +60,7 @@ class LabKernel(LabTest):
         self.assertIn("[*]", cell.locator(".jp-InputPrompt").inner_text())
 
     def test_one_bar_moves_and_leaves_a_line(self):
-        tab = self.notebook(LONG, GENERATE.format(600))
+        tab = self.notebook(LONG, SLOWLY)
         self.run_all(tab)
         cell = self.cell(tab, 1)
         said = cell.locator(".jp-OutputArea-output")
