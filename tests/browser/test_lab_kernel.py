@@ -14,9 +14,9 @@ let model = Model::load("{MODEL}")?;
 let trace = model.run(vec![1, 2, 3, 4, 5, 6])?;"""
 LONG = f"""use flowlens::prelude::*;
 let model = Model::load("{ENDLESS}")?;"""
+# As many as take some seconds on any machine.
+TOKENS = 8000
 GENERATE = "model.generate(vec![1i64, 2, 3]).max_tokens({}).run()?;"
-# A token at a time that a person can follow, however fast the machine is.
-SLOWLY = "model.generate(vec![1i64, 2, 3]).max_tokens(600).on_token(|_| std::thread::sleep(std::time::Duration::from_millis(15))).run()?;"
 # JupyterLab draws an error as it draws stderr.
 DISPLAY, ERROR = ".jp-OutputArea-child", ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']"
 
@@ -60,17 +60,17 @@ class LabKernel(LabTest):
         self.assertIn("[*]", cell.locator(".jp-InputPrompt").inner_text())
 
     def test_one_bar_moves_and_leaves_a_line(self):
-        tab = self.notebook(LONG, SLOWLY)
+        tab = self.notebook(LONG, GENERATE.format(TOKENS))
         self.run_all(tab)
         cell = self.cell(tab, 1)
         said = cell.locator(".jp-OutputArea-output")
-        self.until(lambda: said.count() == 1 and "of 600 tokens" in said.inner_text(), "the bar is there", 60)
+        self.until(lambda: said.count() == 1 and f"of {TOKENS} tokens" in said.inner_text(), "the bar is there", 60)
         first = said.inner_text()
         self.shot(tab, "lab_bar")
         self.until(lambda: said.inner_text() != first, "the bar moves")
         self.finished(tab, 1, 150)
         self.assertEqual(said.count(), 1)
-        self.assertRegex(said.inner_text(), r"^generating:? 600 tokens in [0-9.]+ s$")
+        self.assertRegex(said.inner_text(), rf"^generating:? {TOKENS} tokens in [0-9.]+ s$")
         self.shot(tab, "lab_bar_done")
 
     def test_the_stop_button_keeps_the_model(self):
