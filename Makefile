@@ -77,7 +77,7 @@ lab: kernel
 	.venv/bin/python -m jupyterlab notebooks/flow_graph.ipynb
 
 notebooks: kernel
-	$(NOTEBOOK) --in-place notebooks/*.ipynb
+	$(NOTEBOOK) --in-place --jobs 2 notebooks/*.ipynb
 
 browser: venv
 	@$(SETUP)/venv.py --tests
@@ -91,9 +91,9 @@ real-models: venv
 test: STOCK = 1
 test: kernel browser real-models
 	cargo test --locked
-	cargo test --locked --test real_weights -- --ignored --skip mpnet
+	cargo test --locked --test real_weights --test course -- --ignored --skip mpnet
 	cargo test --locked --release --manifest-path kernel/Cargo.toml --target-dir target/kernel --features stock
-	$(NOTEBOOK) --out target/notebooks notebooks/*.ipynb
+	$(NOTEBOOK) --out target/notebooks --compare --jobs 2 notebooks/*.ipynb
 	$(NOTEBOOK) --out target/notebooks/evcxr --kernel rust-evcxr notebooks/walk.ipynb
 	.venv/bin/python tools/check_scripts.py
 	.venv/bin/python tools/run_checks.py

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Executes notebooks in the Rust kernel; an error in a cell is a failure.
 
-    run_notebooks.py (--out FOLDER | --in-place) [--kernel NAME] NOTEBOOK...
+    run_notebooks.py (--out FOLDER [--compare] | --in-place) [--jobs N] [--kernel NAME] NOTEBOOK...
 
-Executed copies go into FOLDER, the notebooks themselves stay as they are; --in-place keeps the outputs in the notebooks.
+Executed copies go into FOLDER, whole; the notebooks themselves stay as they are. --in-place keeps the outputs in the
+notebooks, slimmed to 1 MB. --compare fails where a cell says another thing than what its notebook keeps.
 """
 
 import argparse
+import concurrent.futures
 import sys
 import time
 from pathlib import Path
@@ -15,24 +17,31 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
+from notebook_outputs import differences, slim
 
-def execute(path, target, kernel):
-    notebook = nbformat.read(path, as_version=4)
+
+def execute(path, options):
+    """Executes one notebook. What went wrong, or nothing, and the seconds it took."""
+    notebook = nbformat.read(str(path), as_version=4)
     # Times of execution would make every run a change.
-    client = NotebookClient(notebook, kernel_name=kernel, timeout=900, record_timing=False, coalesce_streams=True,
+    client = NotebookClient(notebook, kernel_name=options.kernel, timeout=900, record_timing=False, coalesce_streams=True,
                             resources={"metadata": {"path": str(path.parent)}})
     began = time.time()
+    failure = None
     try:
         client.execute()
-        return f"passed in {time.time() - began:.0f} s"
+        if options.compare:
+            failure = "\n".join(differences(nbformat.read(str(path), as_version=4), notebook))
     except (CellExecutionError, DeadKernelError) as error:
-        print(str(error)[:4000], file=sys.stderr)
-        return None
-    finally:
-        number_outputs(notebook)
-        part = target.with_name(target.name + ".part")
-        nbformat.write(notebook, part)
-        part.rename(target)
+        failure = str(error)
+    number_outputs(notebook)
+    if options.in_place:
+        slim(notebook)
+    target = path if options.in_place else options.out / path.name
+    part = target.with_name(target.name + ".part")
+    nbformat.write(notebook, str(part))
+    part.rename(target)
+    return failure, time.time() - began
 
 
 def number_outputs(notebook):
@@ -47,21 +56,30 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--in-place", action="store_true")
+    parser.add_argument("--compare", action="store_true")
+    parser.add_argument("--jobs", type=int, default=1, help="notebooks that run side by side; each has a kernel and its models")
     parser.add_argument("--kernel", default="rust", help="the kernel that executes them, as Jupyter calls it")
     parser.add_argument("notebooks", nargs="+", type=Path)
     options = parser.parse_args()
     if bool(options.out) == options.in_place:
         parser.error("either --out FOLDER or --in-place")
+    missing = [str(path) for path in options.notebooks if not path.is_file()]
+    if missing:
+        parser.error(f"no such notebook: {', '.join(missing)}")
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
     failed = 0
-    for path in options.notebooks:
-        print(f"notebook {path} ...", flush=True)
-        outcome = execute(path, options.out / path.name if options.out else path, options.kernel)
-        failed += outcome is None
-        print(f"notebook {path} {outcome or 'FAILED'}", flush=True)
+    with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
+        running = {pool.submit(execute, path, options): path for path in options.notebooks}
+        for done in concurrent.futures.as_completed(running):
+            failure, seconds = done.result()
+            failed += bool(failure)
+            if failure:
+                print(failure[:4000], file=sys.stderr, flush=True)
+            print(f"notebook {running[done]} {'FAILED' if failure else 'passed'} in {seconds:.0f} s", flush=True)
     print(f"notebooks: {len(options.notebooks) - failed} passed, {failed} failed")
     sys.exit(bool(failed))
 
 
-main()
+if __name__ == "__main__":
+    main()
