@@ -247,7 +247,8 @@ impl fmt::Display for Trace {
                 next.iter().map(|token| format!("{} {:.1} %", shown(&token.token), 100.0 * token.prob)).collect();
             writeln!(f, "next: {}", next.join(", "))?;
         }
-        write!(f, "kept: {} sites, {:.1} MB", self.record.kept.len(), self.bytes() as f64 / 1e6)
+        let (count, megabytes) = (self.record.kept.len(), self.bytes() as f64 / 1e6);
+        write!(f, "kept: {count} {}, {megabytes:.1} MB", if count == 1 { "site" } else { "sites" })
     }
 }
 
