@@ -39,6 +39,14 @@ class Flowlens(KernelTest):
         self.assertEqual(self.ready.status, "ok")
         self.assertEqual(self.kernel.run(":dep flowlens = { path = \"nowhere\" }\nmodel.layers()").result["text/plain"], "2")
 
+    def test_a_type_of_another_library_has_to_be_written_out_and_the_error_says_so(self):
+        self.kernel.run('let names = ["a", "b"]; let scores = Array::new(&[1, 2], vec![0.5, 1.5])?;')
+        cell = self.kernel.run("let matrix = scores.to_ndarray(); let copy = matrix.clone();")
+        self.assertEqual(cell.status, "error")
+        self.assertEqual(cell.error.count("Error:"), 1, cell.error)
+        self.assertRegex(cell.error, "explicit type|write the type out")
+        self.assertEqual(self.kernel.run("let matrix: flowlens::ndarray::ArrayD<f32> = scores.to_ndarray();\nmatrix.sum()").result["text/plain"], "2.0")
+
     def test_displays_come_as_they_are_made_among_what_is_printed(self):
         cell = self.kernel.run(
             'for layer in 0..2 { println!("layer {layer}"); display(&trace.head_view().layer(layer)); }\nprintln!("end");'

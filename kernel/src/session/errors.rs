@@ -41,17 +41,23 @@ pub fn of_evcxr(error: &evcxr::Error, code: &str, count: u32) -> Failure {
     }
     let mut block = Vec::new();
     for error in shown {
-        if !block.is_empty() {
-            block.push(String::new());
+        let told = compilation(error, code, count);
+        // What is wrong with keeping variables is said for each of them, without a name.
+        if error.is_from_user_code() || !block.ends_with(&told) {
+            if !block.is_empty() {
+                block.push(String::new());
+            }
+            block.extend(told);
         }
-        block.extend(compilation(error, code, count));
     }
     Failure { name: "Error".to_owned(), value, block }
 }
 
 fn compilation(error: &CompilationError, code: &str, count: u32) -> Vec<String> {
     if !error.is_from_user_code() {
-        return vec![format!("{RED}Error:{PLAIN} {}", error.message())];
+        let mut block = vec![format!("{RED}Error:{PLAIN} {}", error.message())];
+        block.extend(way_out(&error.message()).map(|help| format!("{BOLD}help:{PLAIN} {help}")));
+        return block;
     }
     // ariadne counts on code and error to agree; a cell is not worth a panic of the kernel.
     let drawn = catch_unwind(AssertUnwindSafe(|| drawn(error, code, count))).unwrap_or(None);
@@ -62,6 +68,15 @@ fn compilation(error: &CompilationError, code: &str, count: u32) -> Vec<String> 
         }
     }
     block
+}
+
+/// What to do about an error in the code that keeps a cell's variables for later cells.
+fn way_out(message: &str) -> Option<&'static str> {
+    message.contains("borrowed data escapes").then_some(
+        "a variable of this cell cannot be kept for later cells. In place of a closure write a function (`fn`); write the \
+         type out where it is from another library (`let t: flowlens::tch::Tensor = ..`); or put the lines in braces, \
+         `{ .. }`: what is declared inside is not kept.",
+    )
 }
 
 fn drawn(error: &CompilationError, code: &str, count: u32) -> Option<Vec<String>> {
