@@ -5,7 +5,7 @@ NOTEBOOK := .venv/bin/python tools/run_notebooks.py
 BENCH_PYTHON ?= python3
 PROMPT := The capital of Japan is the city of
 
-.PHONY: help build demo page lesson test test-large real-models bench lab notebooks kernel kernel-program engine doctor libtorch python venv browser clean distclean
+.PHONY: help build demo page lesson test test-large real-models bench lab notebooks kernel kernel-program engine doctor gallery libtorch python venv browser clean distclean
 
 help:
 	@echo 'make build      libtorch and target/release/flowlens'
@@ -16,7 +16,7 @@ help:
 	@echo '                with bertviz and playwright too, attention views against BertViz'
 	@echo 'make kernel     the Jupyter kernel; run it again after a change to rustc or src/'
 	@echo 'make doctor     says what the kernel lacks, and the command that mends it'
-	@echo 'make notebooks  executes the notebooks in place'
+	@echo 'make notebooks  executes the notebooks in place; make gallery draws the gallery'
 	@echo 'make clean      removes what was built; make distclean also what was fetched'
 	@echo 'CUDA=1 takes the full torch; LIBTORCH=/folder or LIBTORCH_USE_PYTORCH=1 takes one that you have.'
 
@@ -107,6 +107,10 @@ bench: build
 	target/release/flowlens info --model smollm2-135m > /dev/null
 	$(BENCH_PYTHON) benches/run.py --out out/bench.md
 	$(BENCH_PYTHON) benches/attention_views.py --out out/attention_views.md
+
+# Draws docs/gallery.md and its pictures anew.
+gallery: libtorch
+	cargo run --release --locked --example gallery
 
 clean:
 	cargo clean
