@@ -2,8 +2,8 @@
 
 use super::Verdict;
 use super::numbers::{largest, no_such, same_again, smallest};
-use crate::experiment::{EffectKind, Steering};
-use crate::{Array, Effects, Error, Result, Site, Trace};
+use crate::experiment::{EffectKind, Effects, Steering};
+use crate::{Array, Error, Result, Site, Trace};
 
 /// Which head, given as (layer, head), has the largest positive effect on a map of patches?
 ///

@@ -1,57 +1,47 @@
 //! Lesson 9: encoders and encoder-decoders.
 
 use super::Verdict;
-use super::numbers::{cosine, largest, no_such, same_again};
+use super::numbers::{cosine, largest, no_such};
 use crate::{Error, Result, Site, Trace};
 
-/// A text of the same tokens in another order that the encoder holds to be less alike than the same text backwards: by the
-/// cosine of the means of the vectors that leave the stack.
+/// A text of the same tokens as `sentence` in another order that the encoder holds to be nearer to it than `paraphrase`, which
+/// says the same in other words: by the cosine of the means of the vectors that leave the stack.
 ///
 /// # Errors
-/// When the model does not read both ways, or the run did not keep what leaves the stack.
-pub fn same_words_other_meaning(text: &str, trace: &Trace) -> Result<Verdict> {
-    let model = trace.model();
+/// When the model does not read both ways, or a run did not keep what leaves the stack.
+pub fn same_words_yet_nearer(text: &str, sentence: &Trace, paraphrase: &Trace) -> Result<Verdict> {
+    let model = sentence.model();
     if !model.architecture().reads_both_ways() {
         return Err(Error::Input(format!(
             "{} does not read both ways; take an encoder such as minilm-l6",
             model.name()
         )));
     }
-    same_again(trace)?;
-    let other = model.watch(text).keep([Site::FinalNorm]).run()?;
-    let (ids, others) = (trace.ids(), other.ids());
+    let yours = model.watch(text).keep([Site::FinalNorm]).run()?;
+    let (ids, others) = (sentence.ids(), yours.ids());
+    if ids == others {
+        return Ok(Verdict::not_yet("To the tokenizer this is the same text. Change the order of the words."));
+    }
     let sorted = |ids: &[u32]| {
         let mut ids = ids.to_vec();
         ids.sort_unstable();
         ids
     };
-    if ids == others {
-        return Ok(Verdict::not_yet("To the tokenizer this is the same text. Change the order of the words."));
-    }
     if sorted(&ids) != sorted(&others) {
-        let piece = |id: &u32| model.tokenizer().map_or_else(|| format!("#{id}"), |tokenizer| tokenizer.piece(*id));
-        let odd = others.iter().find(|id| !ids.contains(id)).map(piece);
-        return Ok(Verdict::not_yet(match odd {
-            Some(odd) => format!("Not the same words: {odd:?} is not in the first text."),
+        return Ok(Verdict::not_yet(match others.iter().find(|id| !ids.contains(id)) {
+            Some(&odd) => format!("Not the same words: {:?} is not in the first sentence.", model.piece(odd)),
             None => "Not the same words, or not as many of each.".to_owned(),
         }));
     }
-    // Special tokens stay where they are; what is between them turns round.
-    let special = |id: &&u32| model.tokenizer().is_some_and(|tokenizer| tokenizer.is_special(**id));
-    let (before, after) = (ids.iter().take_while(special).count(), ids.iter().rev().take_while(special).count());
-    let mut backwards = ids.clone();
-    if let Some(words) = backwards.get_mut(before..ids.len() - after) {
-        words.reverse();
-    }
-    let backwards: Vec<i64> = backwards.into_iter().map(i64::from).collect();
-    let backwards = model.watch(backwards).keep([Site::FinalNorm]).run()?;
-    let first = sentence(trace)?;
-    let (yours, bound) = (cosine(&first, &sentence(&other)?), cosine(&first, &sentence(&backwards)?));
-    Ok(if yours < bound {
-        Verdict::right(format!("{yours:.3}, and backwards {bound:.3}: no bag of words could tell these apart."))
+    let first = as_one(sentence)?;
+    let (near, bound) = (cosine(&first, &as_one(&yours)?), cosine(&first, &as_one(paraphrase)?));
+    Ok(if near > bound {
+        Verdict::right(format!(
+            "{near:.3}, and the paraphrase {bound:.3}: shared words weigh more than shared meaning."
+        ))
     } else {
         Verdict::not_yet(format!(
-            "Their cosine is {yours:.3}, and the text backwards has {bound:.3}. Who does what to whom? Let words change roles."
+            "Its cosine is {near:.3}, and that of the paraphrase {bound:.3}. Disturb the order less."
         ))
     })
 }
@@ -76,7 +66,7 @@ pub fn nearest_sentence(answer: usize, sentences: &[Trace]) -> Result<Verdict> {
     Ok(match answer {
         0 => Verdict::not_yet("That is the sentence itself."),
         _ if answer >= sentences.len() => no_such("sentence", answer, sentences.len()),
-        _ if Some(answer) == nearest(sentence)? => {
+        _ if Some(answer) == nearest(as_one)? => {
             Verdict::right("Nearest by what it says, as far as this model can tell.")
         }
         _ if Some(answer) == nearest(words)? => {
@@ -130,7 +120,7 @@ pub fn reads_from(position: usize, written: usize, trace: &Trace) -> Result<Verd
 }
 
 /// A sentence as one vector.
-fn sentence(trace: &Trace) -> Result<Vec<f32>> {
+fn as_one(trace: &Trace) -> Result<Vec<f32>> {
     mean(&trace.get(Site::FinalNorm)?)
 }
 
