@@ -10,7 +10,8 @@ use crate::{Input, Model, Result, Site, Trace};
 ///
 /// # Errors
 /// When the model cannot run the input.
-pub fn megabytes_needed(answer: f64, model: &Model, input: impl Into<Input>) -> Result<Verdict> {
+pub fn megabytes_needed(answer: impl Into<f64>, model: &Model, input: impl Into<Input>) -> Result<Verdict> {
+    let answer = answer.into();
     let (weights, run) = (model.weight_bytes() as f64 / 1e6, model.estimate(input)?.bytes() as f64 / 1e6);
     let both = weights + run;
     let file = bytes_of(model.path()) as f64 / 1e6;

@@ -10,7 +10,8 @@ use crate::{Array, Error, Model, Result, Site, Trace};
 ///
 /// # Errors
 /// When the model does not turn queries and keys.
-pub fn steps_for_a_turn(answer: f64, model: &Model) -> Result<Verdict> {
+pub fn steps_for_a_turn(answer: impl Into<f64>, model: &Model) -> Result<Verdict> {
+    let answer = answer.into();
     let rotary = model.architecture().main.blocks.iter().find_map(|block| block.attention.rotary.as_ref());
     let rotary = rotary.ok_or_else(|| {
         Error::Input(format!(
