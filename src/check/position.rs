@@ -111,7 +111,10 @@ pub fn nearest_to_its_kernel(head: usize, block: &str, layer: usize, trace: &Tra
     })
 }
 
-/// Which two different words, not side by side, have the most similar vectors behind the final norm (of the encoder, where
+/// Positions so near are alike because attention mixes neighbours.
+const NEAR: usize = 3;
+
+/// Which two different words, more than three places apart, have the most similar vectors behind the final norm (of the encoder, where
 /// there is one)? By the cosine.
 ///
 /// # Errors
@@ -124,7 +127,7 @@ pub fn most_alike_apart(pair: (usize, usize), trace: &Trace) -> Result<Verdict> 
     };
     let vectors = trace.get(site)?;
     let rows: Vec<&[f32]> = vectors.data().chunks(vectors.shape()[1]).collect();
-    let fits = |&(a, b): &(usize, usize)| a.abs_diff(b) > 1 && ids[a] != ids[b];
+    let fits = |&(a, b): &(usize, usize)| a.abs_diff(b) > NEAR && ids[a] != ids[b];
     let pairs = || (0..rows.len()).flat_map(|b| (0..b).map(move |a| (a, b))).filter(fits);
     let most = |how: fn(&[f32], &[f32]) -> f32| largest(pairs().map(|(a, b)| how(rows[a], rows[b])));
     let best = |how| most(how).and_then(|place| pairs().nth(place));
@@ -142,8 +145,8 @@ pub fn most_alike_apart(pair: (usize, usize), trace: &Trace) -> Result<Verdict> 
         Verdict::not_yet("A position is as like itself as can be. Two different ones are wanted.")
     } else if ids[a] == ids[b] {
         Verdict::not_yet("Both are the same token. Two different ones are wanted.")
-    } else if b - a == 1 {
-        Verdict::not_yet("These stand side by side, and neighbours are alike anyway. Leave them out.")
+    } else if b - a <= NEAR {
+        Verdict::not_yet("These stand close together, and neighbours are alike anyway. Leave them out.")
     } else if Some((a, b)) == best(dot) {
         Verdict::not_yet("By the inner product, yes: long vectors shout. Take the cosine.")
     } else {

@@ -23,7 +23,8 @@ fn alike(a: &Trace, b: &Trace) -> f64 {
 fn the_same_words_nearer_than_a_paraphrase() {
     let model = tiny("bert");
     let sentence = model.run("one two three four").unwrap();
-    let (orders, far) = (["four three two one", "two one three four", "one three two four"], ["zzz", "qqq www", "a b c d e f"]);
+    let (orders, far) =
+        (["four three two one", "two one three four", "one three two four"], ["zzz", "qqq www", "a b c d e f"]);
     let mut kinds = [0; 2];
     for paraphrase in far.iter().chain(&orders).map(|text| model.run(*text).unwrap()) {
         for order in orders {
@@ -122,7 +123,8 @@ fn the_solutions_of_the_lesson() {
     not_yet(check::same_words_yet_nearer("The dog bit a man.", &bitten, &hound), "Not the same words");
     let t5 = Model::load("notebooks/models/t5-verses").unwrap();
     let source = "And Ruth said, Intreat me not to leave thee, or to return from following after thee: for whither thou goest, I will go;";
-    let target = "Ruth said, \"Don't urge me to leave you, and to return from following you, for where you go, I will go;";
+    let target =
+        "Ruth said, \"Don't urge me to leave you, and to return from following you, for where you go, I will go;";
     let read = t5.run(Seq2Seq { source, target }).unwrap();
     right(check::reads_from(8, 11, &read));
     not_yet(check::reads_from(10, 11, &read), "one position earlier");

@@ -70,7 +70,11 @@ fn what_was_kept() {
     not_yet(check::keeps_little(&model.run(text).unwrap(), Site::Pattern(1), limit), "What else");
     not_yet(check::keeps_little(&keep(&[Site::Pattern(0)]), Site::Pattern(1), limit), "did not keep");
     not_yet(check::keeps_little(&keep(&[Site::Pattern(1), Site::Logits]), Site::Pattern(1), limit), "What else");
-    let t5 = tiny("t5_tied").watch(Seq2Seq { source: "one two", target: "three" }).keep([Site::CrossPattern(0)]).run().unwrap();
+    let t5 = tiny("t5_tied")
+        .watch(Seq2Seq { source: "one two", target: "three" })
+        .keep([Site::CrossPattern(0)])
+        .run()
+        .unwrap();
     right(check::keeps_little(&t5, Site::CrossPattern(0), limit));
 }
 
@@ -84,6 +88,6 @@ fn the_solutions_of_the_lesson() {
     right(check::megabytes_needed(both, &model, verses[0]));
     not_yet(check::megabytes_needed(98.4, &model, verses[0]), "packed");
     let five = verses.join(" ");
-    right(check::keeps_little(&model.watch(&five).keep([Site::Pattern(18)]).run().unwrap(), Site::Pattern(18), 1.0));
-    not_yet(check::keeps_little(&model.run(&five).unwrap(), Site::Pattern(18), 1.0), "What else");
+    right(check::keeps_little(&model.watch(&five).keep([Site::Pattern(18)]).run().unwrap(), Site::Pattern(18), 2.0));
+    not_yet(check::keeps_little(&model.run(&five).unwrap(), Site::Pattern(18), 2.0), "What else");
 }

@@ -38,7 +38,9 @@ fn who_looks_ahead() {
         .map(|bytes| f64::from(f32::from_le_bytes(bytes.try_into().unwrap())))
         .collect();
     let share = |head: usize, wanted: fn(i64) -> bool| {
-        let part = |offsets: &mut dyn Iterator<Item = i64>| -> f64 { offsets.map(|o| table[bucket(o) * 4 + head].exp()).sum() };
+        let part = |offsets: &mut dyn Iterator<Item = i64>| -> f64 {
+            offsets.map(|o| table[bucket(o) * 4 + head].exp()).sum()
+        };
         part(&mut (-16..=16).filter(|&offset| wanted(offset))) / part(&mut (-16..=16))
     };
     let most = |wanted: fn(i64) -> bool| (0..4).max_by(|&a, &b| share(a, wanted).total_cmp(&share(b, wanted))).unwrap();
@@ -110,12 +112,12 @@ fn which_words_are_alike() {
     let cosine = |a: usize, b: usize| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
     let ids = trace.ids();
     let mut pairs: Vec<(usize, usize)> = (0..8).flat_map(|b| (0..b).map(move |a| (a, b))).collect();
-    pairs.retain(|&(a, b)| b - a > 1 && ids[a] != ids[b]);
+    pairs.retain(|&(a, b)| b - a > 3 && ids[a] != ids[b]);
     let (a, b) = pairs.iter().copied().max_by(|x, y| cosine(x.0, x.1).total_cmp(&cosine(y.0, y.1))).unwrap();
     right(check::most_alike_apart((a, b), &trace));
     right(check::most_alike_apart((b, a), &trace));
     not_yet(check::most_alike_apart((2, 2), &trace), "itself");
-    not_yet(check::most_alike_apart((0, 3), &trace), "same token");
+    not_yet(check::most_alike_apart((1, 6), &trace), "same token");
     not_yet(check::most_alike_apart((4, 5), &trace), "neighbours");
     not_yet(check::most_alike_apart((2, 8), &trace), "There is no position 8");
     let other = pairs.iter().find(|pair| **pair != (a, b)).unwrap();

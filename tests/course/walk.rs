@@ -20,7 +20,9 @@ fn the_sharpest_turn() {
     let trace = run(&tiny("llama_deep"), &[3, 14, 15, 9, 26, 5]);
     let way = way(&trace);
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    let cosine = |step: &usize| dot(&way[*step], &way[step + 1]) / (dot(&way[*step], &way[*step]) * dot(&way[step + 1], &way[step + 1])).sqrt();
+    let cosine = |step: &usize| {
+        dot(&way[*step], &way[step + 1]) / (dot(&way[*step], &way[*step]) * dot(&way[step + 1], &way[step + 1])).sqrt()
+    };
     let long = |step: &usize| {
         let step: Vec<f64> = way[step + 1].iter().zip(&way[*step]).map(|(a, b)| a - b).collect();
         dot(&step, &step)
@@ -76,7 +78,10 @@ fn the_solutions_of_the_lesson() {
     let walk = japan.walk().without_first().build().unwrap();
     not_yet(check::sharpest_turn(29, &walk), "longest step");
     right(check::sharpest_turn(0, &walk));
-    let (germany, greece) = (model.run("The capital of Germany is the city of").unwrap(), model.run("The capital of Greece is the city of").unwrap());
+    let (germany, greece) = (
+        model.run("The capital of Germany is the city of").unwrap(),
+        model.run("The capital of Greece is the city of").unwrap(),
+    );
     right(check::answer_arrives(23, &germany, &greece));
     not_yet(check::answer_arrives(22, &germany, &greece), "yet");
     not_yet(check::answer_arrives(24, &germany, &greece), "so does the layer before");
