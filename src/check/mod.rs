@@ -16,9 +16,20 @@
 
 use std::fmt;
 
+mod changes;
+mod encoders;
+mod numbers;
+mod own_model;
+mod position;
 mod stream;
+mod walk;
 
+pub use changes::*;
+pub use encoders::*;
+pub use own_model::*;
+pub use position::*;
 pub use stream::*;
+pub use walk::*;
 
 /// What a check says of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
