@@ -38,6 +38,17 @@ impl Model {
         Array::from_tensor(&self.stack().embedding.tokens)
     }
 
+    /// Rows of the token table (n,E).
+    pub(crate) fn token_rows(&self, ids: &[u32]) -> Result<Array> {
+        let table = &self.stack().embedding.tokens;
+        if let Some(id) = ids.iter().find(|&&id| i64::from(id) >= table.size()[0]) {
+            return Err(Error::Input(format!("token {id} is outside the table of {} rows", table.size()[0])));
+        }
+        let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
+        let ids = tch::Tensor::f_from_slice(&ids)?.f_to_device(table.device())?;
+        Array::from_tensor(&table.f_index_select(0, &ids)?)
+    }
+
     /// The vectors of the neurons of a layer; the decoder's in an encoder-decoder, and those of all experts side by side
     /// where there are experts. A copy as float32.
     ///
