@@ -96,8 +96,30 @@ fn sites(model: &Model, all_logits: bool) -> Vec<Site> {
     sites
 }
 
+/// What each part of a run adds to the logit of one token after the last position, exactly: by layer, and by layer and head
+/// or neuron.
+pub(crate) struct Shares {
+    /// Of attention.
+    pub attention: Vec<f64>,
+    /// Of cross attention; empty where there is none.
+    pub cross: Vec<f64>,
+    /// Of the MLPs.
+    pub mlp: Vec<f64>,
+    /// Of the heads of attention.
+    pub heads: Vec<Vec<f64>>,
+    /// Of the neurons.
+    pub neurons: Vec<Vec<f64>>,
+}
+
+/// The shares of the logit of `id`.
+pub(crate) fn shares(trace: &Trace, id: u32) -> Result<Shares> {
+    let run = of_run(trace, &[id], &[], trace.len() - 1)?;
+    let OfRun { attn_out: attention, cross_out: cross, mlp_out: mlp, z: heads, neurons, .. } = run;
+    Ok(Shares { attention, cross, mlp, heads, neurons })
+}
+
 /// Tokens as somebody would give them.
-pub(super) fn input(tokens: &Tokens) -> Input {
+pub(crate) fn input(tokens: &Tokens) -> Input {
     let own = |tokens: &Tokens| {
         let mut input = Input::from(tokens.ids.clone());
         if let Some(mask) = &tokens.attention_mask {
@@ -136,7 +158,7 @@ fn of_run(trace: &Trace, right: &[u32], wrong: &[u32], position: usize) -> Resul
         let each = ids.iter().map(|&id| lens.attribution(id, &stream)).collect::<Result<Vec<_>>>()?;
         Ok(Tensor::f_stack(&each, 0)?.f_mean_dim(0i64, true, Kind::Float)?)
     };
-    let along = mean(right)?.f_sub(&mean(wrong)?)?;
+    let along = if wrong.is_empty() { mean(right)? } else { mean(right)?.f_sub(&mean(wrong)?)? };
     let directions = Directions::back(trace, position, along)?;
     let at = |site: Site| -> Result<Tensor> {
         let rows = directions.at(site).ok_or_else(|| Error::site(site, "cannot be followed to the logits"))?;
@@ -179,7 +201,9 @@ fn of_run(trace: &Trace, right: &[u32], wrong: &[u32], position: usize) -> Resul
     let mean = |of: &dyn Fn(u32) -> Result<f64>, ids: &[u32]| -> Result<f64> {
         Ok(ids.iter().map(|&id| of(id)).sum::<Result<f64>>()? / ids.len() as f64)
     };
-    let difference = |of: &dyn Fn(u32) -> Result<f64>| Ok::<f64, Error>(mean(of, right)? - mean(of, wrong)?);
+    let difference = |of: &dyn Fn(u32) -> Result<f64>| {
+        Ok::<f64, Error>(if wrong.is_empty() { mean(of, right)? } else { mean(of, right)? - mean(of, wrong)? })
+    };
     found.constant = difference(&|id| lens.attribution_bias(id))? + directions.biases().f_double_value(&[0])?;
     let logits = match position + 1 == trace.len() {
         true => trace.last_logits()?,

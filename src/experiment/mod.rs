@@ -25,6 +25,7 @@ mod work;
 pub use ablation::Ablation;
 pub use attribution::{Agreement, AttributionPatching};
 pub use direct::LogitAttribution;
+pub(crate) use direct::{input, shares};
 pub use effects::{Axis, Candidate, Cell, CellAnswers, EffectKind, Effects, PairTokens};
 pub use metric::Metric;
 pub use noise::Noise;

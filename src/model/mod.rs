@@ -16,6 +16,7 @@ mod options;
 mod routes;
 mod sites;
 mod stack;
+mod tables;
 mod ties;
 mod tokens;
 mod weights;
@@ -29,6 +30,7 @@ pub(crate) use cache::Cache;
 pub use families::{Family, FamilyKind, families, open as checkpoint};
 pub use input::{Input, Seq2Seq};
 pub use options::ModelOptions;
+pub use tables::Neurons;
 
 pub(crate) use head::Head;
 pub(crate) use masks::Visible;
