@@ -43,7 +43,7 @@ use crate::run::Watch;
 use crate::{Error, Result, Trace};
 
 /// What a check says of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[must_use = "end the cell with the check, without `;`, and it shows what it says"]
 pub struct Verdict {
     right: bool,
@@ -70,6 +70,13 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{} {}", if self.right { "Right." } else { "Not yet." }, self.says)
+    }
+}
+
+/// As in the sentence: what a cell ends with may be shown by its `Debug` text.
+impl fmt::Debug for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
