@@ -39,7 +39,8 @@ class Original:
 
 
 def md(text):
-    return Cell("markdown", text.strip())
+    """Prose: the indentation of the Python around it is not the text's."""
+    return Cell("markdown", "\n".join(line.strip() for line in text.strip().splitlines()))
 
 
 def code(text):
