@@ -21,7 +21,7 @@ from safetensors.numpy import load_file, save_file
 
 FIXTURES = Path(__file__).resolve().parent.parent / "tests" / "fixtures" / "parity"
 # Positions that a stand-in can read: its tokenizer cuts texts into more pieces than the real one.
-POSITIONS = 160
+POSITIONS = 256
 # A commit as the cache names one: not of any real repository.
 COMMIT = "57a4d1" + "0" * 34
 
