@@ -51,7 +51,7 @@ def table():
     rows.append("")
     rows.append(f"*Download*: parameters times the bytes of a number in the file (4, or 2 where the repository holds half precision); buffers that a file may hold besides are not counted. "
                 f"*Memory*: 4 bytes a parameter, since runs on a CPU compute in float32 (float32 files are mapped and not copied, others are converted), and {gb(AROUND_GB)} for everything else. "
-                f"*Binder*: whether that stays below its {BINDER_GB:.0f} GB.")
+                f"*Binder*: whether that stays below {gb(BINDER_GB)}; Binder's limit is 2 GB.")
     return "\n".join(rows)
 
 
