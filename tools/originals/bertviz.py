@@ -65,7 +65,7 @@ def encoder_decoder(key, model, name, about, source, target, demos, looking, dif
         md(about),
         md("The texts of the original. The encoder reads the source; the decoder is given the target as if it had written it, with the model's start token in front."),
         code(f'let trace = model.run(Seq2Seq {{\n    source: "{source}",\n    target: "{target}",\n}})?;\ntrace'),
-        md(f"## The head view\n\n{HEAD.hands_on.strip()} The chooser *Attention* has three entries: the encoder's own attention, the decoder's own, and *cross*, from the decoder (left) to the encoder (right).\n\n{looking.strip()}"),
+        md(f"## The head view\n\n{HEAD.hands_on.strip()} The chooser *Attention* has three entries: the encoder's own attention, the decoder's own, and *Cross*, from the decoder (left) to the encoder (right).\n\n{looking.strip()}"),
         figure('trace.head_view().block("cross")'),
         md(f"## The model view\n\n{MODEL.hands_on.strip()} Rows of squares are layers; the same chooser is above them."),
         figure('trace.model_view().block("cross")'),
@@ -78,7 +78,7 @@ UNRENORMALISED = "* With a pair, the chooser *Attention* shows sentence to sente
 
 HEADS = (
     head("bert", "google-bert/bert-base-uncased", "BERT", BERT, run_pair(*RABBIT),
-         """Choose *A → B*: are there heads that pair `rabbit` with `turtle`, `hopped` with `crawled`? Choose *all* again and go through the layers: in the middle ones nearly everything goes to `[SEP]`. [Clark et al. 2019](https://arxiv.org/abs/1906.04341) found that more than half of
+         """Choose *A → B*: are there heads that pair `rabbit` with `turtle`, `hopped` with `crawled`? Choose *All* again and go through the layers: in the middle ones nearly everything goes to `[SEP]`. [Clark et al. 2019](https://arxiv.org/abs/1906.04341) found that more than half of
          BERT's attention in layers 6 to 10 does, and take it for a way of doing nothing.""",
          ("Heads by what they do: the most attention on the next token, on the previous one, and on `[SEP]`. `trace.head_view().layer(..).head(..)` opens one.", "Next", "Previous", "Separator"),
          f"{UNRENORMALISED}\n{NO_OUTPUT}"),

@@ -2,12 +2,13 @@
 
 from .notebook import Original, code, figure, md
 
-# The original has no licence, and its text is a set of graded school answers; this one is ours, in the same form.
-GRADES = ("Question: What do plants need to grow? Answer: Water and light. Grade: right. "
-          "Question: What do fish breathe with? Answer: They breathe with wings. Grade: wrong. "
-          "Question: What does the sun give us? Answer: Light and warmth. Grade:")
+# The original has no licence, and its text is in all likelihood a set of graded answers; this one is ours.
+# In Rust a backslash at the end of a line joins it with the next.
+GRADES = ("Question: What do plants need to grow? Answer: Water and light. Grade: right. \\\n"
+          "    Question: What do fish breathe with? Answer: They breathe with wings. Grade: wrong. \\\n"
+          "    Question: What does the sun give us? Answer: Light and warmth. Grade:")
 TEXT = """
-The text is ours: the original's is a set of graded answers whose licence nobody has stated. It has the same form, questions with answers and grades, so that words and whole phrases come again.
+The text is ours: the original's is not published under a licence that would let it be repeated. It has the same form, as far as that is known: questions with answers and grades, so that words and whole phrases come again.
 """
 SEQ2SEQ = f'let trace = model.run(Seq2Seq {{\n    source: "{GRADES}",\n    target: "right",\n}})?;\ntrace'
 
@@ -88,7 +89,7 @@ The lesson [attention_maps_t5](../attention_maps_t5.ipynb) asks, with a small T5
     similarity_t5("similarity_maps_t5", "google-t5/t5-base", "T5",
                   "Which positions does a model hold to be alike, and at which depth? The original does not say which T5 its maps are of; this is the one of 12 + 12 layers that fits a laptop. It was trained on its tasks together, among them questions and answers. "
                   "Its tokens come from SentencePiece, `</s>` stands at the end.",
-                  "* T5 ends an encoder with a norm without which its last stream is not comparable; the map behind it is the one that the decoder reads."),
+                  "* T5's decoder reads the encoder's last stream behind a norm; the last map is behind it as well, and the one before shows what no part of the model reads."),
     similarity_t5("similarity_maps_flan_t5", "google/flan-t5-base", "Flan-T5",
                   "Flan-T5 has a T5's shape (version 1.1: gated neurons, a head of its own) and was then trained to follow instructions. Put its maps beside those of [T5](similarity_maps_t5.ipynb): same text, same tokens. The original does not say how large its Flan-T5 is; this one fits a laptop.",
                   "* The head of Flan-T5 is a table of its own, so that the nearest words of its last vectors are to be read there and not in the table of the embeddings, where the original looks them up."),
