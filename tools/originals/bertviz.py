@@ -8,6 +8,16 @@ CAT = ("The cat sat on the mat", "The cat lay on the rug")
 FOX = "The quick brown fox jumps over the lazy dogs."
 GERMAN = "Do you speak German? Ja, ich spreche Deutsch."
 
+ENCODER = "Any encoder will do that reads {what}, and nothing else needs a change."
+DECODER = "Any other model that reads a text will do, and nothing else needs a change."
+SEQ2SEQ_MODEL = "Any encoder-decoder will do, and nothing else needs a change but the texts, where it has other languages."
+
+
+def others(run):
+    """Which models the cells of a single run work with."""
+    return ENCODER.format(what="pairs") if "run((" in run else DECODER
+
+
 # What a reader should know of each model before looking: how it reads, and what its tokens look like.
 BERT = """BERT reads in both directions: every token sees every other. Its tokens are whole words in lower case and, where a word is rare, pieces that go on with `##`.
 `[CLS]` stands before the text, `[SEP]` behind each sentence, and a *type* tells the two sentences apart."""
@@ -31,7 +41,7 @@ def head(key, model, name, about, run, looking, measures, differs=""):
         md(f"## Which heads?\n\n{measures[0].strip()}"),
         look_for(*measures[1:]),
         md(f"## How ours differs\n\n{HEAD.differs.strip()}\n{differs.strip()}".strip()),
-    ))
+    ), others(run))
 
 
 def model(key, model, name, about, run, looking, second, differs=""):
@@ -44,7 +54,7 @@ def model(key, model, name, about, run, looking, second, differs=""):
         md(second[0]),
         figure(second[1]),
         md(f"## How ours differs\n\n{MODEL.differs.strip()}\n{differs.strip()}".strip()),
-    ))
+    ), others(run))
 
 
 def neuron(key, model, name, about, run, looking, place, differs):
@@ -57,7 +67,7 @@ def neuron(key, model, name, about, run, looking, place, differs):
         md("## Weight is not effect\n\nA large weight on a short value moves little. The same layers with each weight multiplied by the length of what it writes:"),
         figure("trace.attention()?.norm_weighted()?.head_view()"),
         md(f"## How ours differs\n\n{NEURON.differs.strip()}\n{differs.strip()}"),
-    ))
+    ), others(run))
 
 
 def encoder_decoder(key, model, name, about, source, target, demos, looking, differs):
@@ -70,7 +80,7 @@ def encoder_decoder(key, model, name, about, source, target, demos, looking, dif
         md(f"## The model view\n\n{MODEL.hands_on.strip()} Rows of squares are layers; the same chooser is above them."),
         figure('trace.model_view().block("cross")'),
         md(f"## How ours differs\n\n{differs.strip()}\n{HEAD.differs.strip()}"),
-    ))
+    ), SEQ2SEQ_MODEL)
 
 
 NO_OUTPUT = "* With today's `transformers` the demo's recipe (the last element of the model's outputs) gives an empty tuple for this model, and nothing is drawn. Here nothing depends on the order of outputs."
@@ -78,19 +88,19 @@ UNRENORMALISED = "* With a pair, the chooser *Attention* shows sentence to sente
 
 HEADS = (
     head("bert", "google-bert/bert-base-uncased", "BERT", BERT, run_pair(*RABBIT),
-         """Choose *A → B*: are there heads that pair `rabbit` with `turtle`, `hopped` with `crawled`? Choose *All* again and go through the layers: in the middle ones nearly everything goes to `[SEP]`. [Clark et al. 2019](https://arxiv.org/abs/1906.04341) found that more than half of
-         BERT's attention in layers 6 to 10 does, and take it for a way of doing nothing.""",
+         """Choose *A → B*: are there heads that pair `rabbit` with `turtle`, `hopped` with `crawled`? Choose *All* again and go through the layers: how much goes to `[SEP]`? [Clark et al. 2019](https://arxiv.org/abs/1906.04341) found more than half of
+         BERT's attention there in layers 6 to 10, and take it for a way of doing nothing.""",
          ("Heads by what they do: the most attention on the next token, on the previous one, and on `[SEP]`. `trace.head_view().layer(..).head(..)` opens one.", "Next", "Previous", "Separator"),
          f"{UNRENORMALISED}\n{NO_OUTPUT}"),
     head("gpt2", "openai-community/gpt2", "GPT-2", GPT2, run_text(FOX),
-         """Lines never lead downwards: nothing below is seen yet. Look at the first token: from the middle layers on, most heads rest on it, whatever it is ([attention sinks](https://arxiv.org/abs/2309.17453)). And look for heads whose lines all go one step up: they bring each token its predecessor.""",
+         """Lines never lead downwards: nothing below is seen yet. Look at the first token: how many heads rest on it, whatever it is ([attention sinks](https://arxiv.org/abs/2309.17453)), and from which layer on? And look for heads whose lines all go one step up: they bring each token its predecessor.""",
          ("The heads that rest most on the first token, and those that look one step back:", "First", "Previous", "Itself"), NO_OUTPUT),
     head("xlnet", "xlnet/xlnet-base-cased", "XLNet", XLNET, run_text(FOX),
-         """Lines lead both ways. The two tokens at the end of the list are `<sep>` and `<cls>`: see which heads send everything there, and that they do so from all positions, since a place at the end is as good for that as one at the beginning. Other heads look at a fixed distance, which here is a question of the distance vectors and not of the words.""",
+         """Lines lead both ways. The two tokens at the end of the list are `<sep>` and `<cls>`: are there heads that send everything there, from all positions? A place at the end is as good for that as one at the beginning. Are there others that look at a fixed distance, whatever the words are? XLNet's vectors of distances allow it.""",
          ("The heads with most attention on special tokens, and those that look next door:", "Separator", "Previous", "Next"),
          "* Of XLNet's two streams this is the content stream, in both."),
     head("roberta", "FacebookAI/roberta-base", "RoBERTa", ROBERTA, run_pair(*CAT),
-         """Two sentences that differ in two words: `sat`/`lay` and `mat`/`rug`. Choose *A → B* and look for heads that find the same word in the other sentence, and for what `sat` finds. Most attention goes to `<s>` and the `</s>` between the sentences.""",
+         """Two sentences that differ in two words: `sat`/`lay` and `mat`/`rug`. Choose *A → B* and look for heads that find the same word in the other sentence, and for what `sat` finds. How much goes to `<s>` and to the `</s>` between the sentences?""",
          ("The heads that look at the same token elsewhere, and those that rest on special tokens:", "SameToken", "Separator", "First"),
          f"* The original's demo gives the view no place where the second sentence begins, since RoBERTa has no types to read it from, and so cannot choose between sentences. Here the tokenizer says where it begins.\n{NO_OUTPUT}"),
     head("xlm", "FacebookAI/xlm-mlm-ende-1024", "XLM", XLM, run_text(GERMAN),
@@ -110,21 +120,21 @@ WITHOUT_SPECIAL = ("## Without the special tokens\n\nThe original has a switch (
 
 MODELS = (
     model("bert", "google-bert/bert-base-uncased", "BERT", BERT, run_pair(*CAT),
-          """Bright columns are `[SEP]`, lines beside the diagonal are heads for the next or previous token; the thin lines inside a square mark where the second sentence begins. Look for squares with marks in the two corners off the diagonal: there one sentence looks at the other, and the sentences share most of their words.""",
+          """A bright column is one token that many look at (is it `[SEP]`?), a line beside the diagonal a head for the next or previous token; the thin lines inside a square mark where the second sentence begins. Look for squares with marks in the two corners off the diagonal: there one sentence looks at the other, and the sentences share most of their words.""",
           WITHOUT_SPECIAL, NO_OUTPUT),
     model("gpt2", "openai-community/gpt2", "GPT-2", GPT2, run_text(FOX),
           """Nothing is above the diagonal. A bright first column is a head that rests on the first token: count how many there are below the first few layers. A line one step below the diagonal is a head for the previous token.""",
-          ("## What is moved\n\nA weight on the first token looks like much and moves little, since that token's values are short. Each weight times the length of what it writes:",
+          ("## What is moved\n\nA weight on a token whose values are short looks like much and moves little. Is the first token such a one? Each weight times the length of what it writes:",
            "trace.attention()?.norm_weighted()?.model_view()"), NO_OUTPUT),
     model("xlnet", "xlnet/xlnet-base-cased", "XLNet", XLNET, run_text(FOX),
-          """The whole square is filled, in both directions. The last two columns are `<sep>` and `<cls>`. Stripes along the diagonal are heads that go by distance: order the squares by *previous* or *distance* to bring them to the front.""",
+          """The whole square is filled, in both directions. The last two columns are `<sep>` and `<cls>`. A stripe along the diagonal is a head that goes by distance: order the squares by *previous* or *distance* to bring them to the front.""",
           ("## Without the special tokens\n\nWhat heads do with the words alone, each row divided by its sum:", WITHOUT_SPECIAL[1])),
     model("roberta", "FacebookAI/roberta-base", "RoBERTa", ROBERTA, run_pair(*CAT),
           """The thin lines inside a square mark where the second sentence begins. Short diagonals in the corners off the main one: a head that finds the same word in the other sentence.""",
-          (WITHOUT_SPECIAL[0].replace("The original has a switch (`hide_delimiter_attn`) that sets the rows and columns of `[CLS]` and `[SEP]` to 0. Here they are left out", "`<s>` and `</s>` draw most of the attention. Here they are left out"), WITHOUT_SPECIAL[1]),
+          (WITHOUT_SPECIAL[0].replace("The original has a switch (`hide_delimiter_attn`) that sets the rows and columns of `[CLS]` and `[SEP]` to 0. Here they are left out", "`<s>` and `</s>` can draw most of the attention. Here they are left out"), WITHOUT_SPECIAL[1]),
           f"* The original's demo cannot mark the second sentence of a RoBERTa, since there are no types to read it from. Here the tokenizer says where it begins.\n{NO_OUTPUT}"),
     model("xlm", "FacebookAI/xlm-mlm-ende-1024", "XLM", XLM, run_text(GERMAN),
-          """English left and above, German right and below: a head that looks across languages has its weight in the corners off the diagonal. Six layers of eight heads fit on one screen.""",
+          """English left and above, German right and below: a head that looks across languages has its weight in the corners off the diagonal. """,
           ("## Without the special tokens\n\nThe words alone, each row divided by its sum:", WITHOUT_SPECIAL[1])),
     model("albert", "albert/albert-base-v2", "ALBERT", ALBERT, run_pair(*CAT),
           """Read a *column* from top to bottom: it is one and the same head, applied twelve times. How much of its pattern belongs to the head, and how much to what the stream holds at that depth?""",
@@ -137,10 +147,10 @@ MODELS = (
 
 NEURONS = (
     neuron("bert", "google-bert/bert-base-uncased", "BERT", BERT, run_pair(*CAT),
-           """It opens on head 0 of layer 2, as the original does. Point at `cat` in the list of tokens: a few of the 64 elements of query and key decide; order them by what they contribute. Then look at `[SEP]`, where most heads rest: is its *key* long, or does it point where most queries point?""",
+           """It opens on head 0 of layer 2, as the original does. Choose `cat` in the list of tokens and order the 64 elements of query and key by what they contribute: do a few decide? Then look at `[SEP]`: where it draws the weight, is its *key* long, or does it point where the queries point?""",
            ".layer(2).head(0)", "* The special tokens are this model's own; BertViz writes BERT's for every encoder."),
     neuron("gpt2", "openai-community/gpt2", "GPT-2", GPT2, run_text("At the store, she bought apples, oranges, bananas,"),
-           """A list: what does the last comma look at, the other commas, the fruit, or the first token? Go through the heads of the middle layers. In heads that rest on the first token, look at which elements of the key do it: the same ones for every query.""",
+           """A list: what does the last comma look at, the other commas, the fruit, or the first token? Go through the heads of the middle layers. In heads that rest on the first token, look at which elements of the key do it: are they the same for every query?""",
            ".layer(0).head(0)", "* GPT-2's mask is drawn here as what it is: keys that come later are not there. BertViz knows this for GPT-2 alone."),
     neuron("roberta", "FacebookAI/roberta-base", "RoBERTa", ROBERTA, run_pair(*CAT),
            """Point at `␣cat` of the second sentence: does the first `␣cat` have the larger product, and in which elements? The original's own text for RoBERTa was not to be found; this is the pair of its head view.""",
@@ -160,7 +170,7 @@ SEQ2SEQ = (
                     "Marian translates from English to German, 6 + 6 layers of 8 heads. Its tokens come from SentencePiece, `</s>` stands at the end, and nothing at the beginning but the decoder's start token.",
                     "She sees the small elephant.", "Sie sieht den kleinen Elefanten.",
                     ("head_view_encoder_decoder.ipynb", "model_view_encoder_decoder.ipynb"),
-                    "Both languages have the words in the same order here, so a head that aligns them draws a diagonal. Mind the step: the row of `Sie` is where the model is about to write `sieht`. Many heads rest on the full stop and on `</s>`.",
+                    "Both languages have the words in the same order here, so a head that aligns them draws a diagonal. Mind the step: the row of `Sie` is where the model is about to write `sieht`. How many heads rest on the full stop and on `</s>`?",
                     f"{START.format(start='`<pad>`')}\n* **The German tokens.** The original cuts the German sentence with the *English* half of Marian's tokenizer, which is what `tokenizer(text)` means there; the German half is asked for with `text_target`. The pieces are then not those that the decoder was trained on."),
 )
 

@@ -23,7 +23,6 @@ MODEL = View(
     "A square for each head, layers from top to bottom, heads from left to right. In a square rows are queries and columns keys; colour is the square root of the weight, so that faint structure shows. Point at a square for its numbers, click it to see it large with its tokens, and choose at *order* what the squares are sorted by.",
     """* Squares are heat maps of one size, whatever the length of the text. BertViz draws every weight as a line in a square that grows with the text: for a BERT at 64 tokens 11 s and 1.8 GB, at 128 tokens 49 s.
 * Sorting by what heads do is new, and so are numbers.
-* A click on a square works again after a change of block; in BertViz the head that was open before stays shut.
 * It needs no network once the model is there. BertViz's page loads three scripts from a server; without it, and at the first run in today's JupyterLab, nothing is drawn.""")
 
 NEURON = View(

@@ -55,10 +55,10 @@ def gb(number):
 
 MODELS = {model.id: model for model in [
     Model("openai-community/gpt2", "GPT-2", 124_439_808),
-    Model("openai-community/gpt2-medium", "GPT-2 medium", 354_823_168, smaller="openai-community/gpt2"),
-    Model("openai-community/gpt2-xl", "GPT-2 XL", 1_557_611_200, smaller="openai-community/gpt2"),
-    Model("EleutherAI/gpt-j-6b", "GPT-J", 6_050_882_784, stored=2, revision="float16", smaller="openai-community/gpt2"),
-    Model("EleutherAI/gpt-neo-1.3B", "GPT-Neo", 1_315_575_808, smaller="EleutherAI/gpt-neo-125m"),
+    Model("openai-community/gpt2-medium", "GPT-2 medium", 354_823_168),
+    Model("openai-community/gpt2-xl", "GPT-2 XL", 1_557_611_200, smaller="openai-community/gpt2-medium"),
+    Model("EleutherAI/gpt-j-6b", "GPT-J", 6_050_882_784, stored=2, revision="float16"),
+    Model("EleutherAI/gpt-neo-1.3B", "GPT-Neo", 1_315_575_808),
     Model("meta-llama/Llama-2-7b-chat-hf", "Llama 2 7B chat", 6_738_415_616, stored=2, smaller="smollm2-135m",
           hurdle="It is gated: accept its terms on its page on the Hub and log in (`hf auth login`, or `HF_TOKEN`) before the first run."),
     Model("google-bert/bert-base-uncased", "BERT base", 109_514_298),
@@ -68,7 +68,7 @@ MODELS = {model.id: model for model in [
           hurdle="**Its text may need a step in Python first:** where its repository has no `tokenizer.json`, only XLM's own `vocab.json` and `merges.txt`, Flowlens cannot cut the text into tokens and says so. The [README](README.md#models-without-a-tokenizerjson) has the few lines."),
     Model("albert/albert-base-v2", "ALBERT base", 11_221_680),
     Model("distilbert/distilbert-base-uncased", "DistilBERT", 66_985_530),
-    Model("facebook/bart-large-cnn", "BART large CNN", 406_290_432, smaller="sshleifer/distilbart-cnn-6-6"),
+    Model("facebook/bart-large-cnn", "BART large CNN", 406_290_432, smaller="facebook/bart-base"),
     Model("Helsinki-NLP/opus-mt-en-de", "Marian English-German", 74_410_496,
           hurdle="**Its text needs a step in Python first:** the repository has no `tokenizer.json`, only SentencePiece models (`source.spm`, `target.spm`), which Flowlens does not read. The [README](README.md#models-without-a-tokenizerjson) has the few lines."),
     Model("google/flan-t5-xl", "Flan-T5 XL", 2_849_757_184, smaller="google/flan-t5-small"),

@@ -30,11 +30,13 @@ class Original:
     model: str
     title: str
     cells: tuple
+    # Which other models the same cells work with, as a sentence.
+    others: str
 
     def all_cells(self):
         model = MODELS[self.model]
         names = " and ".join(f"`{demo}`" for demo in self.demos)
-        head = f"# {self.title}\n\nAfter {names} of [{self.project}]({WHERE[self.project]}). {self.cells[0].text}\n\n{needs(model)}"
+        head = f"# {self.title}\n\nAfter {names} of [{self.project}]({WHERE[self.project]}). {self.cells[0].text}\n\n{needs(model, self.others)}"
         return [md(head), code("use flowlens::prelude::*;"), load(model), *self.cells[1:]]
 
 
@@ -51,16 +53,16 @@ def figure(text):
     return Cell("figure", text.strip())
 
 
-def needs(model):
+def needs(model, others):
     """What a notebook says of its model before it is loaded."""
     text = (f"**Once, this needs the network:** {model.name} is fetched from the Hugging Face Hub, about {gb(model.download)}, and kept. "
             f"Running it takes about {gb(model.memory)} of memory.")
     if model.hurdle:
         text += f" {model.hurdle}"
-    change = "To look into another model, change its name in the next line"
+    change = "To look into another model, change its name in the line that loads it"
     if model.smaller:
-        change += f"; on a small machine, `{model.smaller}`"
-    return f"{text}\n\n{change}. No other cell needs a change, and none needs to be understood as Rust: run them in order with Shift-Enter."
+        change += f"; a smaller one is `{model.smaller}`"
+    return f"{text}\n\n{change}. {others} No cell needs to be understood as Rust: run them in order with Shift-Enter."
 
 
 def load(model):

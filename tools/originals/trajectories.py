@@ -59,7 +59,7 @@ def similarity_t5(file, model, name, opening, notes):
         md("## Counted\n\nHow alike is a token to itself at another place, and to all others, at each depth?"),
         counted("trace.encoder_ids()"),
         md(f"## How ours differs\n\n{DIFFERS.strip()}\n{notes.strip()}"),
-    ))
+    ), "Any encoder-decoder will do, and nothing else needs a change.")
 
 
 ORIGINALS = (
@@ -85,7 +85,7 @@ ORIGINALS = (
 * A T5 does not divide scores by the root of the head's width, in both.
 
 The lesson [attention_maps_t5](../attention_maps_t5.ipynb) asks, with a small T5 that is part of this project, whether content is needed at all."""),
-    )),
+    ), "Any T5 will do, and nothing else needs a change; other encoder-decoders have no kernels in their weights."),
     similarity_t5("similarity_maps_t5", "google-t5/t5-base", "T5",
                   "Which positions does a model hold to be alike, and at which depth? The original does not say which T5 its maps are of; this is the one of 12 + 12 layers that fits a laptop. It was trained on its tasks together, among them questions and answers. "
                   "Its tokens come from SentencePiece, `</s>` stands at the end.",
@@ -97,12 +97,12 @@ The lesson [attention_maps_t5](../attention_maps_t5.ipynb) asks, with a small T5
         md("Falcon reads from left to right; attention and MLP work side by side, positions rotate queries and keys and are added nowhere, and 71 query heads share one key head. So before the first attention no vector knows where it stands."),
         md(TEXT),
         code(f'let trace = model.run("{GRADES}")?;\ntrace'),
-        md(f"## Depth by depth\n{MAP}\nThe embeddings show repetitions only, exactly 1. What is left of them at the end, where each vector stands for the *next* word?"),
+        md(f"## Depth by depth\n{MAP}\nIn the embeddings repetitions are exactly 1. What is left of them at the end, where each vector stands for the *next* word?"),
         figure("trace.similarity_maps()"),
         md("## The original's five\n\nThe embeddings, the first norm and the last norm; the first and the last also as cosines, which the map above has. Here the inner products:"),
         figure("trace.similarity_maps().sites([Site::Embedding, Site::AttnNorm(0), Site::FinalNorm]).dot()"),
         md("## Counted\n\nHow alike is a token to itself at another place, and to all others, at each depth?"),
         counted("trace.ids()"),
         md(f"## How ours differs\n\n{DIFFERS.strip()}\n\nThe lesson [similarity_maps_falcon](../similarity_maps_falcon.ipynb) shows what of this a Falcon with random weights shows as well."),
-    )),
+    ), "Any decoder will do, and nothing else needs a change."),
 )

@@ -59,6 +59,7 @@ def original(file, model, command, text, layers, config, opening, looking, mista
             figure(f'trace.flow_graph().method(Method::Visit).config("../../flow_graph_configs/{config}").layers([{listed}]).build()?'),
             md(f"{COMMON.strip()}\n{mistakes.strip()}"),
         ),
+        f"Any decoder will do that has layer {layers[-1]} (its card says how many there are: `0` is the first), but for the section *The same as published*: VISIT's file names the parts of its own family, and the error says so for others.",
     )
 
 
@@ -101,7 +102,7 @@ ORIGINALS = (
 * Everything that heads *write*: VISIT's configuration for GPT-J lacks a switch (`transpose_attn_o`), so heads, values and rows of the output matrix are multiplied by it the wrong way round. Its heads do not add up to the attention's output: on a tiny model they are off by 141 %, ours by a rounding error.
 {KEYS_LINEAR}
 * Rotation: VISIT takes keys as they are kept, turned by their position, and reads them as if they were not. Ours turns them back to where the last query stands.
-* Heads that look at one position show one memory in VISIT's file (`n_values_per_head` is 1); `.values_per_head(3)` shows more.
+* VISIT's file for this family asks for one memory of each head (`n_values_per_head`); `.values_per_head(3)` shows more.
 """,
     ),
     original(
@@ -118,12 +119,12 @@ ORIGINALS = (
         "flow_graph_config_llama2_7B.json",
         ("Llama 2", "The command of its README, on the chat model as there. Llama's tokens come from SentencePiece, a `<s>` stands before the text, positions rotate queries and keys, and a neuron has two vectors that "
          "it compares the stream with: a *gate* and an *up* row."),
-        "Much attention goes to `<s>`, which says nothing: heads with nothing to do rest there. The nodes of a neuron show gate and up row one by one, and what it writes behind them.",
+        "How much of the attention goes to `<s>`, which says nothing? Heads with nothing to do are known to rest there ([attention sinks](https://arxiv.org/abs/2309.17453)). The nodes of a neuron show gate and up row one by one, and what it writes behind them.",
         f"""
 * The gate: VISIT shows a neuron by its up row alone and ignores the gate, which decides about sign and size.
 {KEYS_LINEAR}
 * Rotation: VISIT takes keys as they are kept, turned by their position, and reads them as if they were not. Ours turns them back to where the last query stands.
-* Models whose query heads share key heads (Llama 2 70B, Llama 3, Mistral, SmolLM2) make VISIT crash; here they work, and `smollm2-135m` in the first line is one.
+* Models whose query heads share key heads (Llama 2 70B, Llama 3, Mistral, SmolLM2) make VISIT crash. Here they work, but for the section *as published*; `smollm2-135m` is one.
 """,
     ),
 )
