@@ -9,7 +9,7 @@ FOX = "The quick brown fox jumps over the lazy dogs."
 GERMAN = "Do you speak German? Ja, ich spreche Deutsch."
 
 ENCODER = "Any encoder will do that reads {what}, and nothing else needs a change."
-DECODER = "Any other model that reads a text will do, and nothing else needs a change."
+DECODER = "Any encoder or decoder will do, and nothing else needs a change."
 SEQ2SEQ_MODEL = "Any encoder-decoder will do, and nothing else needs a change but the texts, where it has other languages."
 
 

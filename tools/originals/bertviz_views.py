@@ -43,5 +43,13 @@ def run_pair(first, second):
 
 
 def look_for(*measures):
-    lines = "\n".join(f'println!("{{}}\\n", attention.find(Measure::{measure}, 3)?);' for measure in measures)
-    return code(f"let attention = trace.attention()?;\n{lines}")
+    """The heads that lead in each measure; of a model that has no such places, such as one without separators, a sentence that says so."""
+    listed = ", ".join(f"Measure::{measure}" for measure in measures)
+    return code(f"""
+let attention = trace.attention()?;
+for measure in [{listed}] {{
+    match attention.find(measure, 3) {{
+        Ok(heads) => println!("{{heads}}\\n"),
+        Err(without) => println!("{{without}}\\n"),
+    }}
+}};""")
