@@ -232,7 +232,7 @@ fn reads_a_pytorch_file_from_before_1_6() {
     refused(&folder, &["protocol is not 1001"]);
     changed(place(b"\x88X\x0a\0\0\0type_sizes"), 0x89);
     refused(&folder, &["big-endian"]);
-    changed(place(b"Nt") , 0x88);
+    changed(place(b"Nt"), 0x88);
     refused(&folder, &["view into another"]);
 }
 

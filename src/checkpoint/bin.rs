@@ -31,7 +31,10 @@ pub(super) fn entries(file: &Mapped, index: usize) -> Result<Vec<(String, Entry)
     } else if legacy::is_legacy(bytes) {
         legacy::contents(bytes)
     } else {
-        return Err(Error::file(&file.path, format!("not in a format that PyTorch writes, or not weights at all; {WAY_OUT}")));
+        return Err(Error::file(
+            &file.path,
+            format!("not in a format that PyTorch writes, or not weights at all; {WAY_OUT}"),
+        ));
     };
     let Contents { tensors, storages } = contents.map_err(broken)?;
     let mut entries = Vec::with_capacity(tensors.len());
