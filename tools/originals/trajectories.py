@@ -17,7 +17,7 @@ Positions down, positions across; colour is the cosine of their vectors, from -1
 """
 DIFFERS = """
 * One scale for all cosines. The original scales every map by its own smallest and largest value, so that maps of different depths cannot be compared by colour.
-* All depths are in one page, not five files; a picture for a paper is `.save("map.pdf")?`.
+* All depths are in one page, not in a file each; a picture for a paper is `.save("map.pdf")?`.
 * Whether cosines or inner products are drawn stands in the caption. Inner products are ruled by the few longest vectors (often the first token's): `.without_first()` and `.centred()` take that out.
 * The words nearest to a vector: the original finds them by inner product with the token table at any depth. Behind the final norm that is what the model computes; before it, it is not, and `ReadAs` says which of the two is meant.
 """
