@@ -95,6 +95,7 @@ test: kernel browser real-models
 	cargo test --locked --release --manifest-path kernel/Cargo.toml --target-dir target/kernel --features stock
 	$(NOTEBOOK) --out target/notebooks --compare --jobs 2 notebooks/*.ipynb
 	$(NOTEBOOK) --out target/notebooks/evcxr --kernel rust-evcxr notebooks/walk.ipynb
+	.venv/bin/python tools/run_originals.py
 	.venv/bin/python tools/check_scripts.py
 	.venv/bin/python tools/run_checks.py
 

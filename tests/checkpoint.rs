@@ -162,12 +162,12 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-#[test]
-fn reads_a_pytorch_file_without_running_it() {
-    let folder = folder("bin");
+/// The views, shared storages and types of a file that `torch.save` wrote, whole and damaged.
+fn reads_a_pytorch_file(name: &str) {
+    let folder = folder(name);
     write(folder.join("config.json"), "{}");
     let file = folder.join("pytorch_model.bin");
-    std::fs::copy(fixture("bin/tensors.bin"), &file).unwrap();
+    std::fs::copy(fixture(&format!("bin/{name}.bin")), &file).unwrap();
     let checkpoint = Checkpoint::open(&folder).unwrap();
     let expected = Tensor::read_safetensors(fixture("bin/tensors.safetensors")).unwrap();
     assert_eq!(checkpoint.names().count(), expected.len() + 1, "`count` comes on top, `note` is no tensor");
@@ -201,12 +201,39 @@ fn reads_a_pytorch_file_without_running_it() {
             }
         }
     }
+}
 
-    std::fs::copy(fixture("bin/legacy.bin"), &file).unwrap();
-    refused(&folder, &["1.6", "safetensors"]);
-    std::fs::copy(fixture("bin/hostile.bin"), &file).unwrap();
+#[test]
+fn reads_a_pytorch_file_without_running_it() {
+    reads_a_pytorch_file("tensors");
+    let folder = folder("hostile");
+    write(folder.join("config.json"), "{}");
+    std::fs::copy(fixture("bin/hostile.bin"), folder.join("pytorch_model.bin")).unwrap();
     refused(&folder, &["posix.system", "runs none"]);
     assert!(!Path::new("/tmp/flowlens-was-here").exists());
+    write(folder.join("pytorch_model.bin"), "neither");
+    refused(&folder, &["not in a format", "safetensors"]);
+}
+
+#[test]
+fn reads_a_pytorch_file_from_before_1_6() {
+    reads_a_pytorch_file("legacy");
+    let folder = folder("legacy-other");
+    write(folder.join("config.json"), "{}");
+    let whole = std::fs::read(fixture("bin/legacy.bin")).unwrap();
+    let place = |part: &[u8]| whole.windows(part.len()).position(|bytes| bytes == part).unwrap();
+    let changed = |at: usize, byte: u8| {
+        let mut changed = whole.clone();
+        changed[at] = byte;
+        write(folder.join("pytorch_model.bin"), changed);
+    };
+    // The protocol 1001, "little_endian": True, and the place of the view: None.
+    changed(place(b"M\xe9\x03.") + 1, 0xe8);
+    refused(&folder, &["protocol is not 1001"]);
+    changed(place(b"\x88X\x0a\0\0\0type_sizes"), 0x89);
+    refused(&folder, &["big-endian"]);
+    changed(place(b"Nt"), 0x88);
+    refused(&folder, &["view into another"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
     python tools/make_bin_fixtures.py tests/fixtures/bin
 
 tensors.bin, tensors.safetensors  views, shared storages and several types, and the same as plain tensors
-legacy.bin                        the format before PyTorch 1.6
+legacy.bin                        those of tensors.bin in the format before PyTorch 1.6
 hostile.bin                       a pickle that would run a program when Python reads it
 """
 
@@ -37,7 +37,7 @@ state["count"] = torch.tensor([1, 2])
 state["note"] = "not a tensor"
 state._metadata = collections.OrderedDict(version=1)
 torch.save(state, OUT / "tensors.bin")
-torch.save({"a": torch.ones(2)}, OUT / "legacy.bin", _use_new_zipfile_serialization=False)
+torch.save(state, OUT / "legacy.bin", _use_new_zipfile_serialization=False)
 
 
 class Hostile:

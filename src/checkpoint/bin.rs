@@ -1,9 +1,11 @@
-//! `pytorch_model.bin`: a zip archive with a pickle that describes tensors, and their numbers beside it.
+//! `pytorch_model.bin`: a pickle that describes tensors, and their numbers beside it; in a zip archive, or before PyTorch
+//! 1.6 one behind the other.
 
 use std::collections::HashMap;
 use std::io::Cursor;
 use std::ops::Range;
 
+use super::legacy;
 use super::mapped::Mapped;
 use super::pickle::{self, Described};
 use super::stored::{Arrangement, Entry, Stored};
@@ -12,40 +14,58 @@ use crate::{Error, Result};
 /// A description longer than this describes no weights.
 const LONGEST_PICKLE: usize = 64 << 20;
 
-const WAY_OUT: &str = "convert it to safetensors (with Python: safetensors.torch.save_file(torch.load(file, weights_only=True), \"model.safetensors\"))";
+pub(super) const WAY_OUT: &str = "convert it to safetensors (with Python: safetensors.torch.save_file(torch.load(file, weights_only=True), \"model.safetensors\"))";
 
-/// What a zip-format `.bin` file holds.
+/// The tensors that a `.bin` file describes, and where the numbers of each storage lie.
+pub(super) struct Contents {
+    pub tensors: Vec<(String, Described)>,
+    pub storages: HashMap<String, Range<usize>>,
+}
+
+/// What a `.bin` file holds.
 pub(super) fn entries(file: &Mapped, index: usize) -> Result<Vec<(String, Entry)>> {
     let bytes = file.bytes();
-    if !bytes.starts_with(b"PK\x03\x04") {
+    let broken = |problem: String| Error::file(&file.path, format!("not a usable PyTorch file: {problem}"));
+    let contents = if bytes.starts_with(b"PK\x03\x04") {
+        archive(bytes)
+    } else if legacy::is_legacy(bytes) {
+        legacy::contents(bytes)
+    } else {
         return Err(Error::file(
             &file.path,
-            format!("not in the zip format that PyTorch writes since 1.6, or not weights at all; {WAY_OUT}"),
+            format!("not in a format that PyTorch writes, or not weights at all; {WAY_OUT}"),
         ));
-    }
-    let broken = |problem: String| Error::file(&file.path, format!("not a usable PyTorch file: {problem}"));
-    let records = records(bytes).map_err(broken)?;
-    let (prefix, pickle) = records
-        .iter()
-        .find_map(|(name, range)| name.strip_suffix("/data.pkl").map(|prefix| (prefix, range)))
-        .ok_or_else(|| broken(format!("the archive has no data.pkl; {WAY_OUT}")))?;
-    if pickle.len() > LONGEST_PICKLE {
-        return Err(broken(format!("its pickle of {} bytes is absurdly long", pickle.len())));
-    }
-    if records.get(&format!("{prefix}/byteorder")).is_some_and(|range| &bytes[range.clone()] == b"big") {
-        return Err(broken(format!("it was written on a big-endian machine; {WAY_OUT}")));
-    }
-    let tensors = pickle::tensors(&bytes[pickle.clone()]).map_err(broken)?;
+    };
+    let Contents { tensors, storages } = contents.map_err(broken)?;
     let mut entries = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
-        let entry = records
-            .get(&format!("{prefix}/data/{}", tensor.key))
-            .ok_or_else(|| format!("record data/{} is missing", tensor.key))
+        let entry = storages
+            .get(&tensor.key)
+            .ok_or_else(|| format!("its numbers (record data/{}) are missing", tensor.key))
             .and_then(|record| place(&tensor, record, index))
             .map_err(|problem| broken(format!("tensor {name}: {problem}; download the file again")))?;
         entries.push((name, entry));
     }
     Ok(entries)
+}
+
+/// What PyTorch writes since 1.6: a zip archive.
+fn archive(bytes: &[u8]) -> Result<Contents, String> {
+    let records = records(bytes)?;
+    let (prefix, pickle) = records
+        .iter()
+        .find_map(|(name, range)| name.strip_suffix("/data.pkl").map(|prefix| (prefix, range)))
+        .ok_or_else(|| format!("the archive has no data.pkl; {WAY_OUT}"))?;
+    if pickle.len() > LONGEST_PICKLE {
+        return Err(format!("its pickle of {} bytes is absurdly long", pickle.len()));
+    }
+    if records.get(&format!("{prefix}/byteorder")).is_some_and(|range| &bytes[range.clone()] == b"big") {
+        return Err(format!("it was written on a big-endian machine; {WAY_OUT}"));
+    }
+    let tensors = pickle::tensors(&bytes[pickle.clone()])?;
+    let key = |name: &str| name.strip_prefix(prefix)?.strip_prefix("/data/").map(str::to_owned);
+    let storages = records.iter().filter_map(|(name, range)| Some((key(name)?, range.clone()))).collect();
+    Ok(Contents { tensors, storages })
 }
 
 /// Where each record of the archive lies. PyTorch stores them uncompressed, so that they can be mapped.
@@ -70,19 +90,7 @@ fn records(bytes: &[u8]) -> Result<HashMap<String, Range<usize>>, String> {
 
 /// Checks that a view lies inside its record.
 fn place(tensor: &Described, record: &Range<usize>, index: usize) -> Result<Entry, String> {
-    let (stored, size) = match tensor.storage.as_str() {
-        "FloatStorage" => (Stored::F32, 4),
-        "HalfStorage" => (Stored::F16, 2),
-        "BFloat16Storage" => (Stored::BF16, 2),
-        "DoubleStorage" => (Stored::F64, 8),
-        "LongStorage" => (Stored::Other("int64"), 8),
-        "IntStorage" => (Stored::Other("int32"), 4),
-        "ShortStorage" => (Stored::Other("int16"), 2),
-        "CharStorage" => (Stored::Other("int8"), 1),
-        "ByteStorage" => (Stored::Other("uint8"), 1),
-        "BoolStorage" => (Stored::Other("bool"), 1),
-        other => return Err(format!("its numbers are of a type unknown to Flowlens (torch.{other})")),
-    };
+    let (stored, size) = type_of(&tensor.storage)?;
     let absurd = || format!("shape {:?} with strides {:?} does not fit its record", tensor.shape, tensor.strides);
     let last = tensor
         .shape
@@ -116,4 +124,21 @@ fn place(tensor: &Described, record: &Range<usize>, index: usize) -> Result<Entr
         }
     };
     Entry::new(index, range, shape, stored, arrangement)
+}
+
+/// The numbers of a storage, and the bytes of each.
+pub(super) fn type_of(storage: &str) -> Result<(Stored, u64), String> {
+    Ok(match storage {
+        "FloatStorage" => (Stored::F32, 4),
+        "HalfStorage" => (Stored::F16, 2),
+        "BFloat16Storage" => (Stored::BF16, 2),
+        "DoubleStorage" => (Stored::F64, 8),
+        "LongStorage" => (Stored::Other("int64"), 8),
+        "IntStorage" => (Stored::Other("int32"), 4),
+        "ShortStorage" => (Stored::Other("int16"), 2),
+        "CharStorage" => (Stored::Other("int8"), 1),
+        "ByteStorage" => (Stored::Other("uint8"), 1),
+        "BoolStorage" => (Stored::Other("bool"), 1),
+        other => return Err(format!("its numbers are of a type unknown to Flowlens (torch.{other})")),
+    })
 }

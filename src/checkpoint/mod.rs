@@ -7,6 +7,7 @@
 mod bin;
 mod bytes;
 mod gguf;
+mod legacy;
 mod mapped;
 mod pickle;
 mod safetensors;

@@ -8,6 +8,10 @@ use std::collections::BTreeMap;
 
 use super::bytes::Bytes;
 
+mod finished;
+
+pub(super) use finished::Finished;
+
 /// A tensor as the pickle describes it: a view into a storage that lies beside it in the archive.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Described {
@@ -33,7 +37,7 @@ type At = usize;
 #[derive(Debug, Clone)]
 enum Value {
     None,
-    Bool,
+    Bool(bool),
     Integer(i64),
     Float,
     Text(String),
@@ -59,31 +63,12 @@ struct Machine<'a> {
     stack: Vec<At>,
     marks: Vec<usize>,
     memo: BTreeMap<u64, At>,
+    storages: BTreeMap<String, String>,
 }
 
 /// The tensors of the dictionary that the pickle makes, by name, in its order.
 pub(super) fn tensors(bytes: &[u8]) -> Result<Vec<(String, Described)>, String> {
-    let mut machine = Machine {
-        code: Bytes::new(bytes),
-        heap: Vec::new(),
-        stack: Vec::new(),
-        marks: Vec::new(),
-        memo: BTreeMap::new(),
-    };
-    let result = machine.run()?;
-    let Value::Dict(pairs) = &machine.heap[result] else {
-        return Err("it does not hold a dictionary of tensors; save the model's state_dict()".to_owned());
-    };
-    let mut tensors = Vec::new();
-    for &(key, value) in pairs {
-        if let (Value::Text(name), Value::Tensor(tensor)) = (&machine.heap[key], &machine.heap[value]) {
-            tensors.push((name.clone(), (**tensor).clone()));
-        }
-    }
-    if tensors.is_empty() {
-        return Err("its dictionary holds no tensors at the top level; save the model's state_dict()".to_owned());
-    }
-    Ok(tensors)
+    Finished::run(bytes)?.tensors()
 }
 
 impl<'a> Machine<'a> {
@@ -110,7 +95,7 @@ impl<'a> Machine<'a> {
             0x95 => self.code.take(8).map(drop)?,
             b'N' => self.push(Value::None)?,
             // NEWTRUE, NEWFALSE
-            0x88 | 0x89 => self.push(Value::Bool)?,
+            0x88 | 0x89 => self.push(Value::Bool(code == 0x88))?,
             b'J' => {
                 let number = i32::from_le_bytes(self.code.fixed()?);
                 self.push(Value::Integer(number.into()))?;
@@ -324,10 +309,14 @@ impl<'a> Machine<'a> {
         self.push(Value::Global(callable))
     }
 
-    /// `("storage", torch.FloatStorage, "0", "cpu", numel)`: a record of the archive.
+    /// `("storage", torch.FloatStorage, "0", "cpu", numel)`: a record of the archive. Before PyTorch 1.6 there was a
+    /// sixth item for a view into another storage, which no release has written for a dictionary of tensors.
     fn persistent(&mut self) -> Result<(), String> {
         let at = self.pop()?;
         let storage = match self.items(at) {
+            Some([_, _, _, _, _, view, ..]) if !matches!(self.heap[*view], Value::None) => {
+                return Err("a storage is a view into another one".to_owned());
+            }
             Some([tag, kind, key, ..]) => match (&self.heap[*tag], &self.heap[*kind], &self.heap[*key]) {
                 (Value::Text(tag), Value::Global(Callable::Storage(kind)), Value::Text(key)) if tag == "storage" => {
                     Some(Value::Storage { kind: kind.clone(), key: key.clone() })
@@ -336,7 +325,11 @@ impl<'a> Machine<'a> {
             },
             _ => None,
         };
-        self.push(storage.ok_or("it refers to something outside that is no storage")?)
+        let storage = storage.ok_or("it refers to something outside that is no storage")?;
+        if let Value::Storage { kind, key } = &storage {
+            self.storages.insert(key.clone(), kind.clone());
+        }
+        self.push(storage)
     }
 
     fn call(&mut self) -> Result<(), String> {
