@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import sys
 import unittest
 from pathlib import Path
@@ -43,6 +44,36 @@ class Kept(unittest.TestCase):
                 self.assertNotIn("error", [output["output_type"] for output in outputs])
                 self.assertEqual([cell["execution_count"] for cell in code], list(range(1, len(code) + 1)), "executed once, in order")
                 self.assertNotIn(str(Path.home()) + "/", json.dumps(outputs))
+
+
+class Course(unittest.TestCase):
+    """The contents page and the first lines of the lessons say the same."""
+
+    def test_each_lesson_is_on_the_page_with_its_place_and_time(self):
+        page = (ROOT / "notebooks" / "README.md").read_text()
+        listed = re.findall(r"^\| ([0-9.]+) \| \[.*?\]\((\w+\.ipynb)\) .* \| (\d+) min \|$", page, re.M)
+        found = []
+        for path in ROOT.glob("notebooks/*.ipynb"):
+            first = "".join(json.loads(path.read_text())["cells"][0]["source"])
+            place = re.search(r"^\*Lesson (\d+) of 10(?:, part (\d+))?, about (\d+) minutes", first, re.M)
+            if place:
+                found.append((".".join(filter(None, place.groups()[:2])), path.name, place[3]))
+                self.assertIn("**Goal.**", first, path.name)
+        self.assertEqual(sorted(found), sorted(listed))
+        self.assertEqual([place.split(".")[0] for place, _, _ in listed if not place.endswith((".2", ".3", ".4"))], [str(n) for n in range(1, 11)])
+
+    def test_every_lesson_has_questions_and_an_exercise(self):
+        for path in sorted(ROOT.glob("notebooks/*.ipynb")):
+            cells = json.loads(path.read_text())["cells"]
+            text = ["".join(cell["source"]) for cell in cells]
+            if "*Lesson" not in text[0]:
+                continue
+            with self.subTest(path.name):
+                asked = sum(part.count("**Question") for part in text)
+                self.assertGreaterEqual(asked, 3)
+                self.assertLessEqual(asked, 7)
+                checks = [part for cell, part in zip(cells, text) if cell["cell_type"] == "code" and "check::" in part]
+                self.assertGreaterEqual(len(checks), 1)
 
 
 class Slim(unittest.TestCase):
