@@ -93,7 +93,7 @@ test: kernel browser real-models
 	cargo test --locked
 	cargo test --locked --test real_weights --test course -- --ignored --skip mpnet
 	cargo test --locked --release --manifest-path kernel/Cargo.toml --target-dir target/kernel --features stock
-	$(NOTEBOOK) --out target/notebooks --compare --jobs 2 notebooks/*.ipynb
+	.venv/bin/python tools/offline.py $(NOTEBOOK) --out target/notebooks --compare --jobs 2 notebooks/*.ipynb
 	$(NOTEBOOK) --out target/notebooks/evcxr --kernel rust-evcxr notebooks/walk.ipynb
 	.venv/bin/python tools/run_originals.py
 	.venv/bin/python tools/check_scripts.py

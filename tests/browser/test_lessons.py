@@ -34,7 +34,7 @@ class Lessons(LabTest):
         cells = nbformat.read(path, as_version=4).cells
         outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
         figures = sum("flowlens-view" in data.get("text/html", "") for data in outputs)
-        tab = self.open_notebook(path)
+        tab = self.open(f"{self.address}/lab/tree/{path.name}?token={self.token}&reset", wait=False)
         drawn = tab.locator(".flowlens-view[data-state=drawn]")
         self.until(lambda: drawn.count() == figures, f"{figures} figures are drawn", 60)
         self.assertEqual(tab.locator(".flowlens-view:not([data-state=drawn])").count(), 0)
