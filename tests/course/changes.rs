@@ -69,6 +69,7 @@ fn what_students_type_for_a_head() {
     not_yet(check::carrying_head((1, 2), &map), "begins at layer 2");
     not_yet(check::carrying_head((3, 0), &map), "speaks against");
     not_yet(check::carrying_head((2, 1), &map), "+0.10");
+    not_yet(check::carrying_head((3, 5), &map), "next to none");
 }
 
 #[test]
