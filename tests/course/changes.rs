@@ -144,6 +144,22 @@ fn steering_that_is_cheap() {
 #[ignore = "needs the starter models"]
 fn the_solutions_of_the_lesson() {
     let model = Model::load("smollm2-135m").unwrap();
+    let opposites = model
+        .pairs([
+            ("The opposite of hot is", "The opposite of big is", " cold", " small"),
+            ("The opposite of big is", "The opposite of hot is", " small", " cold"),
+        ])
+        .unwrap();
+    let carriers = model.sweep(&opposites).patch(Site::HeadMix).layers(16..30).run().unwrap();
+    right(check::carrying_head((22, 8), &carriers));
+    not_yet(check::carrying_head((6, 8), &carriers), "begins at layer 16");
+    not_yet(check::carrying_head((23, 4), &carriers), "");
+    let silenced = model.sweep(&opposites).ablate(Site::HeadMix, Ablation::Zero).layers(8..30).run().unwrap();
+    right(check::costliest_head((10, 6), &silenced));
+    not_yet(check::costliest_head((22, 8), &silenced), "Another costs more");
+    let listed = model.run(" apple river seven green stone paper apple river seven green stone paper").unwrap();
+    right(check::induction_target(3, 8, &listed));
+    not_yet(check::induction_target(2, 8, &listed), "*after*");
     let pairs = model
         .pairs([
             ("I loved this film. It was", "I hated this film. It was", " great", " terrible"),

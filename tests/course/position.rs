@@ -159,6 +159,16 @@ fn the_solutions_of_the_lesson() {
     not_yet(check::looks_ahead(0, &t5), "what came before");
     right(check::steps_for_a_turn(438_460, &smol));
     let words = smol.run("the cat and the dog and the cat").unwrap();
-    let begins = (0..30).find(|&layer| check::beacon_begins(layer, &words).unwrap().is_right());
-    assert!(begins.is_some());
+    right(check::beacon_begins(11, &words));
+    not_yet(check::beacon_begins(2, &words), "not yet so long");
+    let source = "And Ruth said, Intreat me not to leave thee, or to return from following after thee: for whither thou goest, I will go;";
+    let target =
+        "Ruth said, \"Don't urge me to leave you, and to return from following you, for where you go, I will go;";
+    let ruth = t5.run(Seq2Seq { source, target }).unwrap();
+    right(check::nearest_to_its_kernel(5, "decoder", 0, &ruth));
+    not_yet(check::nearest_to_its_kernel(0, "decoder", 0, &ruth), "cannot see");
+    let verse = "for whither thou goest, I will go; and where thou lodgest, I will lodge: thy people shall be my people, and thy God my God:";
+    let repeats = t5.run(verse).unwrap();
+    right(check::most_alike_apart((8, 18), &repeats));
+    not_yet(check::most_alike_apart((31, 33), &repeats), "close together");
 }
