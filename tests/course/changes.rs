@@ -114,7 +114,7 @@ fn steering_that_is_cheap() {
     let apart = clean - difference(&model.run(CORRUPTED).unwrap());
     let mut seen = [0; 4];
     for layer in 1..3 {
-        for strength in [-8.0, -1.0, 0.1, 0.3, 0.5, 1.0, 2.0, 8.0] {
+        for strength in [-8.0, -1.0, 0.01, 0.05, 0.1, 0.3, 0.5, 1.0, 2.0, 8.0] {
             let change = || steering.layer(layer).unwrap() * strength;
             let steered = difference(&model.watch(CLEAN).change(change()).run().unwrap());
             let effect = (steered - clean) / apart;
@@ -171,7 +171,7 @@ fn the_solutions_of_the_lesson() {
     let steering = model.steering(&pairs).unwrap();
     let train = "The train leaves at nine in the morning and arrives at noon, and the next one leaves two hours later.";
     let plain = model.run(train).unwrap();
-    right(check::cheap_steering((12, 2.0), &steering, &plain));
+    right(check::cheap_steering((17, 2.0), &steering, &plain));
     not_yet(check::cheap_steering((29, 4.0), &steering, &plain), "Strong enough, but");
     not_yet(check::cheap_steering((2, 2.0), &steering, &plain), "Too weak");
 }

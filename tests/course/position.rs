@@ -8,14 +8,14 @@ use crate::{not_yet, refused, right, tiny};
 
 #[test]
 fn the_slowest_pair() {
-    // 48 numbers in 6 heads are four pairs, and the slowest turns by 10,000^(-6/8).
-    let (model, turn) = (tiny("llama_gqa"), std::f64::consts::TAU);
-    right(check::steps_for_a_turn(turn * 1000.0, &model));
-    right(check::steps_for_a_turn(6283, &model));
+    // Heads of 8 numbers are four pairs, the base is 500,000: the slowest turns by 500,000^(-6/8), the fastest by 1.
+    let (model, turn, step) = (tiny("llama_gqa"), std::f64::consts::TAU, 500_000f64.powf(-0.75));
+    right(check::steps_for_a_turn(turn / step, &model));
+    right(check::steps_for_a_turn(118_000, &model));
     not_yet(check::steps_for_a_turn(turn, &model), "turns fastest");
-    not_yet(check::steps_for_a_turn(360_000.0, &model), "radians");
-    not_yet(check::steps_for_a_turn(1000.0, &model), "one radian");
-    not_yet(check::steps_for_a_turn(0.001, &model), "angle of one step");
+    not_yet(check::steps_for_a_turn(360.0 / step, &model), "radians");
+    not_yet(check::steps_for_a_turn(1.0 / step, &model), "one radian");
+    not_yet(check::steps_for_a_turn(step, &model), "angle of one step");
     not_yet(check::steps_for_a_turn(0, &model), "smallest");
     not_yet(check::steps_for_a_turn(f64::NAN, &model), "smallest");
     refused(check::steps_for_a_turn(turn, &tiny("gpt2")), "does not turn");
