@@ -28,6 +28,9 @@ pub fn carrying_head(answer: (usize, usize), effects: &Effects) -> Result<Verdic
             "That may be its row in the map. Take the layer's own number, `cell.place`, and not the row, `cell.index`.",
         ),
         None => not_on_the_map(answer, &map),
+        Some(effect) if effect.abs() < 0.02 => {
+            Verdict::not_yet(format!("Its effect is {effect:+.2}, next to none. Look at `.top(5)?` of the map."))
+        }
         Some(effect) if effect < 0.0 => {
             Verdict::not_yet(format!("Its effect is {effect:+.2}: with it the answer gets worse. It speaks against."))
         }

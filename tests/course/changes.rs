@@ -69,6 +69,7 @@ fn what_students_type_for_a_head() {
     not_yet(check::carrying_head((1, 2), &map), "begins at layer 2");
     not_yet(check::carrying_head((3, 0), &map), "speaks against");
     not_yet(check::carrying_head((2, 1), &map), "+0.10");
+    not_yet(check::carrying_head((3, 5), &map), "next to none");
 }
 
 #[test]
@@ -113,7 +114,7 @@ fn steering_that_is_cheap() {
     let apart = clean - difference(&model.run(CORRUPTED).unwrap());
     let mut seen = [0; 4];
     for layer in 1..3 {
-        for strength in [-8.0, -1.0, 0.1, 0.3, 0.5, 1.0, 2.0, 8.0] {
+        for strength in [-8.0, -1.0, 0.01, 0.05, 0.1, 0.3, 0.5, 1.0, 2.0, 8.0] {
             let change = || steering.layer(layer).unwrap() * strength;
             let steered = difference(&model.watch(CLEAN).change(change()).run().unwrap());
             let effect = (steered - clean) / apart;
@@ -143,6 +144,22 @@ fn steering_that_is_cheap() {
 #[ignore = "needs the starter models"]
 fn the_solutions_of_the_lesson() {
     let model = Model::load("smollm2-135m").unwrap();
+    let opposites = model
+        .pairs([
+            ("The opposite of hot is", "The opposite of big is", " cold", " small"),
+            ("The opposite of big is", "The opposite of hot is", " small", " cold"),
+        ])
+        .unwrap();
+    let carriers = model.sweep(&opposites).patch(Site::HeadMix).layers(16..30).run().unwrap();
+    right(check::carrying_head((22, 8), &carriers));
+    not_yet(check::carrying_head((6, 8), &carriers), "begins at layer 16");
+    not_yet(check::carrying_head((23, 4), &carriers), "");
+    let silenced = model.sweep(&opposites).ablate(Site::HeadMix, Ablation::Zero).layers(8..30).run().unwrap();
+    right(check::costliest_head((10, 6), &silenced));
+    not_yet(check::costliest_head((22, 8), &silenced), "Another costs more");
+    let listed = model.run(" apple river seven green stone paper apple river seven green stone paper").unwrap();
+    right(check::induction_target(3, 8, &listed));
+    not_yet(check::induction_target(2, 8, &listed), "*after*");
     let pairs = model
         .pairs([
             ("I loved this film. It was", "I hated this film. It was", " great", " terrible"),
@@ -154,7 +171,7 @@ fn the_solutions_of_the_lesson() {
     let steering = model.steering(&pairs).unwrap();
     let train = "The train leaves at nine in the morning and arrives at noon, and the next one leaves two hours later.";
     let plain = model.run(train).unwrap();
-    right(check::cheap_steering((12, 2.0), &steering, &plain));
+    right(check::cheap_steering((17, 2.0), &steering, &plain));
     not_yet(check::cheap_steering((29, 4.0), &steering, &plain), "Strong enough, but");
     not_yet(check::cheap_steering((2, 2.0), &steering, &plain), "Too weak");
 }

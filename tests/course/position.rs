@@ -8,14 +8,14 @@ use crate::{not_yet, refused, right, tiny};
 
 #[test]
 fn the_slowest_pair() {
-    // 48 numbers in 6 heads are four pairs, and the slowest turns by 10,000^(-6/8).
-    let (model, turn) = (tiny("llama_gqa"), std::f64::consts::TAU);
-    right(check::steps_for_a_turn(turn * 1000.0, &model));
-    right(check::steps_for_a_turn(6283, &model));
+    // Heads of 8 numbers are four pairs, the base is 500,000: the slowest turns by 500,000^(-6/8), the fastest by 1.
+    let (model, turn, step) = (tiny("llama_gqa"), std::f64::consts::TAU, 500_000f64.powf(-0.75));
+    right(check::steps_for_a_turn(turn / step, &model));
+    right(check::steps_for_a_turn(118_000, &model));
     not_yet(check::steps_for_a_turn(turn, &model), "turns fastest");
-    not_yet(check::steps_for_a_turn(360_000.0, &model), "radians");
-    not_yet(check::steps_for_a_turn(1000.0, &model), "one radian");
-    not_yet(check::steps_for_a_turn(0.001, &model), "angle of one step");
+    not_yet(check::steps_for_a_turn(360.0 / step, &model), "radians");
+    not_yet(check::steps_for_a_turn(1.0 / step, &model), "one radian");
+    not_yet(check::steps_for_a_turn(step, &model), "angle of one step");
     not_yet(check::steps_for_a_turn(0, &model), "smallest");
     not_yet(check::steps_for_a_turn(f64::NAN, &model), "smallest");
     refused(check::steps_for_a_turn(turn, &tiny("gpt2")), "does not turn");
@@ -159,6 +159,16 @@ fn the_solutions_of_the_lesson() {
     not_yet(check::looks_ahead(0, &t5), "what came before");
     right(check::steps_for_a_turn(438_460, &smol));
     let words = smol.run("the cat and the dog and the cat").unwrap();
-    let begins = (0..30).find(|&layer| check::beacon_begins(layer, &words).unwrap().is_right());
-    assert!(begins.is_some());
+    right(check::beacon_begins(11, &words));
+    not_yet(check::beacon_begins(2, &words), "not yet so long");
+    let source = "And Ruth said, Intreat me not to leave thee, or to return from following after thee: for whither thou goest, I will go;";
+    let target =
+        "Ruth said, \"Don't urge me to leave you, and to return from following you, for where you go, I will go;";
+    let ruth = t5.run(Seq2Seq { source, target }).unwrap();
+    right(check::nearest_to_its_kernel(5, "decoder", 0, &ruth));
+    not_yet(check::nearest_to_its_kernel(0, "decoder", 0, &ruth), "cannot see");
+    let verse = "for whither thou goest, I will go; and where thou lodgest, I will lodge: thy people shall be my people, and thy God my God:";
+    let repeats = t5.run(verse).unwrap();
+    right(check::most_alike_apart((8, 18), &repeats));
+    not_yet(check::most_alike_apart((31, 33), &repeats), "close together");
 }

@@ -74,15 +74,14 @@ fn where_the_answer_arrives() {
 #[ignore = "needs the starter models"]
 fn the_solutions_of_the_lesson() {
     let model = Model::load("smollm2-135m").unwrap();
-    let japan = model.run("The capital of Japan is the city of").unwrap();
-    let walk = japan.walk().without_first().build().unwrap();
-    not_yet(check::sharpest_turn(29, &walk), "longest step");
-    right(check::sharpest_turn(0, &walk));
-    let (germany, greece) = (
-        model.run("The capital of Germany is the city of").unwrap(),
-        model.run("The capital of Greece is the city of").unwrap(),
-    );
-    right(check::answer_arrives(23, &germany, &greece));
-    not_yet(check::answer_arrives(22, &germany, &greece), "yet");
-    not_yet(check::answer_arrives(24, &germany, &greece), "so does the layer before");
+    let (hot, big) = (model.run("The opposite of hot is").unwrap(), model.run("The opposite of big is").unwrap());
+    right(check::answer_arrives(25, &hot, &big));
+    not_yet(check::answer_arrives(21, &hot, &big), "with this vector yet");
+    not_yet(check::answer_arrives(23, &hot, &big), "its own is lost");
+    not_yet(check::answer_arrives(27, &hot, &big), "so does the layer before");
+    let bert = Model::load("minilm-l6").unwrap();
+    let steps = bert.run("The cat sat on the mat.").unwrap().walk().build().unwrap();
+    right(check::sharpest_turn(5, &steps));
+    not_yet(check::sharpest_turn(4, &steps), "longest step");
+    not_yet(check::sharpest_turn(6, &steps), "There is no layer 6");
 }
