@@ -11,6 +11,7 @@ mod mapped;
 mod pickle;
 mod safetensors;
 mod stored;
+mod unpacked;
 mod vocabulary;
 
 use std::collections::{BTreeMap, HashMap};
