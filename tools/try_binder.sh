@@ -34,7 +34,7 @@ build() {
     mkdir "$WORK/context"
     git archive HEAD | tar --extract --directory "$WORK/context"
     # chroot isolation hands the own environment on.
-    nice env -i PATH="$PATH" HOME="$HOME" CONTAINERS_STORAGE_CONF="$CONTAINERS_STORAGE_CONF" CONTAINERS_REGISTRIES_CONF="$CONTAINERS_REGISTRIES_CONF" \
+    nice -n 5 env -i PATH="$PATH" HOME="$HOME" CONTAINERS_STORAGE_CONF="$CONTAINERS_STORAGE_CONF" CONTAINERS_REGISTRIES_CONF="$CONTAINERS_REGISTRIES_CONF" \
         podman build --isolation=chroot --pull=never --layers --build-arg NB_USER=jovyan --build-arg NB_UID=1000 \
         --volume "$WORK/target:/opt/flowlens/target:rw" --volume "$WORK/cargo:/root/.cargo:rw" \
         ${1:+--build-arg RUST_TOOLCHAIN=/opt/toolchain --volume "$1:/opt/toolchain:ro"} \
