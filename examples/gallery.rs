@@ -2,6 +2,7 @@
 //!
 //! What the page shows as a figure's call is the code that drew it.
 
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 
@@ -89,7 +90,7 @@ fn file(name: &str) -> String {
     name.to_lowercase().replace(',', "").replace(' ', "_")
 }
 
-fn write(groups: &[(&str, Vec<Shown>)], folder: &Path) -> flowlens::Result<()> {
+fn write(groups: &[(&str, Vec<Shown>)], folder: &Path) -> Result<(), Box<dyn Error>> {
     let mut page = "# Gallery\n\nEvery kind of figure, with the call that draws it. In a notebook a figure shows itself and can be touched: \
          point at something, click, use the keys. Here are still pictures, as `figure.export().save(\"name.png\")` writes them. \
          `make gallery` draws this page anew (`examples/gallery.rs`).\n\n```rust\n"
@@ -116,11 +117,11 @@ fn write(groups: &[(&str, Vec<Shown>)], folder: &Path) -> flowlens::Result<()> {
             println!("{name}");
         }
     }
-    fs::write(folder.join("gallery.md"), page).map_err(|error| flowlens::Error::file(folder, error))?;
+    fs::write(folder.join("gallery.md"), page)?;
     Ok(())
 }
 
-fn main() -> flowlens::Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
     let model = Model::load("smollm2-135m")?;
     let trace = model.run(PROMPT)?;
     let without = model.watch(PROMPT).change(Change::zero_head(16, 0)).run()?;
@@ -135,6 +136,6 @@ fn main() -> flowlens::Result<()> {
         ("Position, similarity, movement", trajectories(&trace, &t5)?),
         ("Changing a run", experiments(&model)?),
     ];
-    fs::create_dir_all("docs/pictures/gallery").map_err(|error| flowlens::Error::file(Path::new("docs"), error))?;
+    fs::create_dir_all("docs/pictures/gallery")?;
     write(&groups, Path::new("docs"))
 }
