@@ -47,6 +47,13 @@ class Flowlens(KernelTest):
         self.assertRegex(cell.error, "explicit type|write the type out")
         self.assertEqual(self.kernel.run("let matrix: flowlens::ndarray::ArrayD<f32> = scores.to_ndarray();\nmatrix.sum()").result["text/plain"], "2.0")
 
+    def test_a_call_that_does_not_fit_a_function_of_an_earlier_cell(self):
+        self.kernel.run("fn double(a: &Array) -> f32 { 2.0 * a.data()[0] }")
+        cell = self.kernel.run("double(3)")
+        self.assertIn("does not give a function of an earlier cell what it takes", cell.error)
+        self.assertIn("`;`", cell.error)
+        self.assertIn("expected `&Array`, found integer", self.kernel.run("double(3);").error)
+
     def test_displays_come_as_they_are_made_among_what_is_printed(self):
         cell = self.kernel.run(
             'for layer in 0..2 { println!("layer {layer}"); display(&trace.head_view().layer(layer)); }\nprintln!("end");'

@@ -54,6 +54,9 @@ pub fn of_evcxr(error: &evcxr::Error, code: &str, count: u32) -> Failure {
 }
 
 fn compilation(error: &CompilationError, code: &str, count: u32) -> Vec<String> {
+    if let Some(words) = only_a_note(error.level(), &error.message()) {
+        return words;
+    }
     if !error.is_from_user_code() {
         let mut block = vec![format!("{RED}Error:{PLAIN} {}", error.message())];
         block.extend(way_out(&error.message()).map(|help| format!("{BOLD}help:{PLAIN} {help}")));
@@ -68,6 +71,20 @@ fn compilation(error: &CompilationError, code: &str, count: u32) -> Vec<String> 
         }
     }
     block
+}
+
+/// Where a cell's last expression calls a function of an earlier cell with what it does not take, evcxr has kept the
+/// compiler's note on the function and lost the error.
+fn only_a_note(level: &str, message: &str) -> Option<Vec<String>> {
+    (level == "note" && message.ends_with("defined here")).then(|| {
+        vec![
+            format!("{RED}Error:{PLAIN} a call does not give a function of an earlier cell what it takes"),
+            format!(
+                "{BOLD}help:{PLAIN} is a `&` or `?` missing, or an argument of another type? Put `;` behind the cell's last \
+                 line and run it again: the message then shows the place and both types."
+            ),
+        ]
+    })
 }
 
 /// What to do about an error in the code that keeps a cell's variables for later cells.
@@ -174,6 +191,14 @@ fn marked(place: &Place<'_>, count: u32) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_note_without_its_error_says_what_to_do() {
+        let words = only_a_note("note", "function defined here").unwrap().join(" ");
+        assert!(words.contains("earlier cell") && words.contains("`;`"));
+        assert_eq!(only_a_note("error", "function defined here"), None);
+        assert_eq!(only_a_note("note", "required by a bound"), None);
+    }
 
     #[test]
     fn colours_become_the_themes() {
