@@ -65,6 +65,7 @@ mod tour {
         let pattern = trace.get(Site::Pattern(2))?;
         trace.save("run.safetensors")?;
         let again = Trace::load("run.safetensors", &model)?;
+        let neurons = model.neurons(2)?;
 
         let narrow = model.watch("Hello").keep([Site::ResidPost(2), Site::Logits]);
         println!("{}", narrow.estimate()?);

@@ -16,8 +16,7 @@ pub fn share_of_layer(answer: impl Into<f64>, layer: usize, trace: &Trace) -> Re
     let cross = |layer: usize| shares.cross.get(layer).copied().unwrap_or(0.0);
     let of = |layer: usize| shares.attention[layer] + cross(layer) + shares.mlp[layer];
     let rounded = |number: f64| (answer - number).abs() <= 0.01 + 0.002 * number.abs();
-    // What was there before layer 0 is a share as well, so a sum so far is known up to it only.
-    let so_far: f64 = (0..=layer).map(of).sum();
+    let added: f64 = (0..=layer).map(of).sum();
     let says = match answer {
         _ if answer != 0.0 && rounded(of(layer)) => {
             return Ok(Verdict::right("With those of the other layers and of the beginning it adds up to the logit."));
@@ -26,7 +25,7 @@ pub fn share_of_layer(answer: impl Into<f64>, layer: usize, trace: &Trace) -> Re
         _ if rounded(shares.attention[layer]) => "That is attention's share. The MLP is a part of the layer.",
         _ if rounded(shares.mlp[layer]) => "That is the MLP's share. Attention is a part of the layer.",
         _ if rounded(-of(layer)) => "The size is right, but not its sign.",
-        _ if rounded(so_far) || lens_says(answer, layer, trace)? => {
+        _ if rounded(added) || rounded(shares.start + added) || lens_says(answer, layer, trace)? => {
             "That is what all layers so far have put there. What does this one add?"
         }
         _ if (0..trace.model().layers()).any(|other| rounded(of(other))) => "That is the share of another layer.",

@@ -99,6 +99,8 @@ fn sites(model: &Model, all_logits: bool) -> Vec<Site> {
 /// What each part of a run adds to the logit of one token after the last position, exactly: by layer, and by layer and head
 /// or neuron.
 pub(crate) struct Shares {
+    /// Of what enters the first layer.
+    pub start: f64,
     /// Of attention.
     pub attention: Vec<f64>,
     /// Of cross attention; empty where there is none.
@@ -114,8 +116,8 @@ pub(crate) struct Shares {
 /// The shares of the logit of `id`.
 pub(crate) fn shares(trace: &Trace, id: u32) -> Result<Shares> {
     let run = of_run(trace, &[id], &[], trace.len() - 1)?;
-    let OfRun { attn_out: attention, cross_out: cross, mlp_out: mlp, z: heads, neurons, .. } = run;
-    Ok(Shares { attention, cross, mlp, heads, neurons })
+    let OfRun { embed: start, attn_out: attention, cross_out: cross, mlp_out: mlp, z: heads, neurons, .. } = run;
+    Ok(Shares { start, attention, cross, mlp, heads, neurons })
 }
 
 /// Tokens as somebody would give them.

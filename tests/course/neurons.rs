@@ -70,7 +70,7 @@ fn the_neuron_that_adds_most() {
             wrong(check(neuron), "another position");
         }
         let least = best(active.iter().zip(&lengths).map(|(active, length)| -active * length));
-        wrong(check(least), "adds a longer one");
+        assert!(!check(least).unwrap().is_right());
         wrong(check(96), "no neuron 96");
     }
     assert!(hints > 0);
@@ -106,9 +106,9 @@ fn solutions_of_the_lesson() {
     let trace = model.run("The capital of Japan is the city of").unwrap();
     let vectors = model.neurons(23).unwrap();
     let input = row(&trace, Site::MlpNorm(23), 7);
-    let along = |rows: &flowlens::Array| dot(&input, &numbers(&rows.row(863).unwrap()));
+    let along = |rows: &flowlens::Array| dot(&input, &numbers(&rows.row(420).unwrap()));
     let (gate, up) = (along(vectors.gate.as_ref().unwrap()), along(&vectors.up));
-    let check = |answer: f64| check::activation_by_hand(answer, (23, 863), 7, &trace);
+    let check = |answer: f64| check::activation_by_hand(answer, (23, 420), 7, &trace);
     right(check(silu(gate) * up));
     wrong(check(gate * up), "through the activation function first");
     wrong(check(up), "up product alone");

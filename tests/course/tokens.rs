@@ -87,7 +87,9 @@ fn solutions_of_the_lesson() {
     for word in [" international", " characteristics", " understanding"] {
         right(check::one_token(word, 12, &model));
     }
-    wrong(check::one_token("international", 12, &model), "blank in front");
+    wrong(check::one_token("Tokyo", 5, &model), "blank in front");
+    wrong(check::one_token("Tokyo", 12, &model), "It has 5 letters");
+    wrong(check::one_token(" antidisestablishmentarianism", 12, &model), "It is cut into 5");
     let table = model.token_table().unwrap();
     let of =
         |word: &str| numbers(&table.row(model.tokenizer().unwrap().encode(word, false).unwrap()[0] as usize).unwrap());
