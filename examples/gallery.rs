@@ -6,7 +6,6 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use flowlens::flow::Method;
 use flowlens::prelude::*;
 
 const PROMPT: &str = "The capital of Japan is the city of";
@@ -40,8 +39,6 @@ fn flow(trace: &Trace) -> flowlens::Result<Vec<Shown>> {
             trace.flow_graph().layers([23]).build()?.figure();
         "Flow graph, layers side by side", "Two layers in one graph; a link between them carries what the layers in between added.":
             trace.flow_graph().layers([23, 28]).chain(true).heads(Heads::ByTarget(3)).neurons(4, 2).build()?.figure();
-        "Flow graph, as VISIT draws it", "The published method, number for number.":
-            trace.flow_graph().layers([23]).method(Method::Visit).build()?.figure();
         "Logit lens", "What the stream says after each layer, at each position.": trace.logit_lens()?.figure();
         "Probabilities of the text", "How probable the model found each token of the text, and what it would have said.":
             trace.decoding()?.figure();
