@@ -127,17 +127,17 @@ pub fn cheap_steering(answer: (usize, f64), steering: &Steering, plain: &Trace) 
     let cost = nats(&changed)? - nats(plain)?;
     Ok(if effect < 0.0 {
         Verdict::not_yet("It turns the texts the other way: towards the corrupted ones.")
-    } else if !(effect >= 0.25) {
-        Verdict::not_yet(format!("Too weak: it takes them {:.0} % as far again, and 25 are wanted.", 100.0 * effect))
-    } else if !(cost <= CHEAP) {
-        Verdict::not_yet(format!(
-            "Strong enough, but the plain sentence loses {cost:.2} nats a token; {CHEAP} may be lost."
-        ))
-    } else {
+    } else if effect >= 0.25 && cost <= CHEAP {
         Verdict::right(format!(
             "{:.0} % as far again, for {cost:.2} nats a token. Another plain sentence may cost more: try one.",
             100.0 * effect
         ))
+    } else if effect >= 0.25 {
+        Verdict::not_yet(format!(
+            "Strong enough, but the plain sentence loses {cost:.2} nats a token; {CHEAP} may be lost."
+        ))
+    } else {
+        Verdict::not_yet(format!("Too weak: it takes them {:.0} % as far again, and 25 are wanted.", 100.0 * effect))
     })
 }
 
