@@ -22,7 +22,8 @@ struct Shown {
 /// A figure's own code as the text of its call: `stringify!` has lost the line breaks, chains get them back.
 fn call(code: &str) -> String {
     let code = code.split_whitespace().collect::<Vec<_>>().join(" ").replace(" ?", "?").replace("? .", "?.");
-    code.trim_end_matches(".build()?").to_owned()
+    let code = code.trim_end_matches('?').trim_end_matches(".figure()").trim_end_matches(".build()?");
+    code.trim_end_matches(".build()").to_owned()
 }
 
 macro_rules! figures {
@@ -34,7 +35,7 @@ macro_rules! figures {
 fn flow(trace: &Trace) -> flowlens::Result<Vec<Shown>> {
     Ok(figures! {
         "Flow graph, overview", "What attention and MLP of every layer add to the stream, read as words; the colour is the rank of the answer.":
-            trace.flow_graph().overview().build()?.figure();
+            trace.flow_graph().overview().layers(22..30).build()?.figure();
         "Flow graph, one layer", "Heads, what they look at and hand over, neurons and what they write. At each sum, what comes in adds up to what goes out.":
             trace.flow_graph().layers([23]).build()?.figure();
         "Flow graph, layers side by side", "Two layers in one graph; a link between them carries what the layers in between added.":
@@ -50,10 +51,10 @@ fn attention(trace: &Trace, pair: &Trace, without: &Trace) -> flowlens::Result<V
         "Head view", "Where each head of a layer looks.": trace.head_view().layer(17).build()?;
         "Head view of a pair of sentences", "An encoder reads both ways; the chooser shows each sentence's attention to the other.":
             pair.head_view().layer(2).build()?;
-        "Model view", "Every head of every layer, small.": trace.model_view().build()?;
+        "Model view", "Every head of every layer, small; here of six layers.": trace.model_view().layers(14..20).build()?;
         "Neuron view", "How a weight comes about, from query and key on, with rotation, bias and what the value writes.":
             trace.neuron_view().layers([17]).head(5).build()?;
-        "Rollout view", "From a token back through all layers.": trace.rollout_view().build()?;
+        "Rollout view", "From a token back through all layers.": trace.rollout_view().layer(3).build()?;
         "Two runs and their difference", "Any two runs with the same tokens, side by side.":
             Attention::compare(&trace.attention()?, &without.attention()?)?.head_view().layer(20).build()?;
     })

@@ -1,6 +1,7 @@
 //! Lesson 3: attention. Heads are answered as (layer, head).
 
-use super::{Verdict, again, answer_of, close, dot, unless_a_number, unless_there};
+use super::Verdict;
+use super::numbers::{again, answer_of, close, dot, unless_a_number, unless_there};
 use crate::attention::Measure;
 use crate::{Array, Change, Error, Result, Site, Trace};
 
@@ -11,16 +12,15 @@ pub fn head_with_most(measure: Measure, answer: (usize, usize), trace: &Trace) -
         return Err(Error::Attention("this run has no attention to measure".to_owned()));
     };
     let layers = block.layers();
-    let best = |measure: Measure| -> Result<((usize, usize), Vec<Vec<f32>>)> {
+    let best = |measure: Measure| -> Result<(usize, usize)> {
         let values = block.measure(measure)?;
         let all = values
             .iter()
             .zip(&layers)
             .flat_map(|(row, &layer)| row.iter().enumerate().map(move |(head, &value)| ((layer, head), value)));
-        let best = all.max_by(|a, b| a.1.total_cmp(&b.1)).map_or((usize::MAX, usize::MAX), |(head, _)| head);
-        Ok((best, values))
+        Ok(all.max_by(|a, b| a.1.total_cmp(&b.1)).map_or((usize::MAX, usize::MAX), |(head, _)| head))
     };
-    let (truth, values) = best(measure)?;
+    let (truth, values) = (best(measure)?, block.measure(measure)?);
     if answer == truth {
         return Ok(Verdict::right(format!("{} Of all heads of this run it has the largest.", measure.about())));
     }
@@ -34,7 +34,7 @@ pub fn head_with_most(measure: Measure, answer: (usize, usize), trace: &Trace) -
         return Ok(verdict);
     }
     for other in block.measures()? {
-        if other != measure && best(other)?.0 == answer {
+        if other != measure && best(other)? == answer {
             return Ok(Verdict::not_yet(format!(
                 "That is the head with the largest {}.",
                 other.title().to_lowercase()

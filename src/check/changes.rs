@@ -1,7 +1,7 @@
 //! Lesson 8: patching, ablation, circuits, steering.
 
 use super::Verdict;
-use super::numbers::{largest, no_such, same_again, smallest};
+use super::numbers::{again, largest, no_such, smallest};
 use crate::experiment::{EffectKind, Effects, Steering};
 use crate::{Array, Error, Result, Site, Trace};
 
@@ -112,7 +112,6 @@ pub fn cheap_steering(answer: (usize, f64), steering: &Steering, plain: &Trace) 
     if !strength.is_finite() {
         return Ok(Verdict::not_yet("A strength is a number, such as 2.0."));
     }
-    let input = same_again(plain)?;
     let direction = steering.layer(layer)?;
     let effects = steering.sweep([strength])?;
     let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
@@ -123,7 +122,7 @@ pub fn cheap_steering(answer: (usize, f64), steering: &Steering, plain: &Trace) 
         let known: Vec<f64> = known.collect();
         Ok(known.iter().sum::<f64>() / known.len() as f64)
     };
-    let changed = plain.model().watch(input).change(direction * strength).keep([Site::Logits]).run()?;
+    let changed = again(plain)?.change(direction * strength).keep([Site::Logits]).run()?;
     let cost = nats(&changed)? - nats(plain)?;
     Ok(if effect < 0.0 {
         Verdict::not_yet("It turns the texts the other way: towards the corrupted ones.")

@@ -97,7 +97,7 @@ pub fn reads_from(position: usize, written: usize, trace: &Trace) -> Result<Verd
         )));
     }
     let looks = |query: usize| {
-        let sum = |key: usize| (0..heads).filter_map(|head| weights.get(&[head, query, key])).sum();
+        let sum = |key: usize| (0..heads).filter_map(|head| weights.get(&[head, query, key])).sum::<f32>();
         largest((0..keys).map(sum))
     };
     let right = looks(written - 1);

@@ -1,6 +1,7 @@
 //! Lesson 5: the flow graph. Heads are answered as (layer, head).
 
-use super::{Verdict, answer_of, close, unless_a_number, unless_there};
+use super::Verdict;
+use super::numbers::{answer_of, close, length, unchanged, unless_a_number, unless_there};
 use crate::experiment::shares;
 use crate::text::visible;
 use crate::{Result, Site, Trace};
@@ -68,14 +69,10 @@ pub fn head_that_says_most(answer: (usize, usize), trace: &Trace) -> Result<Verd
         return Ok(verdict);
     }
     let mut lengths = Vec::new();
-    for layer in 0..heads.len() {
+    for (layer, heads) in heads.iter().enumerate() {
         let written = trace.get(Site::HeadOutput(layer))?;
         let last = |head: usize| written.row(head).and_then(|rows| rows.row(trace.len() - 1));
-        lengths.push(
-            (0..heads[layer].len())
-                .map(|head| last(head).map_or(0.0, |row| super::length(row.data())))
-                .collect::<Vec<_>>(),
-        );
+        lengths.push((0..heads.len()).map(|head| last(head).map_or(0.0, |row| length(row.data()))).collect::<Vec<_>>());
     }
     let says = match share(answer) {
         own if most(&|(layer, head)| lengths[layer][head]) == Some(answer) => {
@@ -90,7 +87,7 @@ pub fn head_that_says_most(answer: (usize, usize), trace: &Trace) -> Result<Verd
 /// A run in which one head was changed, at one or all positions, and the answer is another: `changed` beside the run as it
 /// was.
 pub fn one_head_turns_the_answer(changed: &Trace, trace: &Trace) -> Result<Verdict> {
-    super::unchanged(trace)?;
+    unchanged(trace)?;
     let (was, is) = (answer_of(trace)?, answer_of(changed)?);
     let word = |id: u32| format!("{:?}", visible(&trace.model().piece(id)));
     Ok(match changed.changes() {

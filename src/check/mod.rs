@@ -39,9 +39,6 @@ pub use stream::*;
 pub use tokens::*;
 pub use walk::*;
 
-use crate::run::Watch;
-use crate::{Error, Result, Trace};
-
 /// What a check says of an answer.
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "end the cell with the check, without `;`, and it shows what it says"]
@@ -78,54 +75,4 @@ impl fmt::Debug for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// Whether an answer is a number that was worked out, to three digits or so.
-fn close(answer: f64, truth: f64) -> bool {
-    (answer - truth).abs() <= 0.01 * truth.abs() + 1e-4
-}
-
-/// What there is to say of an answer that is not a number at all.
-fn unless_a_number(answer: f64) -> Option<Verdict> {
-    let says = "That is not a number: something was divided by zero, or a root taken of what is negative.";
-    (!answer.is_finite()).then(|| Verdict::not_yet(says))
-}
-
-/// What there is to say of a place that does not exist; `count` are counted from 0.
-fn unless_there(what: &str, index: usize, count: usize) -> Option<Verdict> {
-    let says = || format!("There is no {what} {index}: there are {count}, counted from 0.");
-    (index >= count).then(|| Verdict::not_yet(says()))
-}
-
-/// The same input once more, to be changed; of a run that nobody has changed.
-fn again(trace: &Trace) -> Result<Watch> {
-    unchanged(trace)?;
-    Ok(trace.model().watch(crate::experiment::input(trace.tokens())))
-}
-
-/// A check runs the model again, so it needs to know what the run was.
-fn unchanged(trace: &Trace) -> Result<()> {
-    match trace.changes() {
-        [] => Ok(()),
-        _ => Err(Error::Input("this run was changed by hand; give the check the run as it was".to_owned())),
-    }
-}
-
-/// The token that a run puts first after its text, and its probability.
-fn answer_of(trace: &Trace) -> Result<(u32, f64)> {
-    let best = trace.next_tokens(1)?;
-    match best.first() {
-        Some(best) if best.prob.is_finite() => Ok((best.id, f64::from(best.prob))),
-        _ => Err(Error::Input("the run's logits are not numbers; check the weights and the changes".to_owned())),
-    }
-}
-
-/// The length of a vector.
-fn length(vector: &[f32]) -> f64 {
-    dot(vector, vector).sqrt()
-}
-
-/// The inner product of two vectors.
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }

@@ -1,6 +1,7 @@
 //! Lesson 4: neurons and memories. Neurons are answered as (layer, neuron).
 
-use super::{Verdict, again, answer_of, close, dot, length, unless_a_number, unless_there};
+use super::Verdict;
+use super::numbers::{again, answer_of, close, dot, length, unless_a_number, unless_there};
 use crate::experiment::shares;
 use crate::model::layers::activate;
 use crate::{Array, Change, Result, Site, Trace};
@@ -118,7 +119,9 @@ pub fn effect_of_neuron(answer: impl Into<f64>, (layer, neuron): (usize, usize),
         _ if answer == 0.0 => {
             "Run the text with the neuron silenced, and take the difference of the two probabilities."
         }
-        _ if near(-truth) => "The size is right. The probability without it minus the one with it: which sign has that?",
+        _ if near(-truth) => {
+            "The size is right. The probability without it minus the one with it: which sign has that?"
+        }
         _ if near(100.0 * truth) => "That is in percent. Give it as a difference of probabilities, from -1 to 1.",
         _ if close(answer, after) => "That is the probability without it. How much is it more, or less, than before?",
         _ if share.is_some_and(near) => "That is what it adds to the logit itself. Silence it, and see what happens.",

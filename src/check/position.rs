@@ -3,7 +3,7 @@
 use std::f64::consts::TAU;
 
 use super::Verdict;
-use super::numbers::{cosine, dot, largest, near, no_such, smallest};
+use super::numbers::{cosine, dot, largest, length, near, no_such, smallest};
 use crate::{Array, Error, Model, Result, Site, Trace};
 
 /// How many steps apart must two places be for the slowest pair of a head's numbers to have turned once?
@@ -129,7 +129,7 @@ pub fn most_alike_apart(pair: (usize, usize), trace: &Trace) -> Result<Verdict> 
     let rows: Vec<&[f32]> = vectors.data().chunks(vectors.shape()[1]).collect();
     let fits = |&(a, b): &(usize, usize)| a.abs_diff(b) > NEAR && ids[a] != ids[b];
     let pairs = || (0..rows.len()).flat_map(|b| (0..b).map(move |a| (a, b))).filter(fits);
-    let most = |how: fn(&[f32], &[f32]) -> f32| largest(pairs().map(|(a, b)| how(rows[a], rows[b])));
+    let most = |how: fn(&[f32], &[f32]) -> f64| largest(pairs().map(|(a, b)| how(rows[a], rows[b])));
     let best = |how| most(how).and_then(|place| pairs().nth(place));
     let Some(right) = best(cosine) else {
         return Err(Error::Input(
@@ -167,9 +167,9 @@ pub fn beacon_begins(layer: usize, trace: &Trace) -> Result<Verdict> {
     let mut stands_out = Vec::with_capacity(layers);
     for layer in 0..layers {
         let stream = trace.get(Site::ResidPost(layer))?;
-        let lengths: Vec<f32> = stream.data().chunks(stream.shape()[1]).map(|row| dot(row, row).sqrt()).collect();
+        let lengths: Vec<f64> = stream.data().chunks(stream.shape()[1]).map(length).collect();
         let mut others = lengths[1..].to_vec();
-        others.sort_by(f32::total_cmp);
+        others.sort_by(f64::total_cmp);
         stands_out.push(others.get(others.len() / 2).is_some_and(|median| lengths[0] > 10.0 * median));
     }
     let Some(begins) = stands_out.iter().position(|&out| out) else {

@@ -1,6 +1,7 @@
 //! Lesson 2: the residual stream and the logit lens.
 
-use super::{Verdict, length, unchanged, unless_there};
+use super::Verdict;
+use super::numbers::{length, unchanged, unless_there};
 use crate::site::Part;
 use crate::text::visible;
 use crate::{Result, Site, Trace};

@@ -1,6 +1,7 @@
 //! Lesson 1: tokens and embeddings.
 
-use super::{Verdict, close, dot, length, unless_a_number, unless_there};
+use super::Verdict;
+use super::numbers::{close, dot, length, unless_a_number, unless_there};
 use crate::text::{Tokenizer, visible};
 use crate::{Error, Model, Result, Site, Trace};
 

@@ -1,7 +1,7 @@
 //! Lesson 7: how a vector moves through the layers.
 
 use super::Verdict;
-use super::numbers::{largest, no_such, same_again};
+use super::numbers::{again, largest, no_such};
 use crate::trajectory::Walk;
 use crate::{Change, Error, Result, Site, Trace};
 
@@ -53,7 +53,7 @@ pub fn answer_arrives(layer: usize, trace: &Trace, donor: &Trace) -> Result<Verd
     if model.architecture().reads_both_ways() {
         return Err(Error::Input(format!("{} predicts no next token; take one that writes", model.name())));
     }
-    let input = same_again(trace)?;
+    let watch = again(trace)?;
     let best = |run: &Trace| Ok::<u32, Error>(run.next_tokens(1)?.first().map_or(u32::MAX, |next| next.id));
     let (own, other) = (best(trace)?, best(donor)?);
     if own == other {
@@ -65,7 +65,7 @@ pub fn answer_arrives(layer: usize, trace: &Trace, donor: &Trace) -> Result<Verd
     }
     let exchanged = |layer: usize| {
         let patch = Change::patch(Site::ResidPost(layer), donor)?.position(trace.len() - 1);
-        let run = model.watch(input.clone()).change(patch).keep([Site::Logits]).run()?;
+        let run = watch.clone().change(patch).keep([Site::Logits]).run()?;
         run.next_tokens(1).map(|next| next[0].clone())
     };
     let here = exchanged(layer)?;
