@@ -43,7 +43,7 @@ build() {
 }
 
 layers() {
-    podman history --format '{{.Size}}\t{{.CreatedBy}}' flowlens-binder | cut -c1-150
+    podman history --no-trunc --format '{{.Size}}\t{{.CreatedBy}}' flowlens-binder | cut -c1-150
     podman image inspect --format 'together {{.Size}} bytes' flowlens-binder
 }
 
