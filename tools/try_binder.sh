@@ -30,9 +30,10 @@ base() {
 build() {
     # What cargo fetched and compiled is kept for the next time; the image does not get it.
     mkdir -p "$WORK/target" "$WORK/cargo"
-    rm -rf "$WORK/context"
-    mkdir "$WORK/context"
-    git archive HEAD | tar --extract --directory "$WORK/context"
+    # As repo2docker clones it. A clone that stays gives new dates only to what changed, so cargo compiles no more than that.
+    [ -d "$WORK/context" ] || git clone --quiet . "$WORK/context"
+    git -C "$WORK/context" fetch --quiet "$PWD" HEAD
+    git -C "$WORK/context" checkout --quiet --detach FETCH_HEAD
     # chroot isolation hands the own environment on.
     nice -n 5 env -i PATH="$PATH" HOME="$HOME" CONTAINERS_STORAGE_CONF="$CONTAINERS_STORAGE_CONF" CONTAINERS_REGISTRIES_CONF="$CONTAINERS_REGISTRIES_CONF" \
         podman build --isolation=chroot --pull=never --layers --build-arg NB_USER=jovyan --build-arg NB_UID=1000 \
@@ -42,7 +43,7 @@ build() {
 }
 
 layers() {
-    podman history --format '{{.Size}}\t{{.CreatedBy}}' flowlens-binder | cut -c1-150
+    podman history --no-trunc --format '{{.Size}}\t{{.CreatedBy}}' flowlens-binder | cut -c1-150
     podman image inspect --format 'together {{.Size}} bytes' flowlens-binder
 }
 
@@ -71,6 +72,8 @@ run() {
             bash -c "cd && exec /opt/flowlens/start \"\$@\"" start "$@"' run "$@" || status=$?
     if [ -n "${group:-}" ]; then
         echo "memory limit $LIMIT MB: $(sed -n 's/^oom_kill //p' "$group/memory.oom_control") processes ended by it"
+        echo $BASHPID > /sys/fs/cgroup/memory/cgroup.procs
+        rmdir "$group" || true
     fi
     [ -n "${PLACE:-}" ] || rm -rf "$place"
     return "$status"

@@ -64,6 +64,16 @@ class Dockerfile(unittest.TestCase):
         self.assertIn(["/opt/rust", "/opt/rust"], taken)
         self.assertIn("/opt/rust", read("binder/build"))
 
+    def test_lessons_find_what_they_load(self):
+        second = self.all[[line.startswith("FROM ") for line in self.all].index(True, 1):]
+        copied = [word for line in second if line.startswith("COPY --chown") for word in line.split()[2:-1]]
+        for path in (ROOT / "notebooks").rglob("*.ipynb"):
+            code = ["".join(cell["source"]) for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+            for name in re.findall(r'"((?:\.\./)+[\w./-]+)"', "\n".join(code)):
+                found = (path.parent / name).resolve().relative_to(ROOT)
+                there = any(found == Path(source) or Path(source) in found.parents for source in copied)
+                self.assertTrue(there, f"{path.name} loads {name}, which the image does not have")
+
     def test_the_start_is_the_entry_point(self):
         place = next(line.split()[2] for line in self.all if line.startswith("COPY binder/start "))
         self.assertIn(f'ENTRYPOINT ["{place}"]', self.all)
