@@ -67,7 +67,7 @@ fn where_the_answer_arrives() {
     let bert = tiny("bert").run("one two three").unwrap();
     refused(check::answer_arrives(0, &bert, &bert), "no next token");
     let changed = model.watch([3i64, 14]).change(Change::zero(Site::AttnOut(0))).run().unwrap();
-    refused(check::answer_arrives(0, &changed, &donor), "changed already");
+    refused(check::answer_arrives(0, &changed, &donor), "changed by hand");
 }
 
 #[test]
