@@ -2,7 +2,7 @@
 
 use flowlens::{Change, Site, Trace, check};
 
-use super::{best, length, numbers, right, row, run, smollm, wrong};
+use super::{best, length, not_yet, numbers, right, row, run, smollm};
 
 /// Shares of the answer's logit by layer (attention, MLP), and by layer and head, from a lens whose scale is held fixed.
 fn shares(trace: &Trace) -> (Vec<(f64, f64)>, Vec<Vec<f64>>) {
@@ -27,15 +27,15 @@ fn the_share_of_a_layer() {
     let check = |answer: f64, layer: usize| check::share_of_layer(answer, layer, &trace);
     for (layer, &(attention, mlp)) in layers.iter().enumerate() {
         right(check(attention + mlp, layer));
-        wrong(check(0.0, layer), "added up");
+        not_yet(check(0.0, layer), "added up");
     }
     let layer = best(layers.iter().map(|(a, b)| a.abs().min(b.abs())));
     let (attention, mlp) = layers[layer];
-    wrong(check(attention, layer), "attention's share");
-    wrong(check(mlp, layer), "MLP's share");
-    wrong(check(-attention - mlp, layer), "not its sign");
-    wrong(check(f64::NAN, layer), "not a number");
-    wrong(check(1.0, 3), "no layer 3");
+    not_yet(check(attention, layer), "attention's share");
+    not_yet(check(mlp, layer), "MLP's share");
+    not_yet(check(-attention - mlp, layer), "not its sign");
+    not_yet(check(f64::NAN, layer), "not a number");
+    not_yet(check(1.0, 3), "no layer 3");
     let changed = trace.model().watch(" she sells").change(Change::zero_head(0, 0)).run().unwrap();
     // Of a changed run as well: what adds up there.
     let (layers, _) = shares(&changed);
@@ -51,7 +51,7 @@ fn the_head_that_says_most() {
     let check = |answer| check::head_that_says_most(answer, &trace);
     right(check(truth));
     if truth.0 != truth.1 && truth.1 < 3 {
-        wrong(check((truth.1, truth.0)), "The layer first");
+        not_yet(check((truth.1, truth.0)), "The layer first");
     }
     let worst = place(best(heads.concat().iter().map(|share| -share)));
     assert!(!check(worst).unwrap().is_right());
@@ -60,10 +60,10 @@ fn the_head_that_says_most() {
         length(&numbers(&written.row(trace.len() - 1).unwrap()))
     })));
     if longest != truth {
-        wrong(check(longest), "longest vector");
+        not_yet(check(longest), "longest vector");
     }
-    wrong(check((3, 0)), "no layer 3");
-    wrong(check((0, 6)), "no head 6");
+    not_yet(check((3, 0)), "no layer 3");
+    not_yet(check((0, 6)), "no head 6");
     assert_eq!(row(&trace, Site::AttnOut(0), 0).len(), 48);
 }
 
@@ -82,14 +82,14 @@ fn one_head_that_turns_the_answer() {
         }
     }
     right(check::one_head_turns_the_answer(&turned.unwrap(), &trace));
-    wrong(check::one_head_turns_the_answer(&kept.unwrap(), &trace), "The answer is still");
-    wrong(check::one_head_turns_the_answer(&trace, &trace), "Nothing was changed");
+    not_yet(check::one_head_turns_the_answer(&kept.unwrap(), &trace), "The answer is still");
+    not_yet(check::one_head_turns_the_answer(&trace, &trace), "Nothing was changed");
     let other = model.watch(" she sells").change(Change::zero_head(0, 0)).run().unwrap();
-    wrong(check::one_head_turns_the_answer(&other, &trace), "another text");
+    not_yet(check::one_head_turns_the_answer(&other, &trace), "another text");
     let all = model.watch(text).change(Change::zero(Site::HeadMix(0))).run().unwrap();
-    wrong(check::one_head_turns_the_answer(&all, &trace), "more than a head");
+    not_yet(check::one_head_turns_the_answer(&all, &trace), "more than a head");
     let two = model.watch(text).change(Change::zero_head(0, 0)).change(Change::zero_head(0, 1)).run().unwrap();
-    wrong(check::one_head_turns_the_answer(&two, &trace), "2 changes");
+    not_yet(check::one_head_turns_the_answer(&two, &trace), "2 changes");
     assert!(check::one_head_turns_the_answer(&trace, &two).unwrap_err().to_string().contains("changed by hand"));
 }
 
@@ -101,18 +101,18 @@ fn solutions_of_the_lesson() {
     let trace = model.run(text).unwrap();
     // As the table of section 5 has them, with two digits.
     right(check::share_of_layer(0.37 + 5.07, 28, &trace));
-    wrong(check::share_of_layer(5.07, 28, &trace), "MLP's share");
-    wrong(check::share_of_layer(0.37, 28, &trace), "attention's share");
-    wrong(check::share_of_layer(9.60, 28, &trace), "all layers so far");
+    not_yet(check::share_of_layer(5.07, 28, &trace), "MLP's share");
+    not_yet(check::share_of_layer(0.37, 28, &trace), "attention's share");
+    not_yet(check::share_of_layer(9.60, 28, &trace), "all layers so far");
     right(check::head_that_says_most((29, 1), &trace));
-    wrong(check::head_that_says_most((23, 4), &trace), "another head puts more");
-    wrong(check::head_that_says_most((1, 29), &trace), "The layer first");
-    wrong(check::head_that_says_most((0, 0), &trace), "");
+    not_yet(check::head_that_says_most((23, 4), &trace), "another head puts more");
+    not_yet(check::head_that_says_most((1, 29), &trace), "The layer first");
+    not_yet(check::head_that_says_most((0, 0), &trace), "");
     let france = model.run("The capital of France is the city of").unwrap();
     let patched = model.watch(text).change(Change::patch_head(23, 4, &france).unwrap()).run().unwrap();
     right(check::one_head_turns_the_answer(&patched, &trace));
     let silent = model.watch(text).change(Change::zero_head(23, 4)).run().unwrap();
-    wrong(check::one_head_turns_the_answer(&silent, &trace), "The answer is still");
-    wrong(check::one_head_turns_the_answer(&france, &trace), "another text");
-    wrong(check::one_head_turns_the_answer(&trace, &trace), "Nothing was changed");
+    not_yet(check::one_head_turns_the_answer(&silent, &trace), "The answer is still");
+    not_yet(check::one_head_turns_the_answer(&france, &trace), "another text");
+    not_yet(check::one_head_turns_the_answer(&trace, &trace), "Nothing was changed");
 }

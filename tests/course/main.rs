@@ -41,14 +41,6 @@ fn right(verdict: Result<Verdict>) {
     assert!(verdict.is_right(), "{verdict}");
 }
 
-/// Not right, with a hint in which these words stand.
-#[track_caller]
-fn wrong(verdict: Result<Verdict>, hint: &str) {
-    let verdict = verdict.unwrap();
-    assert!(!verdict.is_right(), "{verdict}");
-    assert!(verdict.to_string().contains(hint), "{verdict}");
-}
-
 fn row(trace: &Trace, site: Site, position: usize) -> Vec<f64> {
     numbers(&trace.get(site).unwrap().row(position).unwrap())
 }

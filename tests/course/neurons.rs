@@ -2,7 +2,7 @@
 
 use flowlens::{Change, Site, check};
 
-use super::{best, dot, length, numbers, prob, right, row, run, smollm, tiny, wrong};
+use super::{best, dot, length, not_yet, numbers, prob, right, row, run, smollm, tiny};
 
 fn silu(x: f64) -> f64 {
     x / (1.0 + (-x).exp())
@@ -19,18 +19,18 @@ fn an_activation_by_hand() {
     let check = |answer: f64| check::activation_by_hand(answer, (1, neuron), position, &trace);
     right(check(silu(gate) * up));
     right(check::activation_by_hand((silu(gate) * up) as f32, (1, neuron), position, &trace));
-    wrong(check(0.0), "Two inner products");
-    wrong(check(gate * up), "through the activation function first");
-    wrong(check(silu(gate)), "the gate, opened");
-    wrong(check(gate), "before its activation function");
-    wrong(check(up), "up product alone");
-    wrong(check(gate * silu(up)), "The other one");
-    wrong(check(f64::from(trace.get(Site::Neurons(1)).unwrap().get(&[2, neuron]).unwrap())), "another position");
+    not_yet(check(0.0), "Two inner products");
+    not_yet(check(gate * up), "through the activation function first");
+    not_yet(check(silu(gate)), "the gate, opened");
+    not_yet(check(gate), "before its activation function");
+    not_yet(check(up), "up product alone");
+    not_yet(check(gate * silu(up)), "The other one");
+    not_yet(check(f64::from(trace.get(Site::Neurons(1)).unwrap().get(&[2, neuron]).unwrap())), "another position");
     let (gate, up) = (along(Site::ResidMid(1), &gates), along(Site::ResidMid(1), &vectors.up));
-    wrong(check(silu(gate) * up), "through its norm");
-    wrong(check(f64::NAN), "not a number");
-    wrong(check::activation_by_hand(1.0, (1, 96), position, &trace), "no neuron 96");
-    wrong(check::activation_by_hand(1.0, (1, 0), 99, &trace), "no position 99");
+    not_yet(check(silu(gate) * up), "through its norm");
+    not_yet(check(f64::NAN), "not a number");
+    not_yet(check::activation_by_hand(1.0, (1, 96), position, &trace), "no neuron 96");
+    not_yet(check::activation_by_hand(1.0, (1, 0), 99, &trace), "no position 99");
     assert!(check::activation_by_hand(1.0, (3, 0), 0, &trace).is_err());
 }
 
@@ -40,7 +40,7 @@ fn a_neuron_without_a_gate() {
     let truth = f64::from(trace.get(Site::Neurons(0)).unwrap().get(&[1, 3]).unwrap());
     let before = f64::from(trace.get(Site::MlpPre(0)).unwrap().get(&[1, 3]).unwrap());
     right(check::activation_by_hand(truth, (0, 3), 1, &trace));
-    wrong(check::activation_by_hand(before, (0, 3), 1, &trace), "up product alone");
+    not_yet(check::activation_by_hand(before, (0, 3), 1, &trace), "up product alone");
     assert!(!check::activation_by_hand(truth + 1.0, (0, 3), 1, &trace).unwrap().is_right());
 }
 
@@ -62,16 +62,16 @@ fn the_neuron_that_adds_most() {
         let most_active = best(active.iter().copied());
         if most_active != truth {
             hints += 1;
-            wrong(check(most_active), "most active one");
+            not_yet(check(most_active), "most active one");
         }
         let elsewhere = (0..trace.len()).map(added).find(|&neuron| neuron != truth && neuron != most_active);
         if let Some(neuron) = elsewhere {
             hints += 1;
-            wrong(check(neuron), "another position");
+            not_yet(check(neuron), "another position");
         }
         let least = best(active.iter().zip(&lengths).map(|(active, length)| -active * length));
         assert!(!check(least).unwrap().is_right());
-        wrong(check(96), "no neuron 96");
+        not_yet(check(96), "no neuron 96");
     }
     assert!(hints > 0);
 }
@@ -87,14 +87,14 @@ fn the_effect_of_a_neuron() {
     let truth = after(neuron) - before;
     let check = |answer: f64| check::effect_of_neuron(answer, (2, neuron), &trace);
     right(check(truth));
-    wrong(check(-truth), "which sign");
-    wrong(check(100.0 * truth), "in percent");
-    wrong(check(after(neuron)), "probability without it");
-    wrong(check(0.0), "neuron silenced");
-    wrong(check(f64::NAN), "not a number");
+    not_yet(check(-truth), "which sign");
+    not_yet(check(100.0 * truth), "in percent");
+    not_yet(check(after(neuron)), "probability without it");
+    not_yet(check(0.0), "neuron silenced");
+    not_yet(check(f64::NAN), "not a number");
     let direct = trace.logit_attribution(id, 5).unwrap();
     assert!(direct.by_neuron().is_ok());
-    wrong(check::effect_of_neuron(0.1, (2, 96), &trace), "no neuron 96");
+    not_yet(check::effect_of_neuron(0.1, (2, 96), &trace), "no neuron 96");
     let changed = trace.model().watch(text).change(Change::zero_head(0, 0)).run().unwrap();
     assert!(check::effect_of_neuron(0.1, (2, 0), &changed).unwrap_err().to_string().contains("changed by hand"));
 }
@@ -110,19 +110,19 @@ fn solutions_of_the_lesson() {
     let (gate, up) = (along(vectors.gate.as_ref().unwrap()), along(&vectors.up));
     let check = |answer: f64| check::activation_by_hand(answer, (23, 420), 7, &trace);
     right(check(silu(gate) * up));
-    wrong(check(gate * up), "through the activation function first");
-    wrong(check(up), "up product alone");
-    wrong(check(0.0), "Two inner products");
+    not_yet(check(gate * up), "through the activation function first");
+    not_yet(check(up), "up product alone");
+    not_yet(check(0.0), "Two inner products");
     right(check::neuron_that_adds_most(258, 28, 7, &trace));
-    wrong(check::neuron_that_adds_most(1095, 28, 7, &trace), "most active one");
-    wrong(check::neuron_that_adds_most(0, 28, 7, &trace), "adds a longer one");
-    wrong(check::neuron_that_adds_most(1536, 28, 7, &trace), "no neuron");
+    not_yet(check::neuron_that_adds_most(1095, 28, 7, &trace), "most active one");
+    not_yet(check::neuron_that_adds_most(0, 28, 7, &trace), "adds a longer one");
+    not_yet(check::neuron_that_adds_most(1536, 28, 7, &trace), "no neuron");
     let tokyo = trace.next_tokens(1).unwrap()[0].id;
     let silent = model.watch("The capital of Japan is the city of").change(Change::zero_neuron(28, 258)).run().unwrap();
     let change = prob(&silent, tokyo) - prob(&trace, tokyo);
     let check = |answer: f64| check::effect_of_neuron(answer, (28, 258), &trace);
     right(check(change));
-    wrong(check(-change), "which sign");
-    wrong(check(100.0 * change), "in percent");
-    wrong(check(0.0), "neuron silenced");
+    not_yet(check(-change), "which sign");
+    not_yet(check(100.0 * change), "in percent");
+    not_yet(check(0.0), "neuron silenced");
 }

@@ -2,16 +2,16 @@
 
 use flowlens::{Change, Site, check};
 
-use super::{best, length, right, row, run, smollm, wrong};
+use super::{best, length, not_yet, right, row, run, smollm};
 
 #[test]
 fn numbers_in_the_stream() {
     let trace = run();
     let positions = trace.len();
     right(check::numbers_in_the_stream(positions * 48, &trace));
-    wrong(check::numbers_in_the_stream(48, &trace), "How many are there?");
-    wrong(check::numbers_in_the_stream(positions, &trace), "How many numbers has each?");
-    wrong(check::numbers_in_the_stream(0, &trace), "its shape is");
+    not_yet(check::numbers_in_the_stream(48, &trace), "How many are there?");
+    not_yet(check::numbers_in_the_stream(positions, &trace), "How many numbers has each?");
+    not_yet(check::numbers_in_the_stream(0, &trace), "its shape is");
 }
 
 #[test]
@@ -23,13 +23,13 @@ fn the_longest_addition() {
     right(check::longest_addition(first, 0, &trace));
     right(check::longest_addition(last, trace.len() - 1, &trace));
     let shortest = sites[best(sites.iter().map(|&site| -length(&row(&trace, site, 0))))];
-    wrong(check::longest_addition(shortest, 0, &trace), "It");
-    wrong(check::longest_addition(Site::ResidPost(2), 0, &trace), "not what a sublayer adds");
-    wrong(check::longest_addition(Site::MlpOut(3), 0, &trace), "counted from 0 to 2");
-    wrong(check::longest_addition(first, 99, &trace), "no position 99");
+    not_yet(check::longest_addition(shortest, 0, &trace), "It");
+    not_yet(check::longest_addition(Site::ResidPost(2), 0, &trace), "not what a sublayer adds");
+    not_yet(check::longest_addition(Site::MlpOut(3), 0, &trace), "counted from 0 to 2");
+    not_yet(check::longest_addition(first, 99, &trace), "no position 99");
     // Where the longest differs from position to position.
     if let Some(position) = (1..trace.len()).find(|&position| longest(position) != first) {
-        wrong(check::longest_addition(longest(position), 0, &trace), "another position");
+        not_yet(check::longest_addition(longest(position), 0, &trace), "another position");
     }
 }
 
@@ -47,20 +47,20 @@ fn since_when_the_answer_leads() {
             let verdict = check::answer_leads_from(layer, &trace);
             match layer {
                 _ if layer == truth => right(verdict),
-                _ if layer > truth => wrong(verdict, "and before as well"),
-                _ if says(layer) == answer => wrong(verdict, "something else first"),
-                _ => wrong(verdict, "After that layer the lens says"),
+                _ if layer > truth => not_yet(verdict, "and before as well"),
+                _ if says(layer) == answer => not_yet(verdict, "something else first"),
+                _ => not_yet(verdict, "After that layer the lens says"),
             }
         }
-        wrong(check::answer_leads_from(3, &trace), "no layer 3");
+        not_yet(check::answer_leads_from(3, &trace), "no layer 3");
     }
 }
 
 #[test]
 fn a_lens_that_is_overruled() {
     let trace = run();
-    wrong(check::lens_is_overruled(2, &trace), "After the last layer");
-    wrong(check::lens_is_overruled(9, &trace), "no layer 9");
+    not_yet(check::lens_is_overruled(2, &trace), "After the last layer");
+    not_yet(check::lens_is_overruled(9, &trace), "no layer 9");
     let changed = trace.model().watch(" she sells").change(Change::zero_head(0, 0)).run().unwrap();
     let error = check::lens_is_overruled(1, &changed).unwrap_err().to_string();
     assert!(error.contains("changed by hand"), "{error}");
@@ -77,16 +77,17 @@ fn solutions_of_the_lesson() {
     right(check::numbers_in_the_stream(8 * 576, &trace));
     right(check::longest_addition(Site::MlpOut(11), 0, &trace));
     right(check::longest_addition(Site::MlpOut(29), 7, &trace));
-    wrong(check::longest_addition(Site::AttnOut(0), 0, &trace), "something adds a longer one");
-    wrong(check::longest_addition(Site::MlpOut(29), 0, &trace), "another position");
-    wrong(check::longest_addition(Site::ResidPost(12), 0, &trace), "not what a sublayer adds");
+    not_yet(check::longest_addition(Site::AttnOut(0), 0, &trace), "something adds a longer one");
+    not_yet(check::longest_addition(Site::MlpOut(29), 0, &trace), "another position");
+    not_yet(check::longest_addition(Site::ResidPost(12), 0, &trace), "not what a sublayer adds");
     right(check::answer_leads_from(29, &trace));
-    wrong(check::answer_leads_from(28, &trace), "After that layer the lens says");
-    wrong(check::answer_leads_from(30, &trace), "no layer 30");
+    right(check::answer_leads_from(28, &model.run("The capital of Italy is the city of").unwrap()));
+    not_yet(check::answer_leads_from(28, &trace), "After that layer the lens says");
+    not_yet(check::answer_leads_from(30, &trace), "no layer 30");
     let tom = model.run("When Tom and Anna went to the park, Tom gave the ball to").unwrap();
     right(check::lens_is_overruled(28, &tom));
-    wrong(check::lens_is_overruled(29, &tom), "After the last layer");
-    wrong(check::lens_is_overruled(28, &trace), "% sure");
+    not_yet(check::lens_is_overruled(29, &tom), "After the last layer");
+    not_yet(check::lens_is_overruled(28, &trace), "% sure");
     let hamlet = model.run("The author of Hamlet is William").unwrap();
-    wrong(check::lens_is_overruled(28, &hamlet), "agree");
+    not_yet(check::lens_is_overruled(28, &hamlet), "agree");
 }
