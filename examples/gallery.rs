@@ -35,7 +35,7 @@ macro_rules! figures {
 fn flow(trace: &Trace) -> flowlens::Result<Vec<Shown>> {
     Ok(figures! {
         "Flow graph, overview", "What attention and MLP of every layer add to the stream, read as words; the colour is the rank of the answer.":
-            trace.flow_graph().overview().layers(22..30).build()?.figure();
+            trace.flow_graph().overview().build()?.figure();
         "Flow graph, one layer", "Heads, what they look at and hand over, neurons and what they write. At each sum, what comes in adds up to what goes out.":
             trace.flow_graph().layers([23]).build()?.figure();
         "Flow graph, layers side by side", "Two layers in one graph; a link between them carries what the layers in between added.":
