@@ -6,8 +6,6 @@ import re
 # Of a megabyte, less what lists of lines take in the file.
 LIMIT = 950_000
 PLOTLY, HTML, SVG, TEXT = "application/vnd.plotly.v1+json", "text/html", "image/svg+xml", "text/plain"
-# "sweeping: 300 runs in 7 s", or the bar that became it: there only where a call took long.
-PROGRESS = re.compile(r"[^\n]*: [\d,]+ (\w+ in [\d.]+ m?s|of [\d,]+ [^\n]*)")
 TIME = re.compile(r"\d+(\.\d+)? ?(µs|ms|s|min)\b")
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
 
@@ -19,7 +17,9 @@ def text_of(output):
 
 
 def is_progress(output):
-    return output["output_type"] == "display_data" and bool(PROGRESS.fullmatch(text_of(output).strip()))
+    """Whether it is a bar, or the line that became of it: there only where a call took long."""
+    html = output.get("data", {}).get(HTML, "")
+    return 'class="flowlens-progress"' in (html if isinstance(html, str) else "".join(html))
 
 
 def slim(notebook, limit=LIMIT):
