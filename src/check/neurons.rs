@@ -14,7 +14,7 @@ pub fn activation_by_hand(
     trace: &Trace,
 ) -> Result<Verdict> {
     let (answer, neurons) = (answer.into(), trace.get(Site::Neurons(layer))?);
-    if let Some(verdict) = no_such(&neurons, neuron, position) {
+    if let Some(verdict) = unless_both_there(&neurons, neuron, position) {
         return Ok(verdict);
     }
     if let Some(verdict) = unless_a_number(answer) {
@@ -71,7 +71,7 @@ fn of_the_stream(
 /// Which neuron of a layer adds the longest vector at a position?
 pub fn neuron_that_adds_most(neuron: usize, layer: usize, position: usize, trace: &Trace) -> Result<Verdict> {
     let neurons = trace.get(Site::Neurons(layer))?;
-    if let Some(verdict) = no_such(&neurons, neuron, position) {
+    if let Some(verdict) = unless_both_there(&neurons, neuron, position) {
         return Ok(verdict);
     }
     let down = trace.model().neurons(layer)?.down;
@@ -101,7 +101,7 @@ pub fn neuron_that_adds_most(neuron: usize, layer: usize, position: usize, trace
 /// By how much does the probability of the answer change when a neuron is silenced: with what sign?
 pub fn effect_of_neuron(answer: impl Into<f64>, (layer, neuron): (usize, usize), trace: &Trace) -> Result<Verdict> {
     let (answer, neurons) = (answer.into(), trace.get(Site::Neurons(layer))?);
-    if let Some(verdict) = no_such(&neurons, neuron, 0).or_else(|| unless_a_number(answer)) {
+    if let Some(verdict) = unless_both_there(&neurons, neuron, 0).or_else(|| unless_a_number(answer)) {
         return Ok(verdict);
     }
     let (id, before) = answer_of(trace)?;
@@ -131,7 +131,7 @@ pub fn effect_of_neuron(answer: impl Into<f64>, (layer, neuron): (usize, usize),
 }
 
 /// What there is to say of a neuron or a position that does not exist.
-fn no_such(neurons: &Array, neuron: usize, position: usize) -> Option<Verdict> {
+fn unless_both_there(neurons: &Array, neuron: usize, position: usize) -> Option<Verdict> {
     let (positions, count) = (neurons.shape()[0], neurons.shape()[1]);
     unless_there("neuron", neuron, count).or_else(|| unless_there("position", position, positions))
 }

@@ -87,10 +87,7 @@ pub fn keeps_little(trace: &Trace, site: Site, megabytes: f64) -> Result<Verdict
 
 /// Megabytes of a run that keeps all that runs usually keep.
 fn everything(trace: &Trace) -> Result<f64> {
-    let ids: Vec<i64> = trace.ids().into_iter().map(i64::from).collect();
-    let source: Vec<i64> = trace.encoder_ids().into_iter().map(i64::from).collect();
-    let input = if source.is_empty() { Input::from(ids) } else { Input::from(source).target(ids) };
-    Ok(trace.model().estimate(input)?.bytes() as f64 / 1e6)
+    Ok(trace.model().estimate(crate::experiment::input(trace.tokens()))?.bytes() as f64 / 1e6)
 }
 
 /// Bit by bit: what is no number equals itself.
