@@ -94,8 +94,19 @@ class LabTest(BrowserTest):
         self.addCleanup(self.end_kernels)
 
     def end_kernels(self):
-        for kernel in self.ask("kernels"):
-            self.ask(f"kernels/{kernel['id']}", "DELETE")
+        self.until(self.no_kernel_is_left, "the kernels end", 60)
+
+    def no_kernel_is_left(self):
+        """Asks the server to end its kernels. It answers with an error while one of them starts, or when one has just ended by itself."""
+        try:
+            kernels = self.ask("kernels")
+            for kernel in kernels:
+                self.ask(f"kernels/{kernel['id']}", "DELETE")
+        except urllib.error.HTTPError as error:
+            if error.code not in (404, 500):
+                raise
+            return False
+        return not kernels
 
     # ---- Notebooks ----
 
