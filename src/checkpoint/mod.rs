@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use tch::Tensor;
 
+use crate::text::guarded;
 use crate::{DType, Device, Error, Result};
 pub use gguf::Quant;
 pub(crate) use gguf::{Item, Metadata};
@@ -176,6 +177,28 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// The same with its files in memory, so that nothing depends on what other programs do to them.
+    ///
+    /// # Errors
+    /// When a file has changed its length since it was opened, or does not fit into memory.
+    pub fn in_memory(mut self) -> Result<Checkpoint> {
+        self.files = self.files.into_iter().map(Mapped::copied).collect::<Result<_>>()?;
+        Ok(self)
+    }
+
+    /// Whether a file lies on a file system of the network.
+    pub(crate) fn is_on_a_network(&self) -> bool {
+        self.files.iter().any(Mapped::is_on_a_network)
+    }
+
+    /// Whether a tensor is a matrix of zeros, as they stand where a file was cut off and made longer again.
+    pub(crate) fn is_blank(&self, name: &str) -> bool {
+        let Some(entry) = self.entries.get(name).filter(|entry| entry.shape.len() > 1) else { return false };
+        let bytes = &self.files[entry.file].bytes()[entry.bytes.clone()];
+        // From the end, where files are cut: of most matrices the first bytes tell.
+        !bytes.is_empty() && bytes.iter().rev().all(|&byte| byte == 0)
+    }
+
     /// The folder or file that was opened.
     pub fn path(&self) -> &Path {
         &self.path
@@ -214,7 +237,7 @@ impl Checkpoint {
     /// A tensor, in the number type and on the device that are asked for.
     ///
     /// A float32 tensor for the CPU is the mapped file itself: nothing is copied, and writing to it changes memory,
-    /// never the file. Everything else is converted.
+    /// never the file. Everything else is converted, and files [in memory](Checkpoint::in_memory) are copied.
     ///
     /// # Errors
     /// When there is no such tensor, or its numbers are not floats.
@@ -275,13 +298,9 @@ impl Checkpoint {
             return vocabulary::tokenizer(&self.path, &self.config);
         }
         let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, source))?;
-        // A vocabulary that contradicts itself can make the tokenizers crate panic.
-        let read = std::panic::catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes));
-        match read {
-            Ok(Ok(tokenizer)) => Ok(Some(tokenizer)),
-            Ok(Err(error)) => Err(Error::Tokenizer(format!("{}: {error}", path.display()))),
-            Err(_) => Err(Error::Tokenizer(format!("{}: contradicts itself; download it again", path.display()))),
-        }
+        guarded(|| tokenizers::Tokenizer::from_bytes(bytes))
+            .map(Some)
+            .map_err(|problem| Error::Tokenizer(format!("{}: {problem}", path.display())))
     }
 }
 

@@ -186,7 +186,7 @@ pub(super) fn read(file: &Mapped, name: &str, entry: &Entry, dtype: DType, devic
     }
     let plain = matches!(entry.arrangement, Arrangement::Rows | Arrangement::Transposed | Arrangement::Strided(_));
     if let (Some(kind), true) = (entry.stored.kind(), plain) {
-        if asked == (kind, tch::Device::Cpu) && aligned(&file.bytes()[entry.bytes.clone()], kind) {
+        if asked == (kind, tch::Device::Cpu) && file.is_mapped() && aligned(&file.bytes()[entry.bytes.clone()], kind) {
             // Both mappings start at a page, so what is aligned in one is aligned in the other.
             return view(&file.lasting()?[entry.bytes.clone()], entry, kind);
         }

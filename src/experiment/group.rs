@@ -77,6 +77,7 @@ impl<'a> Group<'a> {
         changes: &[Change],
     ) -> Result<Observed> {
         let _no_gradients = tch::no_grad_guard();
+        model.check_memory(tokens)?;
         let keep = Keep::Sites(keep);
         let mut recorder = Recorder { keep: &keep, changes, kept: BTreeMap::new(), first: 0 };
         let logits = model.network().forward(tokens, self.wanted(), &mut recorder)?;

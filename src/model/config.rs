@@ -1,5 +1,7 @@
 //! `config.json`, read with care: sizes are bounded, and an option nobody reads cannot pass unnoticed.
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Map, Value};
 
 use super::architecture::Activation;
@@ -7,6 +9,8 @@ use crate::{Error, Result};
 
 /// Sizes above this are a broken or hostile file: the largest published models stay a thousand times below.
 const LARGEST: usize = 1 << 24;
+/// The reciprocal, the square and the product of two of these are finite in float32; published models stay far within.
+const POSITIVE: RangeInclusive<f64> = 1e-9..=1e12;
 /// Deeper than any published model.
 const DEEPEST: usize = 2048;
 
@@ -94,13 +98,23 @@ impl<'a> Config<'a> {
         }
     }
 
-    /// A finite number above 0, or `default`.
-    pub(crate) fn positive(&self, names: &[&'static str], default: f64) -> Result<f64> {
+    /// A number within `range`, or `default`.
+    pub(crate) fn within(&self, names: &[&'static str], range: RangeInclusive<f64>, default: f64) -> Result<f64> {
         let Some((name, value)) = self.find(names) else { return Ok(default) };
-        match value.as_f64() {
-            Some(number) if number > 0.0 && number.is_finite() => Ok(number),
-            _ => Err(Error::config(name, format!("found {value}, expected a number above 0"))),
-        }
+        value.as_f64().filter(|number| range.contains(number)).ok_or_else(|| {
+            let (least, most) = range.into_inner();
+            Error::config(name, format!("found {value}, expected a number from {least:e} to {most:e}"))
+        })
+    }
+
+    /// A number above 0 that float32 can be computed with, or `default`.
+    pub(crate) fn positive(&self, names: &[&'static str], default: f64) -> Result<f64> {
+        self.within(names, POSITIVE, default)
+    }
+
+    /// What a norm adds to a variance, or `default`. Published models have 1e-12 to 1e-3.
+    pub(crate) fn eps(&self, names: &[&'static str], default: f64) -> Result<f64> {
+        self.within(names, 1e-20..=1.0, default)
     }
 
     /// A truth value, or `default`.
@@ -154,13 +168,16 @@ impl<'a> Config<'a> {
         }
     }
 
-    /// A list of `count` numbers above 0, which must be there.
+    /// A list of `count` numbers above 0, which must be there; bounded as [`positive`](Config::positive).
     pub(crate) fn numbers(&self, name: &'static str, count: usize) -> Result<Vec<f64>> {
         let list: Option<Vec<f64>> =
             self.value(name).and_then(Value::as_array).and_then(|list| list.iter().map(Value::as_f64).collect());
         match list {
-            Some(list) if list.len() == count && list.iter().all(|number| *number > 0.0) => Ok(list),
-            _ => Err(Error::config(name, format!("expected a list of {count} numbers above 0"))),
+            Some(list) if list.len() == count && list.iter().all(|number| POSITIVE.contains(number)) => Ok(list),
+            _ => Err(Error::config(
+                name,
+                format!("expected a list of {count} numbers from {:e} to {:e}", POSITIVE.start(), POSITIVE.end()),
+            )),
         }
     }
 

@@ -13,6 +13,7 @@ pub(crate) mod layers;
 mod masks;
 mod network;
 mod options;
+mod passing;
 mod routes;
 mod sites;
 mod stack;
@@ -40,6 +41,7 @@ pub(crate) use stack::Stack;
 use tokens::Reader;
 pub(crate) use tokens::Tokens;
 
+use crate::error::escaped;
 use crate::text::Tokenizer;
 use crate::{DType, Device, Error, Result};
 
@@ -67,6 +69,8 @@ struct Loaded {
     tokenizer: Option<Tokenizer>,
     /// Ids that end a text.
     stop_ids: Vec<u32>,
+    /// Of each run, unless it has one of its own.
+    memory_limit_mb: u64,
 }
 
 // SAFETY: libtorch tensors may be read from several threads at once; a loaded model is never written to.
@@ -158,6 +162,11 @@ impl Model {
         })
     }
 
+    /// Megabytes that a run may take unless it says otherwise.
+    pub(crate) fn memory_limit_mb(&self) -> u64 {
+        self.loaded.memory_limit_mb
+    }
+
     pub(crate) fn stop_ids(&self) -> &[u32] {
         &self.loaded.stop_ids
     }
@@ -171,7 +180,7 @@ impl Model {
 impl fmt::Display for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = self.architecture();
-        writeln!(f, "{} ({})", self.name(), plan.family)?;
+        writeln!(f, "{} ({})", escaped(self.name()), plan.family)?;
         let Some(first) = plan.main.blocks.first() else { return Ok(()) };
         let attention = &first.attention;
         writeln!(

@@ -1,16 +1,20 @@
 //! Everything that computes: encoder, main stack and head.
 
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
 use tch::Tensor;
 
 use super::architecture::Architecture;
 use super::cache::Cache;
+use super::families;
 use super::head::{Head, load_ends};
 use super::stack::{Source, Stack};
 use super::tokens::Tokens;
 use super::weights::Weights;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Stored};
 use crate::progress::Task;
-use crate::site::{Part, Site, Watcher, Within};
+use crate::site::{FirstNotFinite, Part, Site, Watcher, Within, finite, is_finite};
 use crate::{DType, Device, Result};
 
 /// A model's weights, ready to run.
@@ -24,6 +28,10 @@ pub(crate) struct Network {
     pub head: Option<Head>,
     pub device: Device,
     pub dtype: DType,
+    /// Where the weights come from.
+    path: PathBuf,
+    /// Whether a run may go on with numbers that are infinite or none.
+    pub allows_non_finite: bool,
 }
 
 impl Network {
@@ -44,7 +52,9 @@ impl Network {
             }
             None => None,
         };
-        Ok(Network { encoder, main: Stack::load(&plan.main, tokens, &weights)?, head, device, dtype })
+        let main = Stack::load(&plan.main, tokens, &weights)?;
+        let path = checkpoint.path().to_owned();
+        Ok(Network { encoder, main, head, device, dtype, path, allows_non_finite: false })
     }
 
     /// The logits of a run, (T,V) or those of the wanted positions; none where the model has no head.
@@ -67,17 +77,8 @@ impl Network {
         positions: Wanted,
         watcher: &mut dyn Watcher,
     ) -> Result<Option<Tensor>> {
-        let (in_encoder, in_main, memory) = match start {
-            Some(Start { layer, stream, part: Part::Encoder, .. }) => (Some((*layer, stream)), None, None),
-            Some(Start { layer, stream, memory, .. }) => (None, Some((*layer, stream)), memory.as_ref()),
-            None => (None, None, None),
-        };
-        let source = match (memory, &tokens.source) {
-            (Some(memory), Some(tokens)) => Some(Source { tokens, output: memory.shallow_clone() }),
-            _ => self.source(tokens, in_encoder, watcher)?,
-        };
-        let read = self.main.forward(tokens, &(0..tokens.len()), in_main, source.as_ref(), None, watcher)?;
-        self.logits(&read, positions, watcher)
+        let run = |watcher: &mut dyn Watcher| self.run(tokens, &(0..tokens.len()), start, None, positions, watcher);
+        Ok(self.finite(run, watcher)?.logits)
     }
 
     /// The same for a text that grows: runs the positions that are not in `cache`, and adds them to it. The watcher sees
@@ -89,15 +90,68 @@ impl Network {
         positions: Wanted,
         watcher: &mut dyn Watcher,
     ) -> Result<Option<Tensor>> {
-        let source = match (&cache.source, &tokens.source) {
-            (Some(output), Some(tokens)) => Some(Source { tokens, output: output.shallow_clone() }),
-            _ => self.source(tokens, None, watcher)?,
-        };
-        cache.source = source.as_ref().map(|source| source.output.shallow_clone());
         let here = cache.len()..tokens.len();
-        let read = self.main.forward(tokens, &here, None, source.as_ref(), Some(cache), watcher)?;
+        let ends = self.finite(|watcher| self.run(tokens, &here, None, Some(cache), positions, watcher), watcher)?;
+        cache.source = ends.source;
         cache.holds(tokens.len());
-        self.logits(&read, positions, watcher)
+        Ok(ends.logits)
+    }
+
+    /// What a run ends with, which is refused when it is not finite: then the run is repeated to find the site where it
+    /// turns.
+    fn finite(&self, run: impl Fn(&mut dyn Watcher) -> Result<Ends>, watcher: &mut dyn Watcher) -> Result<Ends> {
+        let ends = run(watcher)?;
+        let logits = ends.logits.as_ref().map_or(Ok(true), |logits| is_finite(Site::Logits, logits))?;
+        if self.allows_non_finite || (logits && is_finite(Site::FinalNorm, &ends.read)?) {
+            return Ok(ends);
+        }
+        let why = |changed: bool| if changed { BY_CHANGE.to_owned() } else { self.why_not_finite() };
+        run(&mut FirstNotFinite { watcher, why })?;
+        // Only what no watcher sees is left: the logits of some positions.
+        ends.logits.map_or(Ok(()), |logits| finite(Site::Logits, &logits, || self.why_not_finite()))?;
+        finite(Site::FinalNorm, &ends.read, || self.why_not_finite())?;
+        Ok(Ends { logits: None, ..ends })
+    }
+
+    /// Where numbers that are none come from, and what to do.
+    fn why_not_finite(&self) -> String {
+        let weights = match non_finite_weights(&self.path) {
+            Ok(list) if list.is_empty() => match self.dtype {
+                DType::F16 => {
+                    return "its weights are finite, and float16 reaches no further than 65,504: compute with \
+                            dtype(DType::BF16) or dtype(DType::F32)"
+                        .to_owned();
+                }
+                _ => "its weights are finite, so numbers grow beyond what this type holds".to_owned(),
+            },
+            Ok(list) => format!("the checkpoint holds such weights in {}: download it again", shown(&list)),
+            Err(error) => format!("its weights cannot be read once more ({error})"),
+        };
+        format!("{weights}. {GO_ON}")
+    }
+
+    /// One run to its ends, from the tokens or from another run's stream.
+    fn run(
+        &self,
+        tokens: &Tokens,
+        here: &Range<usize>,
+        start: Option<&Start>,
+        cache: Option<&Cache>,
+        positions: Wanted,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Ends> {
+        let (in_encoder, in_main, memory) = match start {
+            Some(Start { layer, stream, part: Part::Encoder, .. }) => (Some((*layer, stream)), None, None),
+            Some(Start { layer, stream, memory, .. }) => (None, Some((*layer, stream)), memory.as_ref()),
+            None => (None, None, cache.and_then(|cache| cache.source.as_ref())),
+        };
+        let source = match (memory, &tokens.source) {
+            (Some(memory), Some(tokens)) => Some(Source { tokens, output: memory.shallow_clone() }),
+            _ => self.source(tokens, in_encoder, watcher)?,
+        };
+        let read = self.main.forward(tokens, here, in_main, source.as_ref(), cache, watcher)?;
+        let logits = self.logits(&read, positions, watcher)?;
+        Ok(Ends { source: source.map(|source| source.output), read, logits })
     }
 
     /// What the decoder reads of an encoder, which may begin at a layer; none where there is none.
@@ -124,6 +178,38 @@ impl Network {
             (None, _) => Ok(None),
         }
     }
+}
+
+/// What a run ends with.
+struct Ends {
+    /// What the encoder gave.
+    source: Option<Tensor>,
+    /// The final vectors (T,D).
+    read: Tensor,
+    logits: Option<Tensor>,
+}
+
+const BY_CHANGE: &str = "a change by hand makes it so";
+const GO_ON: &str = "To go on all the same: Model::options(..).allow_non_finite(true), or --allow-non-finite";
+
+/// Some names of a list, and how many more there are.
+fn shown(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let rest = names.len().saturating_sub(SHOWN);
+    let first = names[..names.len() - rest].join(", ");
+    if rest == 0 { first } else { format!("{first} and {rest} more") }
+}
+
+/// The tensors of a checkpoint that hold numbers which are infinite or none.
+fn non_finite_weights(path: &Path) -> Result<Vec<String>> {
+    let checkpoint = families::open(path)?;
+    let mut found = Vec::new();
+    for name in checkpoint.names().filter(|name| !matches!(checkpoint.dtype(name), Some(Stored::Other(_)))) {
+        if !is_finite(Site::Embedding, &checkpoint.tensor(name, DType::F32, Device::Cpu)?)? {
+            found.push(name.to_owned());
+        }
+    }
+    Ok(found)
 }
 
 /// Where a run begins that goes on from another one's stream.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::ties::settle;
 use super::{Architecture, Loaded, Model, Network, families};
 use crate::checkpoint::{Checkpoint, Stored};
-use crate::progress::Task;
+use crate::progress::{Task, say};
 use crate::text::Tokenizer;
 use crate::{DType, Device, Error, Result, hub, interrupt};
 
@@ -20,11 +20,25 @@ pub struct ModelOptions {
     hub: hub::Options,
     device: Device,
     dtype: Option<DType>,
+    allow_non_finite: bool,
+    in_memory: bool,
+    memory_limit_mb: u64,
 }
+
+/// Megabytes that a run may take by default.
+const MEMORY_LIMIT_MB: u64 = 4_000;
 
 impl ModelOptions {
     pub(crate) fn new(name: &str) -> ModelOptions {
-        ModelOptions { name: name.to_owned(), hub: hub::Options::default(), device: Device::Cpu, dtype: None }
+        ModelOptions {
+            name: name.to_owned(),
+            hub: hub::Options::default(),
+            device: Device::Cpu,
+            dtype: None,
+            allow_non_finite: false,
+            in_memory: false,
+            memory_limit_mb: MEMORY_LIMIT_MB,
+        }
     }
 
     /// Branch, tag or commit on the Hub; `main` by default.
@@ -42,6 +56,31 @@ impl ModelOptions {
     /// The number type to compute in. By default: float32 on the CPU, the checkpoint's own type on CUDA.
     pub fn dtype(mut self, dtype: DType) -> ModelOptions {
         self.dtype = Some(dtype);
+        self
+    }
+
+    /// Lets runs go on with numbers that are infinite or none, to look at them with [`Trace::get`](crate::Trace::get).
+    /// Otherwise such a run is an error that names the site where it turns and the weights that make it so. Nothing is
+    /// ranked or drawn from such numbers either way.
+    pub fn allow_non_finite(mut self, allow: bool) -> ModelOptions {
+        self.allow_non_finite = allow;
+        self
+    }
+
+    /// Megabytes (10^6 bytes) that each run may take unless it has a limit of its own
+    /// ([`Watch::memory_limit_mb`](crate::run::Watch::memory_limit_mb)); 4000 by default.
+    pub fn memory_limit_mb(mut self, megabytes: u64) -> ModelOptions {
+        self.memory_limit_mb = megabytes;
+        self
+    }
+
+    /// Copies the weights into memory instead of mapping their file, which takes the file's size once more while it is
+    /// loaded.
+    ///
+    /// A mapped file that another program truncates while it is used ends the process (SIGBUS): nobody can catch that.
+    /// Files on a file system of the network are copied unasked.
+    pub fn in_memory(mut self, in_memory: bool) -> ModelOptions {
+        self.in_memory = in_memory;
         self
     }
 
@@ -69,18 +108,25 @@ impl ModelOptions {
     fn find_and_load(self) -> Result<Model> {
         self.device.prepare()?;
         let path: PathBuf = hub::find(&self.name, &self.hub)?;
-        let checkpoint = families::open(&path)?;
+        let mut checkpoint = families::open(&path)?;
+        if self.in_memory || checkpoint.is_on_a_network() {
+            checkpoint = checkpoint.in_memory()?;
+        }
         let mut architecture = families::read(checkpoint.config())?;
         settle(&mut architecture, &checkpoint)?;
         let dtype = self.run_dtype(&checkpoint, &architecture)?;
-        let checkpoint =
-            if self.device == Device::Cpu && dtype == DType::F32 { checkpoint.unpacked() } else { checkpoint };
+        if self.device == Device::Cpu && dtype == DType::F32 && !self.in_memory {
+            checkpoint = checkpoint.unpacked();
+        }
+        say_what_is_blank(&checkpoint);
         let task = Task::begin(format!("loading {}", self.name), checkpoint.names().count(), "tensors");
-        let network = Network::load(&architecture, &checkpoint, dtype, self.device, &task)?;
+        let mut network = Network::load(&architecture, &checkpoint, dtype, self.device, &task)?;
+        network.allows_non_finite = self.allow_non_finite;
         task.finish();
         let tokenizer = checkpoint.tokenizer()?.map(Tokenizer::new).transpose()?;
         let stop_ids = stop_ids(checkpoint.config().get("eos_token_id"));
-        let loaded = Loaded { name: self.name, path, architecture, network, tokenizer, stop_ids };
+        let memory_limit_mb = self.memory_limit_mb;
+        let loaded = Loaded { name: self.name, path, architecture, network, tokenizer, stop_ids, memory_limit_mb };
         Ok(Model { loaded: Arc::new(loaded) })
     }
 
@@ -96,6 +142,18 @@ impl ModelOptions {
             (Device::Cuda(_), Some(dtype)) => Ok(dtype),
             (Device::Cuda(_), None) => Ok(stored_dtype(checkpoint, plan)),
         }
+    }
+}
+
+/// Says which matrices hold nothing but zeros, as they do where a file was cut off, or is being written again.
+fn say_what_is_blank(checkpoint: &Checkpoint) {
+    let blank: Vec<&str> = checkpoint.names().filter(|name| checkpoint.is_blank(name)).collect();
+    if let [first, others @ ..] = blank.as_slice() {
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        say(&format!(
+            "tensor {first}{more} of {} hold only zeros; unless the model is made so, download it again",
+            checkpoint.path().display()
+        ));
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::RwLock;
 pub(crate) use crate::notebook::Unit;
 pub(crate) use task::Task;
 
+use crate::error::escaped;
 use crate::notebook::{Place, place};
 
 type Listener = Box<dyn Fn(&str) + Send + Sync>;
@@ -42,6 +43,7 @@ pub fn show_in_terminal() {
 
 /// Says a line.
 pub(crate) fn say(line: &str) {
+    let line = &escaped(line);
     match &*WISH.read().unwrap_or_else(|poisoned| poisoned.into_inner()) {
         Some(Wish::Lines(listener)) => listener(line),
         #[cfg(feature = "cli")]

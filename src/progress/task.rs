@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{WISH, Wish, say};
+use crate::error::escaped;
 use crate::interrupt::{self, Call};
 use crate::notebook::{Lines, Place, Progress, State, Unit, place};
 use crate::{Error, Result};
@@ -75,6 +76,7 @@ impl Task {
         DEPTH.set(DEPTH.get() + 1);
         let began = Instant::now();
         let (done, view) = (AtomicU64::new(before), Mutex::new(View::Waiting));
+        let what = escaped(&what);
         Task { what, unit, before, total, done, began, view, hidden, _call: Call::begin() }
     }
 

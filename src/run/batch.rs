@@ -7,7 +7,6 @@ use tch::Tensor;
 
 use super::recorder::grows;
 use super::trace::Record;
-use super::watch::too_much;
 use super::{Change, Estimate, Keep, Trace, Watch};
 use crate::model::{Input, Model, Tokens, Wanted};
 use crate::progress::Task;
@@ -47,7 +46,7 @@ impl WatchAll {
         self
     }
 
-    /// Megabytes (10^6 bytes) that all runs together may keep; 4000 by default.
+    /// Megabytes (10^6 bytes) that all runs together may take; the model's limit by default.
     pub fn memory_limit_mb(mut self, megabytes: u64) -> WatchAll {
         self.watch = self.watch.memory_limit_mb(megabytes);
         self
@@ -64,16 +63,14 @@ impl WatchAll {
     }
 
     fn run_texts(&self, texts: &[Tokens]) -> Result<Vec<Trace>> {
-        let mut sites = Vec::new();
+        let mut all = Estimate { sites: Vec::new(), passing: 0 };
         for (index, tokens) in texts.iter().enumerate() {
             let estimate = self.watch.estimate_for(tokens)?;
             of_input((index, self.watch.check(tokens, &estimate)))?;
-            sites.extend(estimate.sites);
+            all.sites.extend(estimate.sites);
+            all.passing = all.passing.max(estimate.passing);
         }
-        let (all, limit) = (Estimate { sites }, self.watch.memory_limit_mb);
-        if all.bytes() > limit * 1_000_000 {
-            return Err(too_much(&all, limit));
-        }
+        all.check(self.watch.memory_limit_mb)?;
         interrupt::during("running the model", || {
             let task = Task::begin("running the model", texts.len(), "inputs");
             let mut traces = Vec::with_capacity(texts.len());

@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use super::recorder::{Recorder, grows};
 use super::trace::Record;
-use super::{Change, Keep, Trace, Watch};
+use super::{Change, Estimate, Keep, Trace, Watch};
 use crate::model::{Cache, Tokens, Wanted};
 use crate::site::Unwatched;
 use crate::{Result, Site};
@@ -36,7 +36,9 @@ impl Growing {
             return self.watch.run_tokens(tokens);
         }
         let cache = &mut self.cache;
-        self.watch.check(&tokens, &self.watch.estimate_for(&tokens)?)?;
+        let new = tokens.len().saturating_sub(cache.len());
+        let passing = self.watch.model.passing_bytes(&tokens, new);
+        self.watch.check(&tokens, &Estimate { passing, ..self.watch.estimate_for(&tokens)? })?;
         let _no_gradients = tch::no_grad_guard();
         let network = self.watch.model.network();
         if !network.main.turns_alike(cache.len(), tokens.len()) {

@@ -27,13 +27,13 @@ pub use trace::{NextToken, Trace};
 pub use watch::Watch;
 
 use crate::Result;
-use crate::model::{Input, Model};
+use crate::model::{Input, Model, Tokens};
 
 impl Model {
     /// Runs an input and keeps every site but [`Site::HeadOutput`](crate::Site::HeadOutput).
     ///
     /// # Errors
-    /// When the input does not fit the model, or would keep more than 4 GB.
+    /// When the input does not fit the model, or the run would take more memory than its limit.
     pub fn run(&self, input: impl Into<Input>) -> Result<Trace> {
         self.watch(input).run()
     }
@@ -55,7 +55,7 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// When an input does not fit the model, or all together would keep more than 4 GB.
+    /// When an input does not fit the model, or all together would take more memory than the limit.
     pub fn run_all(&self, inputs: impl IntoIterator<Item = impl Into<Input>>) -> Result<Vec<Trace>> {
         self.watch_all(inputs).run()
     }
@@ -65,12 +65,18 @@ impl Model {
         WatchAll::new(self.clone(), inputs.into_iter().map(Into::into).collect())
     }
 
-    /// Bytes that [`run`](Model::run) would keep, site by site.
+    /// Bytes that [`run`](Model::run) would take: what it keeps, site by site, and what passes by.
     ///
     /// # Errors
     /// When the input does not fit the model.
     pub fn estimate(&self, input: impl Into<Input>) -> Result<Estimate> {
         self.watch(input).estimate()
+    }
+
+    /// Refuses a run for which not even what passes by has room.
+    pub(crate) fn check_memory(&self, tokens: &Tokens) -> Result<()> {
+        let passing = self.passing_bytes(tokens, tokens.len());
+        Estimate { sites: Vec::new(), passing }.check(self.memory_limit_mb())
     }
 
     /// Continues a text, token by token.

@@ -39,7 +39,7 @@ impl Sampling {
         Ok(())
     }
 
-    /// A token by its logits (V).
+    /// A token by its logits (V), which are numbers.
     pub fn choose(&self, logits: &Tensor) -> Result<u32> {
         let chosen = match self.temperature == 0.0 {
             true => logits.f_argmax(0, false)?,
@@ -51,7 +51,10 @@ impl Sampling {
     /// The probabilities (V) that are drawn from, in the order of `transformers`: temperature, then `top_k`, then
     /// `top_p`.
     fn probabilities(&self, logits: &Tensor) -> Result<Tensor> {
-        let mut logits = logits.f_div_scalar(self.temperature)?;
+        // Below the best one, and in float64: a temperature near 0 divides by what float32 takes for 0.
+        let best = logits.f_max()?;
+        let below = logits.f_sub(&best)?.f_to_kind(Kind::Double)?;
+        let mut logits = below.f_div_scalar(self.temperature)?.f_to_kind(Kind::Float)?;
         if let Some(k) = self.top_k {
             let best = logits.f_topk((k as i64).min(logits.size()[0]), 0, true, true)?.0;
             let least = best.f_select(0, -1)?;
@@ -121,6 +124,20 @@ mod tests {
             }
         }
         assert!(checked > 1000, "{checked}");
+    }
+
+    #[test]
+    fn a_temperature_near_zero_draws_the_best() {
+        let logits = Tensor::from_slice(&[1.0f32, 3.0, -2e4, 2.999, f32::NEG_INFINITY]);
+        for temperature in [1e-5, 1e-40, 1e-300, f64::MIN_POSITIVE, 5e-324] {
+            for (top_k, top_p) in [(None, None), (Some(2), None), (Some(4), Some(0.9))] {
+                let sampling = Sampling { temperature, top_k, top_p };
+                sampling.check().unwrap();
+                assert_eq!(sampling.choose(&logits).unwrap(), 1, "{sampling:?}");
+            }
+        }
+        let even = Sampling { temperature: 1e308, ..Sampling::default() }.probabilities(&logits).unwrap();
+        assert_eq!(Vec::<f32>::try_from(even).unwrap(), [0.25, 0.25, 0.25, 0.25, 0.0]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::Trace;
 use super::trace::Record;
 use crate::checkpoint::Checkpoint;
 use crate::progress::Task;
+use crate::site::finite;
 use crate::{Array, Error, Input, Model, Result, Site};
 
 impl Trace {
@@ -105,6 +106,9 @@ impl Trace {
                         path.display()
                     ),
                 ));
+            }
+            if !model.network().allows_non_finite {
+                finite(site, &tensor, || format!("so {} says; run the model again and save it anew", path.display()))?;
             }
             kept.insert(site, tensor);
         }

@@ -8,6 +8,7 @@ use tch::{Kind, Tensor};
 
 use super::Scope;
 use crate::model::{Model, Tokens};
+use crate::site::finite;
 use crate::{Array, Error, Result, Site};
 
 /// A run that was watched: its tokens, what the model said next, what was kept on the way, and what was changed.
@@ -48,6 +49,9 @@ pub struct NextToken {
     /// Probability.
     pub prob: f32,
 }
+
+/// Why nothing is made of a run that was allowed to go on.
+const NOTHING_TO_RANK: &str = "nothing is ranked or drawn from those; trace.get(..) gives them as they are";
 
 impl Trace {
     pub(super) fn new(model: Model, record: Record) -> Trace {
@@ -128,7 +132,7 @@ impl Trace {
     /// # Errors
     /// When the model has no such site or the run did not keep it.
     pub fn get(&self, site: Site) -> Result<Array> {
-        Array::from_tensor(&self.tensor(site)?)
+        Array::from_tensor(&self.as_it_is(site)?)
     }
 
     /// The gradient of the number given to [`Watch::gradients`](super::Watch::gradients) with respect to a site: its
@@ -148,8 +152,17 @@ impl Trace {
         Err(Error::site(site, problem))
     }
 
-    /// The tensor of a site, in the type and on the device of the run.
+    /// The tensor of a site for those who rank, draw and compute with it: they are given numbers only.
     pub(crate) fn tensor(&self, site: Site) -> Result<Tensor> {
+        let tensor = self.as_it_is(site)?;
+        if self.model.network().allows_non_finite {
+            finite(site, &tensor, || NOTHING_TO_RANK.to_owned())?;
+        }
+        Ok(tensor)
+    }
+
+    /// The tensor of a site, in the type and on the device of the run.
+    fn as_it_is(&self, site: Site) -> Result<Tensor> {
         if let Some(tensor) = self.record.kept.get(&site) {
             return Ok(tensor.shallow_clone());
         }
@@ -204,6 +217,7 @@ impl Trace {
     }
 
     fn best(&self, logits: &Tensor, count: usize) -> Result<Vec<NextToken>> {
+        finite(Site::Logits, logits, || NOTHING_TO_RANK.to_owned())?;
         let probs = logits.f_softmax(-1, Kind::Float)?;
         let count = count.min(logits.size()[0] as usize);
         let (best, ids) = logits.f_topk(count as i64, 0, true, true)?;
@@ -220,8 +234,11 @@ impl Trace {
     /// Float32 logits (V) after the last position.
     pub(crate) fn last_logits(&self) -> Result<Tensor> {
         let Some(logits) = &self.record.logits else { return Err(self.no_head()) };
-        let last = logits.size()[0] - 1;
-        Ok(logits.f_select(0, last)?.f_to_kind(Kind::Float)?)
+        let last = logits.f_select(0, logits.size()[0] - 1)?.f_to_kind(Kind::Float)?;
+        if self.model.network().allows_non_finite {
+            finite(Site::Logits, &last, || NOTHING_TO_RANK.to_owned())?;
+        }
+        Ok(last)
     }
 
     fn no_head(&self) -> Error {

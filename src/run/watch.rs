@@ -12,9 +12,6 @@ use crate::model::{Input, Model, Start, Tokens, Wanted};
 use crate::site::{Part, Unwatched};
 use crate::{Error, Result, Site, interrupt};
 
-/// Megabytes that a run may keep by default.
-const MEMORY_LIMIT_MB: u64 = 4_000;
-
 /// A run in preparation; [`run`](Watch::run) starts it. Made by [`Model::watch`].
 #[must_use = "nothing runs before run()"]
 #[derive(Debug, Clone)]
@@ -30,14 +27,8 @@ pub struct Watch {
 
 impl Watch {
     pub(crate) fn new(model: Model, input: Input) -> Watch {
-        Watch {
-            model,
-            input,
-            keep: Keep::default(),
-            changes: Vec::new(),
-            memory_limit_mb: MEMORY_LIMIT_MB,
-            start: None,
-        }
+        let memory_limit_mb = model.memory_limit_mb();
+        Watch { model, input, keep: Keep::default(), changes: Vec::new(), memory_limit_mb, start: None }
     }
 
     /// Keeps these sites only. Without it a run keeps every site but [`Site::HeadOutput`].
@@ -57,7 +48,8 @@ impl Watch {
         self
     }
 
-    /// Megabytes (10^6 bytes) that the run may keep; 4000 by default.
+    /// Megabytes (10^6 bytes) that the run may take: what it keeps, and what passes by at once. The model's
+    /// ([`ModelOptions::memory_limit_mb`](crate::model::ModelOptions::memory_limit_mb)) by default.
     pub fn memory_limit_mb(mut self, megabytes: u64) -> Watch {
         self.memory_limit_mb = megabytes;
         self
@@ -72,7 +64,7 @@ impl Watch {
         self
     }
 
-    /// What the run would keep, without running.
+    /// What the run would take, without running.
     ///
     /// # Errors
     /// When the input cannot be read or a site does not exist in this model.
@@ -83,7 +75,8 @@ impl Watch {
     /// Runs the model.
     ///
     /// # Errors
-    /// When the input, a site or a change does not fit the model, or more would be kept than the limit allows.
+    /// When the input, a site or a change does not fit the model, more memory would be taken than the limit allows, or
+    /// numbers turn infinite or to none ([`Error::NotFinite`]).
     pub fn run(self) -> Result<Trace> {
         interrupt::during("running the model", || self.run_now())
     }
@@ -150,7 +143,8 @@ impl Watch {
         // The backward pass needs about what a run passes by, and gives as much as is kept.
         let kept = self.estimate_for(&tokens)?;
         let all = Watch { keep: Keep::Usual, ..self.clone() }.estimate_for(&tokens)?;
-        self.check(&tokens, &Estimate { sites: all.sites.into_iter().chain(kept.sites).collect() })?;
+        let sites = all.sites.into_iter().chain(kept.sites).collect();
+        self.check(&tokens, &Estimate { sites, passing: kept.passing })?;
         let start = self.start_for(&tokens)?;
         let changes = self.prepared()?;
         let mut watcher = Differentiable { keep: &self.keep, changes: &changes, kept: BTreeMap::new() };
@@ -167,9 +161,7 @@ impl Watch {
 
     /// Checks everything that can be checked before a run that takes what `estimate` says.
     pub(super) fn check(&self, tokens: &Tokens, estimate: &Estimate) -> Result<()> {
-        if estimate.bytes() > self.memory_limit_mb * 1_000_000 {
-            return Err(too_much(estimate, self.memory_limit_mb));
-        }
+        estimate.check(self.memory_limit_mb)?;
         for change in &self.changes {
             self.model.check_site(change.site())?;
             change.check(&self.model.site_shape(change.site(), tokens))?;
@@ -237,7 +229,8 @@ impl Watch {
         let begins = self.start.as_ref().map(|(layer, _)| *layer);
         let comes = |site: Site| begins.is_none_or(|layer| passed(site, layer));
         let kept = self.model.sites().into_iter().filter(|&site| stays(site) && comes(site));
-        Ok(Estimate { sites: kept.map(|site| (site, bytes(site))).collect() })
+        let passing = self.model.passing_bytes(tokens, tokens.len());
+        Ok(Estimate { sites: kept.map(|site| (site, bytes(site))).collect(), passing })
     }
 }
 
@@ -246,22 +239,5 @@ fn passed(site: Site, from: usize) -> bool {
     match site.layer() {
         Some(layer) => site.part() != Part::Encoder && layer >= from,
         None => matches!(site, Site::FinalNorm | Site::Logits),
-    }
-}
-
-pub(super) fn too_much(estimate: &Estimate, limit: u64) -> Error {
-    let largest: Vec<String> = estimate
-        .by_kind()
-        .into_iter()
-        .take(3)
-        .map(|(kind, bytes)| format!("{kind} ({} MB)", bytes / 1_000_000))
-        .collect();
-    Error::Memory {
-        needed: estimate.bytes().div_ceil(1_000_000),
-        limit,
-        way_out: format!(
-            "keep fewer sites with keep(..) (the largest are {}), shorten the prompt, or raise memory_limit_mb(..)",
-            largest.join(", ")
-        ),
     }
 }

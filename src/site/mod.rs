@@ -1,10 +1,12 @@
 //! The places of a computation that can be watched, and the watcher that the maths asks at each.
 
+mod finite;
 mod watcher;
 
 use std::fmt;
 use std::str::FromStr;
 
+pub(crate) use finite::{FirstNotFinite, finite, is_finite};
 pub(crate) use watcher::{Unwatched, Watcher, Within};
 
 use crate::{Error, Result};

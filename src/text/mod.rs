@@ -2,6 +2,7 @@
 
 mod rebuilt;
 mod slug;
+mod templates;
 mod visible;
 mod words;
 
@@ -48,6 +49,7 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer contradicts itself.
     pub fn new(mut inner: tokenizers::Tokenizer) -> Result<Tokenizer> {
+        templates::check(&inner)?;
         inner.with_truncation(None).map_err(|error| Error::Tokenizer(error.to_string()))?;
         inner.with_padding(None);
         Ok(Tokenizer { inner })
@@ -58,8 +60,8 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer cannot encode part of the text.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode_fast(text, add_special).map_err(|error| cannot_encode(text, error))?;
-        Ok(encoding.get_ids().to_vec())
+        let encoding = guarded(|| self.inner.encode_fast(text, add_special));
+        Ok(encoding.map_err(|problem| cannot_encode(text, &problem))?.get_ids().to_vec())
     }
 
     /// A text as a model reads it, with what the tokenizer puts around it.
@@ -67,8 +69,8 @@ impl Tokenizer {
     /// # Errors
     /// As [`encode`](Tokenizer::encode).
     pub fn encode_one(&self, text: &str) -> Result<Encoded> {
-        let encoding = self.inner.encode_fast(text, true).map_err(|error| cannot_encode(text, error))?;
-        Ok(Encoded::of(&encoding))
+        let encoding = guarded(|| self.inner.encode_fast(text, true));
+        Ok(Encoded::of(&encoding.map_err(|problem| cannot_encode(text, &problem))?))
     }
 
     /// A pair of texts, as BERT reads them.
@@ -76,8 +78,8 @@ impl Tokenizer {
     /// # Errors
     /// As [`encode`](Tokenizer::encode).
     pub fn encode_pair(&self, first: &str, second: &str) -> Result<Encoded> {
-        let encoding = self.inner.encode_fast((first, second), true).map_err(|error| cannot_encode(first, error))?;
-        Ok(Encoded::of(&encoding))
+        let encoding = guarded(|| self.inner.encode_fast((first, second), true));
+        Ok(Encoded::of(&encoding.map_err(|problem| cannot_encode(first, &problem))?))
     }
 
     /// The text of ids; `skip_special` leaves out special tokens. Bytes that do not form a whole character become `�`.
@@ -85,15 +87,14 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer's decoder fails.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
-        self.inner
-            .decode(ids, skip_special)
-            .map_err(|error| Error::Tokenizer(format!("cannot decode {ids:?}: {error}")))
+        guarded(|| self.inner.decode(ids, skip_special))
+            .map_err(|problem| Error::Tokenizer(format!("cannot decode {ids:?}: {problem}")))
     }
 
     /// One id decoded by itself, raw; empty for ids that the tokenizer does not know, which models with padded
     /// vocabularies have.
     pub fn piece(&self, id: u32) -> String {
-        self.inner.decode(&[id], false).unwrap_or_default()
+        guarded(|| self.inner.decode(&[id], false)).unwrap_or_default()
     }
 
     /// One id as it is shown to a person: [`visible`] text, or bytes (`<E6 97>`) where the token is only a part of a
@@ -135,9 +136,17 @@ impl Tokenizer {
     }
 }
 
-fn cannot_encode(text: &str, error: tokenizers::Error) -> Error {
+fn cannot_encode(text: &str, problem: &str) -> Error {
     let start: String = text.chars().take(40).collect();
-    Error::Tokenizer(format!("cannot encode {:?}: {error}", visible(&start)))
+    Error::Tokenizer(format!("cannot encode {:?}: {problem}", visible(&start)))
+}
+
+/// Does what may meet a vocabulary that contradicts itself: at some of those the tokenizers crate panics.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(_) => Err("its tokenizer contradicts itself; download it again".to_owned()),
+    }
 }
 
 impl std::fmt::Debug for Tokenizer {

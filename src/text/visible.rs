@@ -1,5 +1,7 @@
 //! Pieces of text as a person sees them.
 
+use crate::error::is_unseen;
+
 /// A piece of text with everything visible that a reader would otherwise miss or misread.
 ///
 /// Blanks at the edges and runs of them become `␣`, a line feed becomes `\n`, a tab `\t`, other control characters and
@@ -19,7 +21,7 @@ pub fn visible(text: &str) -> String {
             '\n' => shown.push_str("\\n"),
             '\r' => shown.push_str("\\r"),
             '\t' => shown.push_str("\\t"),
-            c if c.is_control() || is_unseen(c) || (c.is_whitespace() && c != ' ') => {
+            c if is_unseen(c) || (c.is_whitespace() && c != ' ') => {
                 shown.extend(c.escape_unicode());
             }
             c => shown.push(c),
@@ -43,14 +45,6 @@ pub(crate) fn model_name(name: &str) -> &str {
     let is_path = name.starts_with(['/', '.', '~']) || name.contains('\\') || name.matches('/').count() > 1;
     let last = name.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(name);
     if is_path { last } else { name }
-}
-
-/// Characters of no width, and those that turn the writing direction round.
-fn is_unseen(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The bytes behind a token of a byte-level vocabulary, whose entries write each byte as one printable character;

@@ -83,12 +83,23 @@ pub struct ModelArgs {
     /// Folder of the Hub cache [default: Python's]
     #[arg(long, value_name = "FOLDER")]
     pub cache: Option<PathBuf>,
+    /// Copy the weights into memory: a mapped file that is truncated meanwhile ends the program
+    #[arg(long)]
+    pub in_memory: bool,
+    /// Megabytes that a run may take, what passes by included [default: 4000]
+    #[arg(long, value_name = "MB")]
+    pub memory_limit: Option<u64>,
+    /// Go on where numbers turn infinite or to none
+    #[arg(long)]
+    pub allow_non_finite: bool,
 }
 
 impl ModelArgs {
     pub fn load(&self) -> Result<Model, Error> {
         let options = Model::options(&self.model).revision(&self.revision).device(self.device).offline(self.offline);
+        let options = options.in_memory(self.in_memory).allow_non_finite(self.allow_non_finite);
         let options = self.dtype.into_iter().fold(options, |options, dtype| options.dtype(dtype));
+        let options = self.memory_limit.into_iter().fold(options, |options, limit| options.memory_limit_mb(limit));
         self.cache.iter().fold(options, |options, folder| options.cache(folder)).load()
     }
 
@@ -366,9 +377,6 @@ pub struct TraceArgs {
     /// Names and shapes in the file
     #[arg(long, default_value = "sites")]
     pub layout: Layout,
-    /// Megabytes that the run may keep
-    #[arg(long, value_name = "MB", default_value_t = 4000)]
-    pub memory_limit: u64,
     /// The file to write
     #[arg(long, value_name = "FILE.safetensors")]
     pub out: PathBuf,

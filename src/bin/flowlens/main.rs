@@ -15,6 +15,7 @@ mod sweep;
 mod trajectories;
 
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -27,12 +28,13 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    // Told at the end, if it gets there: some panics of other crates are caught on the way and become errors.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(|place| format!(" ({}:{})", place.file(), place.line())).unwrap_or_default();
         let payload = panic.payload();
         let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
         let text = text.and_then(|text| text.lines().next()).unwrap_or("no message");
-        eprintln!("error: Flowlens failed where it should not: {text}{place}; please report it with the command");
+        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = format!("{text}{place}");
     }));
     flowlens::progress::show_in_terminal();
     let done = std::panic::catch_unwind(|| match cli.command {
@@ -60,9 +62,16 @@ fn main() -> ExitCode {
             eprintln!("error: {}", one_paragraph(&error.to_string()));
             ExitCode::FAILURE
         }
-        Err(_) => ExitCode::FAILURE,
+        Err(_) => {
+            let said = PANIC.lock().unwrap_or_else(PoisonError::into_inner);
+            eprintln!("error: Flowlens failed where it should not: {said}; please report it with the command");
+            ExitCode::FAILURE
+        }
     }
 }
+
+/// What the last panic said.
+static PANIC: Mutex<String> = Mutex::new(String::new());
 
 /// Help goes out as it is, a mistake as one paragraph.
 fn usage(error: &clap::Error) -> ExitCode {

@@ -11,7 +11,7 @@ use crate::output::{Done, json, prepare_folder, print, print_list};
 pub fn trace(args: TraceArgs) -> Done {
     let input = args.input.read()?;
     let model = args.model.load()?;
-    let mut watch = model.watch(input).memory_limit_mb(args.memory_limit);
+    let mut watch = model.watch(input);
     match (&args.sites, args.layout) {
         (Some(names), _) => {
             for name in names {

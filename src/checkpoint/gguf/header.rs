@@ -32,9 +32,35 @@ pub(super) struct Declared {
     pub bytes: Range<usize>,
 }
 
+/// The head of a file.
+pub(super) struct Header {
+    pub metadata: Metadata,
+    pub tensors: Vec<Declared>,
+    /// Where the tensors begin.
+    data: usize,
+    /// What each tensor's place is a multiple of.
+    alignment: usize,
+}
+
+impl Header {
+    /// Bytes of a file of `length` that belong to no tensor and are more than what fills up to the next one's place.
+    pub fn uncovered(&self, length: usize) -> usize {
+        let mut ranges: Vec<&Range<usize>> = self.tensors.iter().map(|tensor| &tensor.bytes).collect();
+        ranges.sort_unstable_by_key(|range| range.start);
+        let (mut end, mut uncovered) = (self.data, 0);
+        let file_end = length..length;
+        for range in ranges.into_iter().chain([&file_end]) {
+            let gap = range.start.saturating_sub(end);
+            uncovered += if gap >= self.alignment { gap } else { 0 };
+            end = end.max(range.end);
+        }
+        uncovered
+    }
+}
+
 /// Reads the head of a file. Every count and length is checked against the bytes that are left before memory is taken
 /// for it; every tensor is checked to lie inside the file.
-pub(super) fn read(bytes: &[u8]) -> Result<(Metadata, Vec<Declared>), String> {
+pub(super) fn read(bytes: &[u8]) -> Result<Header, String> {
     let mut reader = Reader(Bytes::new(bytes));
     if reader.0.take(4)? != b"GGUF" {
         return Err("it does not start with \"GGUF\"".to_owned());
@@ -85,7 +111,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Metadata, Vec<Declared>), String> {
                 .map_err(|problem| format!("tensor {name:?} {problem}"))
         })
         .collect::<Result<_, String>>()?;
-    Ok((metadata, declared))
+    Ok(Header { metadata, tensors: declared, data, alignment })
 }
 
 /// Checks type, shape and place of one tensor.

@@ -5,8 +5,10 @@ mod quant;
 
 use super::mapped::Mapped;
 use super::stored::{Arrangement, Entry};
+use crate::progress::say;
 use crate::text::Vocabulary;
 use crate::{Error, Result};
+use header::Header;
 pub(crate) use header::{Item, Metadata};
 pub use quant::Quant;
 pub(super) use quant::{unpack_bf16, unpack_f16, unpack_f32};
@@ -19,9 +21,15 @@ pub(super) struct Contents {
 
 /// Reads the head of a file.
 pub(super) fn contents(file: &Mapped) -> Result<Contents> {
-    let (metadata, declared) = header::read(file.bytes()).map_err(|problem| {
+    let header = header::read(file.bytes()).map_err(|problem| {
         Error::file(&file.path, format!("not a whole GGUF file: {problem}; if it should be one, download it again"))
     })?;
+    let uncovered = header.uncovered(file.bytes().len());
+    if uncovered > 0 {
+        let path = file.path.display();
+        say(&format!("{uncovered} bytes of {path} belong to no tensor; if numbers look wrong, download it again"));
+    }
+    let Header { metadata, tensors: declared, .. } = header;
     if let Some(Item::Integer(parts @ 2..)) = metadata.get("split.count") {
         return Err(Error::file(
             &file.path,

@@ -10,7 +10,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let width = config.size(&["hidden_size", "n_embed"])?;
     let heads = config.size(&["n_head", "num_attention_heads"])?;
     let head_dim = divide(("hidden_size", width), ("n_head", heads))?;
-    let eps = config.positive(&["layer_norm_epsilon"], 1e-5)?;
+    let eps = config.eps(&["layer_norm_epsilon"], 1e-5)?;
     // The sums of slices that stand in for two of the maps leave their biases out.
     let slices = config.optional_size(&["pretraining_tp"])?.unwrap_or(1);
     let bias = !(config.flag("slow_but_exact", false)? && slices > 1);

@@ -49,7 +49,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         },
         sees: Sees::Causal,
         blocks: (0..config.layers(&["n_layer", "num_hidden_layers"])?).map(block).collect(),
-        final_norm: Some(Norm::layer("layernorm", config.positive(&["layer_norm_epsilon"], 1e-6)?)),
+        final_norm: Some(Norm::layer("layernorm", config.eps(&["layer_norm_epsilon"], 1e-6)?)),
         project: None,
     };
     let head = Head { bias: head_bias(&["lm_head.bias"]), ..head(config, "lm_head", width, vocab, true)? };

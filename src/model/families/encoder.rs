@@ -49,7 +49,7 @@ impl Sizes {
             vocab: config.size(&["vocab_size"])?,
             positions: config.optional_size(&["max_position_embeddings"])?.unwrap_or(512),
             types: config.whole(&["type_vocab_size"], absent.types)?,
-            eps: config.positive(&["layer_norm_eps"], absent.eps)?,
+            eps: config.eps(&["layer_norm_eps"], absent.eps)?,
             activation: config.activation("hidden_act", absent.activation)?,
         })
     }

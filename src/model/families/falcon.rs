@@ -11,7 +11,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let heads = config.size(&["n_head", "num_attention_heads"])?;
     let head_dim = divide(("hidden_size", width), ("num_attention_heads", heads))?;
     let inner = config.optional_size(&["ffn_hidden_size"])?.unwrap_or(4 * width);
-    let eps = config.positive(&["layer_norm_epsilon"], 1e-5)?;
+    let eps = config.eps(&["layer_norm_epsilon"], 1e-5)?;
     let activation = config.activation("activation", "gelu")?;
     let bias = config.flag("bias", false)?;
     // The first files have names of their own, and took other things for granted.

@@ -51,7 +51,7 @@ pub(super) fn window(config: &Config) -> Result<Option<usize>> {
 /// A cap, or `absent`; null means none.
 pub(super) fn soft_cap(config: &Config, name: &'static str, absent: Option<f64>) -> Result<Option<f64>> {
     match config.value(name) {
-        Some(_) => config.positive(&[name], 1.0).map(Some),
+        Some(_) => config.within(&[name], 1e-3..=1e6, 1.0).map(Some),
         None if config.has(name) => Ok(None),
         None => Ok(absent),
     }

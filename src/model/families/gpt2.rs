@@ -11,7 +11,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let heads = config.size(&["n_head", "num_attention_heads"])?;
     let head_dim = divide(("n_embd", width), ("n_head", heads))?;
     let inner = config.optional_size(&["n_inner"])?.unwrap_or(4 * width);
-    let eps = config.positive(&["layer_norm_epsilon"], 1e-5)?;
+    let eps = config.eps(&["layer_norm_epsilon"], 1e-5)?;
     let activation = config.activation("activation_function", "gelu_new")?;
     let by_width = config.flag("scale_attn_weights", true)?;
     let by_layer = config.flag("scale_attn_by_inverse_layer_idx", false)?;

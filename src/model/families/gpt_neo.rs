@@ -15,7 +15,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let layers = config.layers(&["num_layers", "num_hidden_layers"])?;
     let local = local_layers(config, layers)?;
     let window = config.optional_size(&["window_size"])?.unwrap_or(256);
-    let eps = config.positive(&["layer_norm_epsilon"], 1e-5)?;
+    let eps = config.eps(&["layer_norm_epsilon"], 1e-5)?;
     let activation = config.activation("activation_function", "gelu_new")?;
     let block = |layer: usize| {
         let name = |part: &str| layer_name("h", layer, part);

@@ -12,7 +12,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let head_dim = divide(("hidden_size", width), ("num_attention_heads", heads))?;
     let inner = config.size(&["intermediate_size"])?;
     let context = config.optional_size(&["max_position_embeddings"])?.unwrap_or(2048);
-    let eps = config.positive(&["layer_norm_eps"], 1e-5)?;
+    let eps = config.eps(&["layer_norm_eps"], 1e-5)?;
     let activation = config.activation("hidden_act", "gelu")?;
     let bias = config.flag("attention_bias", true)?;
     let order = if config.flag("use_parallel_residual", true)? { Order::Parallel } else { Order::Sequential };

@@ -37,7 +37,7 @@ impl Variant {
             query_key_value_bias: false,
             output_bias: false,
             mlp_bias: false,
-            norm: Norm::rms("", config.positive(&["rms_norm_eps"], 1e-6)?),
+            norm: Norm::rms("", config.eps(&["rms_norm_eps"], 1e-6)?),
             head_norms: false,
             activation: config.activation("hidden_act", "silu")?,
             rope: rope::LLAMA,

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 pub(super) fn read(config: &Config) -> Result<Architecture> {
     let window = config.optional_size(&["sliding_window"])?;
     let variant = Variant {
-        norm: Norm::rms("", config.positive(&["rms_norm_eps"], 1e-5)?),
+        norm: Norm::rms("", config.eps(&["rms_norm_eps"], 1e-5)?),
         rope: Spelling { base: 1_000_000.0, ..LLAMA },
         head_dim: rounded_head_dim(config)?,
         kv_heads: Some(8),

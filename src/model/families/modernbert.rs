@@ -14,7 +14,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let inner = config.optional_size(&["intermediate_size"])?.unwrap_or(1152);
     let layers = config.layers_or(&["num_hidden_layers"], 22)?;
     let context = config.optional_size(&["max_position_embeddings"])?.unwrap_or(8192);
-    let eps = config.positive(&["norm_eps"], 1e-5)?;
+    let eps = config.eps(&["norm_eps"], 1e-5)?;
     let norm_bias = config.flag("norm_bias", false)?;
     let norm = |name: String| Norm { bias: norm_bias, ..Norm::layer(name, eps) };
     let attention_bias = config.flag("attention_bias", false)?;

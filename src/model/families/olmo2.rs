@@ -9,7 +9,7 @@ use crate::model::config::Config;
 
 pub(super) fn read(config: &Config) -> Result<Architecture> {
     let attention_bias = config.flag("attention_bias", false)?;
-    let eps = config.positive(&["rms_norm_eps"], 1e-5)?;
+    let eps = config.eps(&["rms_norm_eps"], 1e-5)?;
     let variant = Variant {
         query_key_value_bias: attention_bias,
         output_bias: attention_bias,

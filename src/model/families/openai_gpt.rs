@@ -9,7 +9,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let width = config.size(&["n_embd", "hidden_size"])?;
     let heads = config.size(&["n_head", "num_attention_heads"])?;
     let head_dim = divide(("n_embd", width), ("n_head", heads))?;
-    let eps = config.positive(&["layer_norm_epsilon"], 1e-5)?;
+    let eps = config.eps(&["layer_norm_epsilon"], 1e-5)?;
     let activation = match config.text("afn", "gelu")? {
         "gelu" => Activation::GeluTanh,
         "relu" => Activation::Relu,

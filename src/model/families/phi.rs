@@ -17,7 +17,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         None => divide(("hidden_size", width), ("num_attention_heads", heads))?,
     };
     let inner = config.size(&["intermediate_size"])?;
-    let eps = config.positive(&["layer_norm_eps"], 1e-5)?;
+    let eps = config.eps(&["layer_norm_eps"], 1e-5)?;
     let activation = config.activation("hidden_act", "gelu_new")?;
     let head_norms = config.flag("qk_layernorm", false)?;
     let context = config.optional_size(&["max_position_embeddings"])?.unwrap_or(2048);

@@ -22,7 +22,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let config = &Config::new(&keys);
     let window = config.optional_size(&["sliding_window"])?;
     let variant = Variant {
-        norm: Norm::rms("", config.positive(&["rms_norm_eps"], 1e-5)?),
+        norm: Norm::rms("", config.eps(&["rms_norm_eps"], 1e-5)?),
         rope: Spelling { fraction: Some(("partial_rotary_factor", 1.0)), ..LLAMA },
         head_dim: rounded_head_dim(config)?,
         context: 4096,

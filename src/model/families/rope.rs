@@ -6,6 +6,7 @@
 //! multiplies an error of a frequency by the prompt's length.
 
 use std::f64::consts::PI;
+use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
@@ -28,6 +29,9 @@ pub(super) struct Spelling {
 
 /// Llama's spelling, which most later families took over.
 pub(super) const LLAMA: Spelling = Spelling { theta: "rope_theta", base: 10_000.0, fraction: None, whole_pairs: false };
+
+/// Base frequencies: published models have 10,000 to 10^9. At 1 all pairs would turn alike.
+const BASES: RangeInclusive<f64> = 2.0..=1e12;
 
 /// A rotation, and the longest prompt that it is meant for.
 pub(super) struct Rope {
@@ -60,11 +64,11 @@ pub(super) fn inside_of(
     context: usize,
 ) -> Result<Rope> {
     let kind = inside.text("rope_type", inside.text("type", "default")?)?;
-    let theta = inside.positive(&["rope_theta"], config.positive(&[spelling.theta], spelling.base)?)?;
+    let theta = inside.within(&["rope_theta"], BASES, config.within(&[spelling.theta], BASES, spelling.base)?)?;
     let fraction = fraction(config, inside, spelling, kind)?;
     let dims = (head_dim as f64 * fraction) as usize;
     let pairs = dims.div_ceil(2);
-    if 2 * pairs > head_dim || (spelling.whole_pairs && !dims.is_multiple_of(2)) {
+    if dims > head_dim || 2 * pairs > head_dim || (spelling.whole_pairs && !dims.is_multiple_of(2)) {
         return Err(Error::config(
             "head_dim",
             format!(
@@ -92,7 +96,23 @@ pub(super) fn inside_of(
             ));
         }
     }
+    if !is_sound(&rope.rotary) {
+        return Err(Error::config(
+            format!("rope ({kind})"),
+            "these numbers together give angles that are not finite; compare them with the model's own config.json",
+        ));
+    }
     Ok(rope)
+}
+
+/// Whether every angle is a number, and vectors keep about their length.
+fn is_sound(rotary: &Rotary) -> bool {
+    let long = match &rotary.stretch {
+        Some(Stretch::Table { frequencies, .. }) => frequencies.as_slice(),
+        _ => &[],
+    };
+    rotary.frequencies.iter().chain(long).all(|frequency| (0.0..=1e9).contains(frequency))
+        && (1e-3..=1e3).contains(&rotary.magnitude)
 }
 
 /// Which part of a head turns. Llama and its kin turn whole heads and ignore another fraction, unless a scaling

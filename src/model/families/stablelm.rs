@@ -8,7 +8,7 @@ use crate::model::architecture::*;
 use crate::model::config::Config;
 
 pub(super) fn read(config: &Config) -> Result<Architecture> {
-    let eps = config.positive(&["layer_norm_eps"], 1e-5)?;
+    let eps = config.eps(&["layer_norm_eps"], 1e-5)?;
     let variant = Variant {
         query_key_value_bias: config.flag("use_qkv_bias", false)?,
         norm: Norm::layer("", eps),

@@ -12,7 +12,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
     let variant = Variant {
         query_key_value_bias: bias,
         output_bias: bias,
-        norm: Norm::layer("", config.positive(&["norm_epsilon"], 1e-5)?),
+        norm: Norm::layer("", config.eps(&["norm_epsilon"], 1e-5)?),
         activation: config.activation("hidden_act", "gelu_pytorch_tanh")?,
         head_dim: rounded_head_dim(config)?,
         kv_heads: Some(2),

@@ -30,7 +30,7 @@ pub(super) fn build(config: &Config, kin: Kin) -> Result<Architecture> {
     let heads = config.optional_size(&["num_heads", "num_attention_heads"])?.unwrap_or(kin.heads);
     let head_dim = config.optional_size(&["d_kv", "head_dim"])?.unwrap_or(64);
     let inner = config.size(&["d_ff"])?;
-    let eps = config.positive(&["layer_norm_epsilon"], 1e-6)?;
+    let eps = config.eps(&["layer_norm_epsilon"], 1e-6)?;
     let (gated, activation) = feed_forward(config, kin.feed_forward)?;
     let (bucket_count, max_distance) = buckets(config)?;
     let vocab = config.size(&["vocab_size"])?;

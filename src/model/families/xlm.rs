@@ -32,7 +32,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         vocab: config.size(&["n_words", "vocab_size"])?,
         positions: config.optional_size(&["max_position_embeddings"])?.unwrap_or(512),
         types: 0,
-        eps: config.positive(&["layer_norm_eps"], 1e-12)?,
+        eps: config.eps(&["layer_norm_eps"], 1e-12)?,
         activation: if config.flag("gelu_activation", true)? { Activation::Gelu } else { Activation::Relu },
     };
     let languages = config.optional_size(&["n_langs"])?.unwrap_or(1);

@@ -15,7 +15,7 @@ pub(super) fn read(config: &Config) -> Result<Architecture> {
         return Err(Error::config("d_head", format!("found {other}, expected d_model / n_head, {head_dim}")));
     }
     let inner = config.optional_size(&["d_inner"])?.unwrap_or(4096);
-    let eps = config.positive(&["layer_norm_eps"], 1e-12)?;
+    let eps = config.eps(&["layer_norm_eps"], 1e-12)?;
     let activation = config.activation("ff_activation", "gelu")?;
     let sees = match config.text("attn_type", "bi")? {
         "bi" => Sees::Both,

@@ -104,11 +104,7 @@ fn in_portions(
     let Some(&first) = layers.first() else { return Ok(()) };
     let one = model.watch(input.clone()).keep(sites(&[first])).estimate()?.bytes().max(1);
     for portion in layers.chunks((ROOM / one).max(1) as usize) {
-        let trace = model
-            .watch(input.clone())
-            .keep(sites(portion))
-            .memory_limit_mb((ROOM.max(one) * 2).div_ceil(1_000_000))
-            .run()?;
+        let trace = model.watch(input.clone()).keep(sites(portion)).run()?;
         draw(&trace, portion)?;
     }
     Ok(())
