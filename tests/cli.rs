@@ -151,6 +151,8 @@ fn says_what_comes_next_and_goes_on() {
     assert_eq!((narrow(["--top-k", "1"]), narrow(["--top-p", "0.000001"])), (best.clone(), best));
     fails(&[&generate[..], &["--top-k", "3"]].concat(), &["temperature(1.0)"]);
     fails(&[&generate[..], &["--temperature", "1", "--top-p", "-2"]].concat(), &["top_p -2"]);
+    assert_eq!(works(&[&generate[..], &["--temperature", "1e-300"]].concat()), works(&generate));
+    fails(&[&generate[..], &["--temperature", "NaN"]].concat(), &["temperature NaN"]);
     let text = greedy["text"].as_str().unwrap();
     let stop: String = text.chars().skip(1).take(2).collect();
     let stopped: Value = serde_json::from_str(&works(&[&generate[..], &["--stop", &stop]].concat())).unwrap();
@@ -347,6 +349,9 @@ fn bad_input_is_a_clear_error() {
     fails(&["next", "--model", &model, "--text", "x", "--dtype", "int4"], &["int4", "float32"]);
     fails(&["next", "--text", "x"], &["--model"]);
     fails(&["nonsense"], &["nonsense"]);
+    // Whatever a terminal would act upon is shown, not sent.
+    fails(&["next", "--model", "./no\u{1b}[2Jwhere", "--text", "x"], &["./no\\u{1b}[2Jwhere"]);
+    fails(&["next", "--model", &model, "--text", "x", "--device", "\u{1b}]0;gpu\u{7}"], &["\\u{1b}]0;gpu\\u{7}"]);
     fails(
         &["next", "--model", &parity("bert_bare"), "--ids", "5,6", "--position", "0"],
         &["no language-model head", "load one that was saved with its head"],
@@ -381,6 +386,7 @@ fn bad_input_is_a_clear_error() {
         ("n_embd", "16777216", "config.json asks for"),
         ("vocab_size", "\"many\"", "vocab_size"),
         ("layer_norm_epsilon", "-1", "layer_norm_epsilon"),
+        ("layer_norm_epsilon", "1e308", "layer_norm_epsilon"),
         ("model_type", "\"gtp2\"", "\"gpt2\""),
         ("model_type", "null", "model_type"),
     ] {
@@ -412,6 +418,12 @@ fn bad_input_is_a_clear_error() {
 
     let broken = copy_of("gpt2", "tokenizer");
     works(&["tokens", "--model", &broken.display().to_string(), "--text", "x"]);
+    let mut template: Value = read_json(broken.join("tokenizer.json"));
+    let piece = json!({ "SpecialToken": { "id": "[SEP]", "type_id": 0 } });
+    template["post_processor"] =
+        json!({ "type": "TemplateProcessing", "single": [piece], "pair": [], "special_tokens": {} });
+    std::fs::write(broken.join("tokenizer.json"), template.to_string()).unwrap();
+    next(&broken, &["\"[SEP]\"", "special_tokens", "download the file again"]);
     std::fs::write(broken.join("tokenizer.json"), "{").unwrap();
     fails(&["tokens", "--model", &broken.display().to_string(), "--text", "x"], &["tokenizer.json"]);
 

@@ -160,6 +160,12 @@ fn every_fan_in_adds_up_in_every_family() {
 }
 
 #[test]
+fn an_overview_of_some_layers_is_refused() {
+    let error = trace(FAMILIES[0]).flow_graph().layers([0]).overview().build().unwrap_err().to_string();
+    assert!(error.contains("an overview shows every layer"), "{error}");
+}
+
+#[test]
 fn the_first_block_input_and_the_output_put_the_logit_together() {
     for family in FAMILIES {
         let trace = trace(family);

@@ -147,6 +147,27 @@ fn small_llama() -> Vec<(&'static str, u32, Vec<u8>)> {
 }
 
 #[test]
+fn bytes_that_belong_to_no_tensor_are_named() {
+    let said = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let copy = said.clone();
+    flowlens::progress::listen(move |line| copy.lock().unwrap().push(line.to_owned()));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("uncovered.gguf");
+    let about = |tensors: &[(&str, &[u64], u32, u64)], data: usize| {
+        std::fs::write(&path, gguf(&small_llama(), tensors, data)).unwrap();
+        said.lock().unwrap().clear();
+        open(&path).unwrap();
+        said.lock().unwrap().iter().find(|line| line.contains("uncovered.gguf")).cloned().unwrap_or_default()
+    };
+    let embedding: (&str, &[u64], u32, u64) = ("token_embd.weight", &[8, 2], 0, 0);
+    let norm = |offset| -> (&str, &[u64], u32, u64) { ("output_norm.weight", &[8], 0, offset) };
+    assert_eq!(about(&[embedding, norm(64)], 96), "");
+    // What fills up to the next place is no fault, and neither is the order of the tensors.
+    assert_eq!(about(&[norm(64), embedding], 96 + 31), "");
+    assert!(about(&[embedding, norm(96)], 128).starts_with("32 bytes of "));
+    assert!(about(&[embedding, norm(64)], 96 + 200).starts_with("200 bytes of "));
+}
+
+#[test]
 fn hostile_and_broken_files_are_refused() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile.gguf");
     let refused = |bytes: &[u8], parts: &[&str]| {

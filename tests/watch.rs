@@ -329,7 +329,10 @@ fn a_run_past_its_limit_is_refused_with_the_way_out() {
     assert!(matches!(error, Error::Memory { .. }));
     let text = error.to_string();
     assert!(["keep(", "memory_limit_mb(", "blocks.*."].iter().all(|word| text.contains(word)), "{text}");
-    assert!(model.watch(ids.clone()).memory_limit_mb(0).keep([]).run().is_ok());
+    // What passes by counts as well.
+    let passing = model.watch(ids.clone()).memory_limit_mb(0).keep([]).run().unwrap_err().to_string();
+    assert!(passing.contains("0 MB are kept, and 1 MB pass by") && passing.contains("shorten the prompt"), "{passing}");
+    assert!(model.watch(ids.clone()).memory_limit_mb(1).keep([]).run().is_ok());
     assert!(model.watch(ids).memory_limit_mb(50).run().is_ok());
 }
 

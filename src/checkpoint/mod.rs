@@ -191,12 +191,20 @@ impl Checkpoint {
         self.files.iter().any(Mapped::is_on_a_network)
     }
 
-    /// Whether a tensor is a matrix of zeros, as they stand where a file was cut off and made longer again.
-    pub(crate) fn is_blank(&self, name: &str) -> bool {
-        let Some(entry) = self.entries.get(name).filter(|entry| entry.shape.len() > 1) else { return false };
-        let bytes = &self.files[entry.file].bytes()[entry.bytes.clone()];
-        // From the end, where files are cut: of most matrices the first bytes tell.
-        !bytes.is_empty() && bytes.iter().rev().all(|&byte| byte == 0)
+    /// The matrices that hold nothing but zeros, in files that end so: a file that was cut off and made longer again does.
+    /// Of any other file one page is looked at.
+    pub(crate) fn blank(&self) -> Vec<&str> {
+        let matrices = || self.entries.iter().filter(|(_, entry)| entry.shape.len() > 1 && !entry.bytes.is_empty());
+        let is_blank = |entry: &Entry| {
+            let bytes = &self.files[entry.file].bytes()[entry.bytes.clone()];
+            bytes.iter().rev().all(|&byte| byte == 0)
+        };
+        let ends_blank = |file: usize| {
+            let last = matrices().filter(|(_, entry)| entry.file == file).max_by_key(|(_, entry)| entry.bytes.end);
+            last.is_some_and(|(_, entry)| is_blank(entry))
+        };
+        let files: Vec<bool> = (0..self.files.len()).map(ends_blank).collect();
+        matrices().filter(|(_, entry)| files[entry.file] && is_blank(entry)).map(|(name, _)| name.as_str()).collect()
     }
 
     /// The folder or file that was opened.

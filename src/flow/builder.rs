@@ -77,7 +77,7 @@ impl FlowGraphBuilder {
         self
     }
 
-    /// Shows the whole model, for every layer only what attention and the MLP add.
+    /// Shows the whole model, for every layer only what attention and the MLP add; not with [`layers`](Self::layers).
     pub fn overview(mut self) -> Self {
         self.overview = true;
         self
@@ -166,6 +166,11 @@ impl FlowGraphBuilder {
         let family = model.architecture().family;
         let file = self.config.as_deref().map(Config::read).transpose()?;
         let method = self.method.or(file.as_ref().and_then(|file| file.method)).unwrap_or_default();
+        if self.overview && !self.layers.is_empty() {
+            return Err(Error::FlowGraph(
+                "an overview shows every layer, and layers(..) names some; leave out one of the two".to_owned(),
+            ));
+        }
         let last = model.layers().saturating_sub(1);
         if let Some(layer) = self.layers.iter().find(|&&layer| layer > last) {
             return Err(Error::FlowGraph(format!(

@@ -10,8 +10,9 @@ use crate::array::Numbers;
 use crate::model::layers::{Linear, Norm};
 use crate::model::{Head, Model};
 use crate::progress::Task;
+use crate::site::is_finite;
 use crate::text::Tokenizer;
-use crate::{Array, Error, Result};
+use crate::{Array, Error, Result, Site};
 
 /// Logits held at one time: 32 MB of float32, so that a long batch over a large vocabulary stays small. The C library
 /// keeps blocks up to that size for the next chunk; larger ones would be fresh pages each time.
@@ -268,6 +269,12 @@ impl Lens {
             )));
         }
         let rows: i64 = shape[..shape.len() - 1].iter().product();
+        // As a stream: nothing of it may be infinite.
+        if !is_finite(Site::FinalNorm, vectors)? {
+            return Err(Error::Input(
+                "the vectors hold numbers that are infinite or none, and nothing can be read out of those".to_owned(),
+            ));
+        }
         Ok(vectors.f_to_device(self.readout.head.weight.device())?.f_to_kind(Kind::Float)?.f_reshape([rows, width])?)
     }
 

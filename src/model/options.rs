@@ -147,8 +147,7 @@ impl ModelOptions {
 
 /// Says which matrices hold nothing but zeros, as they do where a file was cut off, or is being written again.
 fn say_what_is_blank(checkpoint: &Checkpoint) {
-    let blank: Vec<&str> = checkpoint.names().filter(|name| checkpoint.is_blank(name)).collect();
-    if let [first, others @ ..] = blank.as_slice() {
+    if let [first, others @ ..] = checkpoint.blank().as_slice() {
         let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
         say(&format!(
             "tensor {first}{more} of {} hold only zeros; unless the model is made so, download it again",

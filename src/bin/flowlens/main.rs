@@ -92,8 +92,10 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// The lines of a text one behind the other; blanks inside a line stay as they are.
+/// The lines of a text one behind the other; blanks inside a line stay as they are, and what a terminal would act upon
+/// becomes escapes.
 fn one_paragraph(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join(" ")
+    let letter = |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.into() };
+    lines.join(" ").chars().map(letter).collect()
 }
