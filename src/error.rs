@@ -192,13 +192,13 @@ impl std::error::Error for Error {
     }
 }
 
-/// Writes what a terminal would act upon, and what nobody sees, as escapes.
+/// Writes what a terminal would act upon, and what nobody sees, as escapes. Some errors have lines of their own.
 struct Escaping<'a, 'f>(&'a mut fmt::Formatter<'f>);
 
 impl fmt::Write for Escaping<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
-        while let Some((at, letter)) = rest.char_indices().find(|(_, letter)| is_unseen(*letter)) {
+        while let Some((at, letter)) = rest.char_indices().find(|(_, letter)| is_unseen(*letter) && *letter != '\n') {
             write!(self.0, "{}{}", &rest[..at], letter.escape_default())?;
             rest = &rest[at + letter.len_utf8()..];
         }
@@ -214,7 +214,7 @@ pub(crate) fn escaped(text: &str) -> String {
             Escaping(f).write_str(self.0)
         }
     }
-    Text(text).to_string()
+    Text(text).to_string().replace('\n', "\\n")
 }
 
 /// Control characters, those of no width, and those that turn the writing direction round.
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn what_strangers_wrote_is_shown_escaped() {
         let name = || "w\u{1b}[2J\u{7}\u{9b}31m\r\n\u{202e}\u{200b}日".to_owned();
-        let shown = "w\\u{1b}[2J\\u{7}\\u{9b}31m\\r\\n\\u{202e}\\u{200b}日";
+        let shown = "w\\u{1b}[2J\\u{7}\\u{9b}31m\\r\n\\u{202e}\\u{200b}日";
         let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
         for error in [
             Error::io(name(), missing()),
@@ -302,6 +302,6 @@ mod tests {
         // Debug has escapes of its own.
         let family = Error::UnknownFamily { family: name(), nearest: "gpt2".into() }.to_string();
         assert!(!family.contains(is_unseen), "{family}");
-        assert_eq!(escaped(&name()), shown);
+        assert_eq!(escaped(&name()), shown.replace('\n', "\\n"));
     }
 }

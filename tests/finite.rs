@@ -19,7 +19,8 @@ fn damaged(model: &str, name: &str, tensor: &str, at: usize, number: f32) -> Pat
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     for file in ["config.json", "tokenizer.json"] {
-        std::fs::copy(parity(model).join(file), folder.join(file)).unwrap();
+        // Some fixtures have no tokenizer.
+        let _ = std::fs::copy(parity(model).join(file), folder.join(file));
     }
     let bytes = std::fs::read(parity(model).join("model.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -100,9 +101,9 @@ fn who_goes_on_all_the_same_sees_the_numbers_and_ranks_none() {
 
 #[test]
 fn numbers_that_grow_too_large_and_changes_by_hand_are_named_too() {
-    let folder = damaged("llama_gqa", "large", "model.layers.0.mlp.down_proj.weight", 7, 3e38);
-    // Finite by itself: the stream's squares are not.
-    refused(load(&folder).run(IDS), &["its weights are finite", "blocks."]);
+    // Finite by itself: products of what it gives are not.
+    let folder = damaged("llama_gqa", "large", "model.layers.0.input_layernorm.weight", 7, 1e30);
+    refused(load(&folder).run(IDS), &["its weights are finite", "blocks.0.attn."]);
     let model = load(&parity("llama_gqa"));
     let broken = Change::set(Site::ResidPre(2), f64::NAN);
     refused(model.watch(IDS).change(broken).run(), &["blocks.2.hook_resid_pre", "288 of 288", "a change by hand"]);

@@ -129,7 +129,7 @@ fn block(trace: &Trace, part: Part, name: &str) -> Result<Option<Block>> {
     let mut found = Vec::new();
     for number in 0..layers(model, part) {
         let Some(plan) = plan(model, part, number) else { continue };
-        let Ok(pattern) = trace.tensor(in_part(Site::Pattern(number), part)) else { continue };
+        let Some(pattern) = trace.tensor_if_kept(in_part(Site::Pattern(number), part))? else { continue };
         let serves = plan.heads / plan.kv_heads;
         found.push(Layer {
             number,
@@ -167,7 +167,9 @@ pub(crate) fn numbers(tensor: &Tensor) -> Result<Tensor> {
 /// The length (H,S) of what the value of each position writes through each head, where values were kept.
 fn written(trace: &Trace, part: Part, layer: usize, serves: usize) -> Result<Option<Tensor>> {
     let site = in_part(Site::Value(layer), part);
-    let (Ok(value), Some(attention)) = (trace.tensor(site), trace.model().attention(site)) else { return Ok(None) };
+    let (Some(value), Some(attention)) = (trace.tensor_if_kept(site)?, trace.model().attention(site)) else {
+        return Ok(None);
+    };
     let by_head = value.f_repeat_interleave_self_int(serves as i64, 0, None)?;
     Ok(Some(numbers(&attention.written_lengths(&by_head)?)?))
 }

@@ -161,6 +161,16 @@ impl Trace {
         Ok(tensor)
     }
 
+    /// Whether there is a tensor of this site.
+    pub(crate) fn holds(&self, site: Site) -> bool {
+        self.as_it_is(site).is_ok()
+    }
+
+    /// The [`tensor`](Trace::tensor) of a site, if the run kept one.
+    pub(crate) fn tensor_if_kept(&self, site: Site) -> Result<Option<Tensor>> {
+        if self.holds(site) { self.tensor(site).map(Some) } else { Ok(None) }
+    }
+
     /// The tensor of a site, in the type and on the device of the run.
     fn as_it_is(&self, site: Site) -> Result<Tensor> {
         if let Some(tensor) = self.record.kept.get(&site) {

@@ -108,7 +108,7 @@ impl Trace {
             arrays.numbers.push((format!("{prefix}kernel"), kernel.values));
         }
         let Some(plan) = plan(self.model(), part, 0).filter(|plan| plan.position_bias.is_some()) else { return Ok(()) };
-        let Ok(bias) = self.tensor(in_part(Site::PositionBias(0), part)) else { return Ok(()) };
+        let Some(bias) = self.tensor_if_kept(in_part(Site::PositionBias(0), part))? else { return Ok(()) };
         let keys = bias.size()[2];
         // The row in the middle where all keys are seen, else one near the end.
         let row = if part == Part::Encoder { keys / 2 } else { (keys - 10).max(0) };
@@ -241,7 +241,7 @@ impl Trace {
         }
         let mut labels: Vec<i64> = self.tokens().ids.iter().skip(1).copied().collect();
         labels.extend(self.model().stop_ids().first().map(|&id| i64::from(id)));
-        if let Ok(logits) = self.tensor(Site::Logits) {
+        if let Some(logits) = self.tensor_if_kept(Site::Logits)? {
             let logits = logits.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?;
             arrays.list("label_p".to_owned(), &predictions(&logits, &labels)?.probability)?;
         }

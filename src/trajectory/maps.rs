@@ -147,7 +147,7 @@ impl AttentionMapsBuilder {
         let count = layers(model, part);
         let has = |&layer: &usize| plan(model, part, layer).is_some();
         let kept = |&layer: &usize| {
-            [Site::Scores(layer), Site::Pattern(layer)].iter().all(|&site| trace.tensor(in_part(site, part)).is_ok())
+            [Site::Scores(layer), Site::Pattern(layer)].iter().all(|&site| trace.holds(in_part(site, part)))
         };
         let (queries, keys) = sides(trace, part);
         let (mut numbers, mut left_out) = (Vec::new(), Vec::new());

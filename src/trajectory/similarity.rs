@@ -281,7 +281,7 @@ impl SimilarityMapsBuilder {
             return Ok(sites.iter().map(|&site| (name(site).unwrap_or_else(|| site.to_string()), site)).collect());
         }
         let mut depths = usual(self.trace.model(), part);
-        let kept = |site: Site| self.trace.tensor(site).is_ok();
+        let kept = |site: Site| self.trace.holds(site);
         depths.retain(|&(_, site)| kept(site));
         if depths.is_empty() {
             return Err(Error::Trajectory {

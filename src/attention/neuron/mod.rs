@@ -267,7 +267,7 @@ fn missing(trace: &Trace, part: Part, layer: usize) -> Vec<Site> {
     }
     sites.push(Site::Pattern(layer));
     let sites = sites.into_iter().map(|site| in_part(site, part));
-    sites.filter(|&site| trace.tensor(site).is_err()).collect()
+    sites.filter(|&site| !trace.holds(site)).collect()
 }
 
 fn not_kept(sites: &[Site]) -> Error {

@@ -30,11 +30,7 @@ impl Attributions {
         let trace = request.trace;
         let model = trace.model();
         let row = |site: Site| -> Result<Option<Tensor>> {
-            match trace.tensor(site) {
-                Ok(stream) => Ok(Some(stream.f_get(request.position as i64)?)),
-                Err(Error::Site { .. }) => Ok(None),
-                Err(other) => Err(other),
-            }
+            trace.tensor_if_kept(site)?.map(|stream| Ok(stream.f_get(request.position as i64)?)).transpose()
         };
         if request.targets.is_empty() {
             return Ok(Attributions::default());

@@ -42,7 +42,7 @@ impl Trace {
             for layer in 0..layers(model, part) {
                 interrupt::check()?;
                 let Some(plan) = plan(model, part, layer) else { continue };
-                let Ok(scores) = self.tensor(in_part(Site::Scores(layer), part)) else { continue };
+                let Some(scores) = self.tensor_if_kept(in_part(Site::Scores(layer), part))? else { continue };
                 let mean = by_offset(&scores, &visible(self, part, plan))?;
                 kernels.push(mean.kernel(name, vec![layer], KernelKind::Mean, self.causal(part))?);
             }
