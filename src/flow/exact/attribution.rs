@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tch::Tensor;
 
 use super::Request;
-use crate::{Array, Error, Result, Site, lens};
+use crate::{Array, Result, Site, lens};
 
 /// The directions whose product with a term of the stream is what that term puts onto a logit.
 #[derive(Default)]
