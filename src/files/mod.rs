@@ -13,8 +13,7 @@ use std::path::Path;
 use crate::Result;
 pub(crate) use part::Part;
 pub use part::abandon;
-pub(crate) use read::LARGEST_TEXT;
-pub use read::{read_text_within, read_within};
+pub use read::{LARGEST_TEXT, read_text_within, read_within};
 pub(crate) use write::failed;
 pub use write::write_whole;
 

@@ -8,7 +8,7 @@ use crate::{Error, Result, interrupt};
 
 /// Bytes that a file of texts may have: lines to encode, pairs, tokens, a vocabulary. The largest published
 /// `tokenizer.json` is an eighth of it.
-pub(crate) const LARGEST_TEXT: u64 = 256 << 20;
+pub const LARGEST_TEXT: u64 = 256 << 20;
 
 /// Reads a file of `most` bytes at most: a name may lead to something that never ends, such as `/dev/zero`.
 ///

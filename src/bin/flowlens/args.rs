@@ -7,11 +7,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use flowlens::flow::Method;
 use flowlens::{DType, Device, Error, Input, Model};
 
+use crate::output::to_write;
 use crate::pictures::Pictures;
 
 #[derive(Parser)]
 #[command(name = "flowlens", version, about = "Look inside transformer language models")]
 #[command(max_term_width = 100, arg_required_else_help = true, infer_subcommands = false)]
+#[command(after_help = "A file to write may be -, which is standard output.")]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -186,10 +188,10 @@ pub struct FlowGraphArgs {
     #[arg(long)]
     pub chain: bool,
     /// Write a page, one file that needs no network
-    #[arg(long, value_name = "FILE", alias = "save_html", num_args = 0..=1, default_missing_value = "flow_graph.html")]
+    #[arg(long, value_name = "FILE", alias = "save_html", num_args = 0..=1, default_missing_value = "flow_graph.html", value_parser = to_write())]
     pub html: Option<PathBuf>,
     /// Write nodes and links with all their numbers
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = to_write())]
     pub json: Option<PathBuf>,
     #[command(flatten)]
     pub pictures: Pictures,
@@ -242,16 +244,16 @@ pub struct SweepArgs {
     #[arg(long)]
     pub estimate: bool,
     /// Keep what is done in this file, and go on from it
-    #[arg(long, value_name = "FILE.safetensors")]
+    #[arg(long, value_name = "FILE.safetensors", value_parser = gone_on_from)]
     pub resume: Option<PathBuf>,
     /// Every experiment's arrays, written to --out
     #[arg(long, requires = "out", conflicts_with_all = ["patch", "noising", "ablate", "attribute", "by", "resume"])]
     pub all: bool,
     /// Write the values: .safetensors, .json or .csv
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = to_write())]
     pub out: Option<PathBuf>,
     /// Write a page, one file that needs no network
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = to_write())]
     pub html: Option<PathBuf>,
     #[command(flatten)]
     pub pictures: Pictures,
@@ -294,13 +296,18 @@ pub struct ViewArgs {
     #[arg(long, value_name = "N")]
     pub second_text_at: Option<usize>,
     /// Write a page, one file that needs no network
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = to_write())]
     pub html: Option<PathBuf>,
     /// Write tokens and what each head does, in numbers
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = to_write())]
     pub json: Option<PathBuf>,
     #[command(flatten)]
     pub pictures: Pictures,
+}
+
+/// A file that is written and read back.
+fn gone_on_from(name: &str) -> Result<PathBuf, String> {
+    if name == "-" { Err("what is done is kept in a file; name one".to_owned()) } else { Ok(name.into()) }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -370,7 +377,7 @@ pub struct TraceArgs {
     #[arg(long, value_name = "MB", default_value_t = 4000)]
     pub memory_limit: u64,
     /// The file to write
-    #[arg(long, value_name = "FILE.safetensors")]
+    #[arg(long, value_name = "FILE.safetensors", value_parser = to_write())]
     pub out: PathBuf,
 }
 
@@ -469,7 +476,7 @@ pub struct TrajectoriesArgs {
     #[command(flatten)]
     pub input: InputArgs,
     /// The file to write
-    #[arg(long, value_name = "FILE.safetensors")]
+    #[arg(long, value_name = "FILE.safetensors", value_parser = to_write())]
     pub data: PathBuf,
 }
 
