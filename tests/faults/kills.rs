@@ -24,10 +24,11 @@ fn saver(path: &Path) -> Child {
     command.stdout(Stdio::null()).spawn().unwrap()
 }
 
-/// Waits until a file is there that is on its way.
+/// Waits until a process has a file on its way.
 fn wait_for_part(folder: &Path, child: &mut Child) -> bool {
+    let own = format!(".{}-", child.id());
     while child.try_wait().unwrap().is_none() {
-        if names(folder).iter().any(|name| name.ends_with(PART)) {
+        if names(folder).iter().any(|name| name.contains(&own) && name.ends_with(PART)) {
             return true;
         }
         std::thread::sleep(Duration::from_millis(1));
@@ -116,6 +117,7 @@ fn signals_leave_no_part() {
 }
 
 /// As with `nohup`, and in the background of a script.
+#[cfg(target_os = "linux")]
 #[test]
 fn signals_that_are_to_be_ignored_are() {
     let folder = folder("ignored");
@@ -123,6 +125,10 @@ fn signals_that_are_to_be_ignored_are() {
     let args = ["head-view", "--model", &fixture("llama_gqa"), "--text", "hello", "--html", &file];
     let ignoring = ["sh", "-c", "trap '' INT HUP; exec \"$0\" \"$@\""];
     let mut child = through(&ignoring, &args).spawn().unwrap();
+    let program = format!("/proc/{}/exe", child.id());
+    while !fs::read_link(&program).is_ok_and(|program| program == Path::new(env!("CARGO_BIN_EXE_flowlens"))) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     while child.try_wait().unwrap().is_none() {
         for name in ["INT", "HUP"] {
             let _ = Command::new("kill").args(["-s", name, &child.id().to_string()]).output();

@@ -15,6 +15,10 @@ mod threads;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held by tests that call the library for long: one of them presses its stop button, which is the whole process's.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Of a file name that ends so, nobody has seen the end.
 const PART: &str = ".part";
@@ -58,6 +62,10 @@ fn refused(output: &Output, parts: &[&str]) {
 
 fn worked(output: &Output) {
     assert!(output.status.success() && !said(output).contains("error"), "{}: {}", output.status, said(output));
+}
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// All names in a folder, in order.

@@ -62,6 +62,7 @@ fn a_file_that_is_far_too_large_is_refused_unread() {
 
 #[test]
 fn pipes_are_read_to_a_bound_and_weights_are_none() {
+    let _turn = turn();
     let folder = folder("pipes");
     let pipe = folder.join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());

@@ -210,7 +210,7 @@ fn on_a_full_disk_the_old_file_is_whole() {
     let model = fixture("llama_gqa");
     // The disk has room for the old file and half of the new one; with two names it is overwritten where it lies.
     let script = "head -c 5000 /dev/zero >\"$0/old\"; cp \"$0/old\" \"$0/run.safetensors\"; cd \"$0\"; for links in 1 2; do \
-                  \"$@\" && exit 9; cmp old run.safetensors; ls -A; ln run.safetensors twin; done; exit 1";
+                  \"$@\" && exit 9; cmp old run.safetensors; ls -A; [ $links = 2 ] || ln run.safetensors twin; done; exit 1";
     let commands: [&[&str]; 2] = [
         &["trace", "--model", &model, "--text", "The capital of Japan", "--out", "run.safetensors"],
         &["head-view", "--model", &model, "--text", "hello", "--html", "run.safetensors"],

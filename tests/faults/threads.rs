@@ -6,6 +6,7 @@ use super::*;
 
 #[test]
 fn eight_threads_on_one_model_compute_what_one_does() {
+    let _turn = turn();
     for family in ["llama_gqa", "bert_pair", "t5_gated"] {
         let model = Model::load(fixture(family)).unwrap();
         let input = |number: i64| -> Vec<i64> { (0..12 + number).map(|id| 3 + (id * 7 + number) % 80).collect() };

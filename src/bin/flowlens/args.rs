@@ -10,10 +10,13 @@ use flowlens::{DType, Device, Error, Input, Model};
 use crate::output::to_write;
 use crate::pictures::Pictures;
 
+/// What is the same for all files to write.
+const OUTPUT: &str = "A file to write may be -, which is standard output.";
+
 #[derive(Parser)]
 #[command(name = "flowlens", version, about = "Look inside transformer language models")]
 #[command(max_term_width = 100, arg_required_else_help = true, infer_subcommands = false)]
-#[command(after_help = "A file to write may be -, which is standard output.")]
+#[command(after_help = OUTPUT)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -160,6 +163,7 @@ impl InputArgs {
 }
 
 #[derive(Args)]
+#[command(after_help = OUTPUT)]
 pub struct FlowGraphArgs {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -199,6 +203,7 @@ pub struct FlowGraphArgs {
 
 /// A sweep over pairs of prompts.
 #[derive(Args)]
+#[command(after_help = OUTPUT)]
 #[command(group = clap::ArgGroup::new("prompts").required(true).args(["pairs", "clean"]))]
 pub struct SweepArgs {
     #[command(flatten)]
@@ -261,6 +266,7 @@ pub struct SweepArgs {
 
 /// A view of attention: of a run, or of weights from a file.
 #[derive(Args)]
+#[command(after_help = OUTPUT)]
 #[command(mut_group("source", |group| group.required(false)), mut_arg("model", |arg| arg.required(false)))]
 pub struct ViewArgs {
     #[command(flatten)]
@@ -362,6 +368,7 @@ fn range(part: &str) -> Option<RangeInclusive<usize>> {
 }
 
 #[derive(Args)]
+#[command(after_help = OUTPUT)]
 pub struct TraceArgs {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -470,6 +477,7 @@ impl Format {
 }
 
 #[derive(Args)]
+#[command(after_help = OUTPUT)]
 pub struct TrajectoriesArgs {
     #[command(flatten)]
     pub model: ModelArgs,
