@@ -17,6 +17,11 @@ pub use read::{LARGEST_TEXT, read_text_within, read_within};
 pub(crate) use write::failed;
 pub use write::write_whole;
 
+/// Whether what is written under a name goes into a device, a pipe or something else that is no file of its own.
+pub(crate) fn is_stream(path: &Path) -> bool {
+    !matches!(place::find(path), Ok(place::Place::File(..)) | Err(_))
+}
+
 /// Makes the folder of a file that is going to be written, where it is missing.
 ///
 /// # Errors

@@ -65,6 +65,8 @@ pub(super) fn fetch(wanted: &Wanted, path: &Path) -> Result<()> {
     // Two processes that want the same file take turns; the second finds it done.
     let file = turn(&part, wanted.what)?;
     if path.exists() {
+        // Opened anew after the wait, and empty.
+        let _ = std::fs::remove_file(&part);
         return Ok(());
     }
     let mut download = Download { file, part: &part, wanted, length: 0, hash: Sha256::new(), tried_anew: false };

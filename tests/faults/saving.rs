@@ -181,6 +181,8 @@ fn a_hyphen_is_standard_output() {
             assert!(output.stdout == fs::read(&file).unwrap(), "{command} {option}");
         }
     }
+    // What has no ending gets what .json does.
+    worked(&flowlens(&[&["sweep"], &pair[..], &["--out", "/dev/null"]].concat()));
     // A file behind it is gone on with, by each of its names.
     let log = folder.join("log");
     for name in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {

@@ -9,7 +9,7 @@ fn eight_threads_on_one_model_compute_what_one_does() {
     let _turn = turn();
     for family in ["llama_gqa", "bert_pair", "t5_gated"] {
         let model = Model::load(fixture(family)).unwrap();
-        let input = |number: i64| -> Vec<i64> { (0..12 + number).map(|id| 3 + (id * 7 + number) % 80).collect() };
+        let input = |number: i64| -> Vec<i64> { (0..12 + number).map(|id| 3 + (id * 7 + number) % 50).collect() };
         let run = |model: &Model, number: i64| -> Vec<(Site, Vec<u32>)> {
             let trace = model.run(input(number)).unwrap();
             let bits = |site| trace.get(site).unwrap().data().iter().map(|value| value.to_bits()).collect();

@@ -5,7 +5,7 @@ use flowlens::files::prepare_folder;
 use flowlens::{Error, Model, Site};
 
 use crate::args::SweepArgs;
-use crate::output::{Done, check_output, is_output, print, write_file, wrote};
+use crate::output::{Done, check_output, is_output, print, wrote};
 use crate::pictures::write;
 
 type SiteOf = fn(usize) -> Site;
@@ -65,11 +65,8 @@ pub fn run(args: SweepArgs) -> Done {
     for name in names {
         let effects = effects(&args, &model, &pairs, site(name)?)?;
         if let Some(path) = &args.out {
-            match is_output(path) {
-                // A name without an ending: everything there is, as text.
-                true => write_file(path, effects.figure()?.json().as_bytes())?,
-                false => prepare_folder(path).and_then(|()| effects.save(path))?,
-            }
+            prepare_folder(path)?;
+            effects.save(path)?;
             wrote(path, "");
         }
         if draws {
