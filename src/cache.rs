@@ -124,7 +124,7 @@ impl Key {
 
     fn fetch_in(&self, folder: &Path) -> Option<Vec<u8>> {
         let path = self.path(folder);
-        let bytes = fs::read(&path).ok()?;
+        let bytes = files::read_within(&path, LIMIT).ok()?;
         let (sum, result) = bytes.split_at_checked(32)?;
         if Sha256::digest(result)[..] != *sum {
             // Half a disk's worth of rubbish helps nobody, and the name is taken.

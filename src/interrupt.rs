@@ -11,15 +11,12 @@ use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-#[cfg(feature = "hub")]
 use std::sync::mpsc::RecvTimeoutError;
-#[cfg(feature = "hub")]
 use std::time::Duration;
 
 use crate::{Error, Result};
 
 /// How soon an interrupt is heeded by what waits for the network.
-#[cfg(feature = "hub")]
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Long calls that run now, one inside the other or on several threads.
@@ -79,7 +76,6 @@ pub(crate) fn during<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<
 
 /// Waits for something that cannot look at the flag itself (the network, another process): on a thread of its own, which
 /// an interrupt leaves behind to end alone.
-#[cfg(feature = "hub")]
 pub(crate) fn wait<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let _call = Call::begin();
     let (hand_over, result) = std::sync::mpsc::channel();

@@ -89,7 +89,7 @@ mod rooms {
     pub(crate) mod error;
     pub mod experiment;
     pub(crate) mod figure;
-    pub(crate) mod files;
+    pub mod files;
     pub mod flow;
     pub mod hub;
     pub mod interrupt;

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 
 use super::{Attention, Matrices};
 use crate::checkpoint::Checkpoint;
-use crate::{Array, DType, Device, Error, Result};
+use crate::{Array, DType, Device, Error, Result, files};
 
 impl Attention {
     /// Attention from a safetensors file and a JSON file.
@@ -28,7 +28,7 @@ impl Attention {
             Ok(layers.collect::<Result<Vec<Array>>>()?.into())
         };
         let path = tokens.as_ref();
-        let text = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+        let text = files::read_within(path, files::LARGEST_TEXT)?;
         let whole = file.contains("attentions.0");
         if !whole && !file.contains("encoder_attentions.0") {
             let problem = "holds neither attentions.0 nor encoder_attentions.0; write the weights under these names";

@@ -33,14 +33,15 @@ enum Reading {
 impl Mapped {
     pub fn open(path: &Path) -> Result<Mapped> {
         let io = |source| Error::io(path, source);
-        let file = File::open(path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
+        // Before it is opened: opening a pipe waits until somebody writes into it.
+        let metadata = std::fs::metadata(path).map_err(io)?;
         if !metadata.is_file() {
             return Err(Error::file(path, "not a regular file; give the path of one"));
         }
         if metadata.len() == 0 {
             return Err(Error::file(path, "the file is empty; download it again"));
         }
+        let file = File::open(path).map_err(io)?;
         // SAFETY: bytes of a mapped file change when another program writes to it. Every value read from it is
         // checked where it is used, and bytes as numbers have no invalid values.
         let reading = Reading::Map(unsafe { MmapOptions::new().map(&file) }.map_err(io)?);

@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 use tch::Tensor;
 
 use crate::text::guarded;
-use crate::{DType, Device, Error, Result};
+use crate::{DType, Device, Error, Result, files};
 pub use gguf::Quant;
 pub(crate) use gguf::{Item, Metadata};
 use mapped::Mapped;
@@ -305,7 +305,7 @@ impl Checkpoint {
         if !path.exists() {
             return vocabulary::tokenizer(&self.path, &self.config);
         }
-        let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, source))?;
+        let bytes = files::read_within(&path, files::LARGEST_TEXT)?;
         guarded(|| tokenizers::Tokenizer::from_bytes(bytes))
             .map(Some)
             .map_err(|problem| Error::Tokenizer(format!("{}: {problem}", path.display())))
@@ -359,14 +359,7 @@ fn is_plain_name(name: &str) -> bool {
 
 /// Reads a JSON file whose top level is an object.
 pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>> {
-    let size = std::fs::metadata(path).map_err(|source| Error::io(path, source))?.len();
-    if size > LARGEST_JSON {
-        return Err(Error::file(
-            path,
-            format!("{size} bytes is too large for a JSON file of settings; the file is not what its name says"),
-        ));
-    }
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+    let bytes = files::read_within(path, LARGEST_JSON)?;
     match serde_json::from_slice(&bytes) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Error::file(path, "expected a JSON object {..}; the file holds something else")),

@@ -16,6 +16,7 @@ use tch::Kind;
 use super::mapped::Mapped;
 use super::stored::{self, Entry};
 use super::{Arrangement, Checkpoint, Stored};
+use crate::files::Part;
 use crate::{DType, Device, Error, Result};
 
 /// Counts up when the layout changes.
@@ -75,19 +76,17 @@ impl Checkpoint {
             let lock = File::create(path.with_extension("lock")).map_err(io)?;
             lock.lock().map_err(io)?;
             if !whole(&path) {
-                let part = path.with_extension("part");
-                let written = self.write(&part, entries, length);
-                written
-                    .and_then(|()| fs::rename(&part, &path).map_err(io))
-                    .inspect_err(|_| drop(fs::remove_file(&part)))?;
+                let mut part = Part::begin(&path, None).map_err(io)?;
+                self.write(&mut part, &path, entries, length)?;
+                part.finish(&path).map_err(io)?;
             }
         }
         Mapped::open(&path)
     }
 
-    fn write(&self, path: &Path, entries: &BTreeMap<String, Entry>, length: usize) -> Result<()> {
+    fn write(&self, part: &mut Part, path: &Path, entries: &BTreeMap<String, Entry>, length: usize) -> Result<()> {
         let io = |source| Error::io(path, source);
-        let mut file = BufWriter::new(File::create(path).map_err(io)?);
+        let mut file = BufWriter::new(part);
         let mut end = 0;
         for (name, target) in entries {
             let entry = &self.entries[name];

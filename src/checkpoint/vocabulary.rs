@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::read_object;
 use crate::text::Vocabulary;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// The tokenizer of a folder without `tokenizer.json`: built for GPT-2's kind, whose two files say all there is to
 /// say; `None` for others.
@@ -37,7 +37,7 @@ pub(super) fn tokenizer(folder: &Path, config: &Map<String, Value>) -> Result<Op
     if tokens.len() != vocab.len() {
         return Err(Error::file(&vocab_path, "two tokens have the same id; download the file again"));
     }
-    let merges = std::fs::read_to_string(&merges_path).map_err(|source| Error::io(&merges_path, source))?;
+    let merges = files::read_text_within(&merges_path, files::LARGEST_TEXT)?;
     let lines = merges.lines().filter(|line| !line.is_empty() && !line.starts_with("#version"));
     let kinds: Vec<i64> =
         tokens.iter().map(|token| if token == "<|endoftext|>" { Vocabulary::CONTROL } else { 1 }).collect();

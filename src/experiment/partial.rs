@@ -6,7 +6,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::answers::{Answered, BEST};
-use crate::files::write_whole;
+use crate::files::{LARGEST_TEXT, read_within, write_whole};
 use crate::{Error, Result};
 
 const MADE_BY: &str = "flowlens.sweep";
@@ -73,10 +73,9 @@ impl Partial {
     /// # Errors
     /// When the file is damaged, or of another sweep. It stays as it is.
     pub(super) fn read(&self, path: &Path) -> Result<Option<Partial>> {
-        let bytes = match std::fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io(path, error)),
+        let bytes = match read_within(path, self.most_bytes()) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            bytes => bytes?,
         };
         let way_out = "give another file to resume(..), or remove this one to begin anew";
         let damaged = |what: String| Error::file(path, format!("cannot be gone on from: {what}; {way_out}"));
@@ -102,6 +101,12 @@ impl Partial {
         let ids = fours(tensor("answers", Dtype::U32, &answers)?.data()).map(u32::from_le_bytes).collect();
         let answered = Answered { ids, probs: floats("probabilities", &answers)?, ..self.answered };
         Ok(Some(Partial { values: floats("values", &shape)?, done, answered, ..self.clone() }))
+    }
+
+    /// Bytes of this sweep's file, and so many more that the file of another sweep is known as such.
+    fn most_bytes(&self) -> u64 {
+        let answers: usize = self.answers_shape().iter().product();
+        LARGEST_TEXT + 5 * self.values.len() as u64 + 8 * answers as u64
     }
 
     fn answers_shape(&self) -> [usize; 3] {

@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 
 use super::Options;
 use crate::checkpoint::shards;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
+
+/// Bytes that the file of a commit or of an access token may have.
+const SHORT: u64 = 4096;
 
 /// One revision of one model in the cache.
 pub(super) struct Repo {
@@ -53,7 +56,7 @@ impl Repo {
 
     /// The commit that the revision stands for, as far as the cache knows.
     fn commit(&self) -> Option<String> {
-        let known = std::fs::read_to_string(self.reference()).ok().map(|commit| commit.trim().to_owned());
+        let known = files::read_text_within(self.reference(), SHORT).ok().map(|commit| commit.trim().to_owned());
         known.or_else(|| is_commit(&self.revision).then(|| self.revision.clone())).filter(|commit| is_commit(commit))
     }
 
@@ -69,14 +72,14 @@ impl Repo {
             return Ok(());
         }
         let path = self.reference();
-        create_parent(&path)?;
-        crate::files::write_whole(&path, commit.as_bytes())
+        files::prepare_folder(&path)?;
+        files::write_whole(&path, commit.as_bytes())
     }
 
     /// Gives a blob its name in a snapshot: a relative link, as Python makes it, or a copy where links cannot be made.
     pub fn link(&self, blob: &str, commit: &str, name: &str) -> Result<()> {
         let path = self.snapshot(commit).join(name);
-        create_parent(&path)?;
+        files::prepare_folder(&path)?;
         if path.exists() {
             return Ok(());
         }
@@ -149,7 +152,7 @@ pub(super) fn token() -> Option<String> {
     let from = |variable: &str| std::env::var(variable).ok();
     let token = from("HF_TOKEN").or_else(|| from("HUGGING_FACE_HUB_TOKEN")).or_else(|| {
         let path = folder_of("HF_TOKEN_PATH").or_else(|| Some(hf_home().ok()?.join("token")))?;
-        std::fs::read_to_string(path).ok()
+        files::read_text_within(path, SHORT).ok()
     })?;
     let token = token.trim();
     (!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())).then(|| token.to_owned())
@@ -165,13 +168,6 @@ fn is_revision(text: &str) -> bool {
     text.len() <= 200
         && text.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
         && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'?' | b'#' | b'%'))
-}
-
-pub(super) fn create_parent(path: &Path) -> Result<()> {
-    match path.parent() {
-        Some(parent) => std::fs::create_dir_all(parent).map_err(|source| Error::io(parent, source)),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

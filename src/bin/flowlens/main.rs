@@ -11,6 +11,7 @@ mod list;
 mod output;
 mod pictures;
 mod run;
+mod signals;
 mod sweep;
 mod trajectories;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         let text = text.and_then(|text| text.lines().next()).unwrap_or("no message");
         *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = format!("{text}{place}");
     }));
+    signals::listen();
     flowlens::progress::show_in_terminal();
     let done = std::panic::catch_unwind(|| match cli.command {
         Command::FlowGraph(args) => flow_graph::run(args),

@@ -1,9 +1,14 @@
 //! Standard output, and the ways in which a command fails.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use flowlens::files::{prepare_folder, write_whole};
 use serde::Serialize;
+
+/// What errors call it, those of the library too.
+const SELF: &str = "standard output";
 
 /// Why a command ended early.
 pub enum Failure {
@@ -15,7 +20,14 @@ pub enum Failure {
 
 impl From<flowlens::Error> for Failure {
     fn from(error: flowlens::Error) -> Failure {
-        Failure::Error(error)
+        match &error {
+            flowlens::Error::Io { path, source }
+                if path == Path::new(SELF) && source.kind() == io::ErrorKind::BrokenPipe =>
+            {
+                Failure::Unread
+            }
+            _ => Failure::Error(error),
+        }
     }
 }
 
@@ -24,11 +36,8 @@ pub type Done = Result<(), Failure>;
 /// Writes to standard output.
 pub fn print(text: &str) -> Done {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Unread),
-        Err(source) => Err(flowlens::Error::Io { path: "standard output".into(), source }.into()),
-    }
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    Ok(written.map_err(|source| flowlens::Error::Io { path: SELF.into(), source })?)
 }
 
 /// Writes a list as JSON, an entry a line.
@@ -38,28 +47,41 @@ pub fn print_list<T: Serialize>(entries: &[T]) -> Done {
 }
 
 pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> {
-    serde_json::to_string(value)
-        .map_err(|error| flowlens::Error::Io { path: "standard output".into(), source: error.into() }.into())
+    serde_json::to_string(value).map_err(|error| flowlens::Error::Io { path: SELF.into(), source: error.into() }.into())
 }
 
-/// Makes the folder of a file that is going to be written.
-pub fn prepare_folder(path: &Path) -> Result<(), flowlens::Error> {
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => {
-            std::fs::create_dir_all(parent).map_err(|source| flowlens::Error::Io { path: parent.to_owned(), source })
-        }
-        None => Ok(()),
+/// What `-` stands for among the files to write: the library knows it by the name that the system has for it.
+const OUTPUT: &str = "/dev/stdout";
+
+/// A file to write, as the command line names it.
+pub fn to_write() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().map(|path| if path == Path::new("-") { OUTPUT.into() } else { path })
+}
+
+/// Whether a file to write is standard output, which then says nothing else.
+pub fn is_output(path: &Path) -> bool {
+    path == Path::new(OUTPUT)
+}
+
+/// At most one file goes to standard output.
+pub fn check_output<'a>(files: impl IntoIterator<Item = &'a Option<PathBuf>>) -> Result<(), flowlens::Error> {
+    match files.into_iter().flatten().filter(|path| is_output(path)).count() {
+        0 | 1 => Ok(()),
+        count => Err(flowlens::Error::Input(format!(
+            "{count} files are to go to standard output (-), one behind the other; name files for all but one"
+        ))),
     }
 }
 
-/// Writes a file under a temporary name, then renames it: nobody meets half of it.
-pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), flowlens::Error> {
+/// Writes a file, in a folder that need not be there yet.
+pub fn write_file(path: &Path, content: &[u8]) -> Result<(), flowlens::Error> {
     prepare_folder(path)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let written = std::fs::write(&temporary, content).and_then(|()| std::fs::rename(&temporary, path));
-    written.map_err(|source| {
-        let _ = std::fs::remove_file(&temporary);
-        flowlens::Error::Io { path: path.to_owned(), source }
-    })
+    write_whole(path, content)
+}
+
+/// Says which file was written.
+pub fn wrote(path: &Path, what: &str) {
+    if !is_output(path) {
+        eprintln!("wrote {}{what}", path.display());
+    }
 }

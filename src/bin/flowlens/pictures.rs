@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use flowlens::{Error, Export, Figure};
 
-use crate::output::{Done, write_whole};
+use crate::output::{Done, check_output, to_write, write_file};
 
 /// Static pictures.
 #[derive(Args)]
 #[command(group = ArgGroup::new("picture").multiple(true).args(["svg", "pdf", "png"]))]
 pub struct Pictures {
     /// Write a static picture
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = to_write())]
     pub svg: Option<PathBuf>,
     /// Write a static picture for papers: lines and letters, fonts embedded
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = to_write())]
     pub pdf: Option<PathBuf>,
     /// Write a static picture in dots
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = to_write())]
     pub png: Option<PathBuf>,
     /// Pictures on light paper, which .pdf and .png have anyway; without it an .svg follows its reader's system
     #[arg(long, requires = "picture", conflicts_with = "dark")]
@@ -49,6 +49,7 @@ fn positive(text: &str) -> Result<f64, String> {
 
 /// Writes the figure to the files that were asked for.
 pub fn write(figure: &Figure, html: Option<PathBuf>, json: Option<PathBuf>, pictures: &Pictures) -> Done {
+    check_output([&html, &json, &pictures.svg, &pictures.pdf, &pictures.png])?;
     let mut export = figure.export();
     if pictures.dark {
         export = export.dark();
@@ -57,7 +58,7 @@ pub fn write(figure: &Figure, html: Option<PathBuf>, json: Option<PathBuf>, pict
     export = pictures.dpi.into_iter().fold(export, Export::dpi);
     let settled = pictures.light || pictures.dark;
     let write = |path: &Option<PathBuf>, content: &dyn Fn() -> Result<Vec<u8>, Error>| match path {
-        Some(path) => write_whole(path, &content()?),
+        Some(path) => write_file(path, &content()?),
         None => Ok(()),
     };
     write(&html, &|| Ok(figure.html().into_bytes()))?;

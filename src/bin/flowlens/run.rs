@@ -1,12 +1,13 @@
 //! `flowlens trace`, `tokens`, `next`, `generate` and `info`
 
+use flowlens::files::{LARGEST_TEXT, prepare_folder, read_text_within};
 use flowlens::model::checkpoint;
 use flowlens::text::{Tokenizer, visible};
 use flowlens::{Error, Site, Trace, hub};
 use serde::Serialize;
 
 use crate::args::{GenerateArgs, InfoArgs, Layout, NextArgs, TokensArgs, TraceArgs};
-use crate::output::{Done, json, prepare_folder, print, print_list};
+use crate::output::{Done, json, print, print_list, wrote};
 
 pub fn trace(args: TraceArgs) -> Done {
     let input = args.input.read()?;
@@ -27,7 +28,7 @@ pub fn trace(args: TraceArgs) -> Done {
         Layout::Sites => trace.save(&args.out)?,
         Layout::Transformers => trace.save_transformers(&args.out)?,
     }
-    eprintln!("wrote {} ({} tokens, {} sites)", args.out.display(), trace.len(), trace.sites().len());
+    wrote(&args.out, &format!(" ({} tokens, {} sites)", trace.len(), trace.sites().len()));
     Ok(())
 }
 
@@ -47,9 +48,7 @@ pub fn tokens(args: TokensArgs) -> Done {
     let lines: Vec<&str> = match (&args.source.text, &args.source.file) {
         (Some(text), _) => vec![text],
         (None, Some(file)) => {
-            let bytes = std::fs::read(file).map_err(|source| Error::Io { path: file.clone(), source })?;
-            whole = String::from_utf8(bytes)
-                .map_err(|_| Error::File { path: file.clone(), problem: "is not UTF-8 text; convert it".to_owned() })?;
+            whole = read_text_within(file, LARGEST_TEXT)?;
             whole.lines().collect()
         }
         (None, None) => Vec::new(),

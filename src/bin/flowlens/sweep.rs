@@ -1,10 +1,11 @@
 //! `flowlens sweep`
 
 use flowlens::experiment::{Ablation, By, Effects, Metric, Pair, Pairs};
+use flowlens::files::prepare_folder;
 use flowlens::{Error, Model, Site};
 
 use crate::args::SweepArgs;
-use crate::output::{Done, prepare_folder, print};
+use crate::output::{Done, check_output, is_output, print, wrote};
 use crate::pictures::write;
 
 type SiteOf = fn(usize) -> Site;
@@ -47,7 +48,7 @@ pub fn run(args: SweepArgs) -> Done {
             args.out.as_ref().ok_or_else(|| Error::Input("--all writes a file; name it with --out".to_owned()))?;
         prepare_folder(out)?;
         pairs.save_experiments(out)?;
-        eprintln!("wrote {}", out.display());
+        wrote(out, "");
         return Ok(());
     }
     let names: Vec<&str> = match (args.patch.as_slice(), &args.ablate) {
@@ -59,17 +60,21 @@ pub fn run(args: SweepArgs) -> Done {
     if names.len() > 1 && (draws || args.out.is_some() || args.resume.is_some()) {
         return Err(Error::Input("files hold one sweep; name one site for each command".to_owned()).into());
     }
+    let files = [&args.out, &args.html, &args.pictures.svg, &args.pictures.pdf, &args.pictures.png];
+    check_output(files)?;
     for name in names {
         let effects = effects(&args, &model, &pairs, site(name)?)?;
         if let Some(path) = &args.out {
             prepare_folder(path)?;
             effects.save(path)?;
-            eprintln!("wrote {}", path.display());
+            wrote(path, "");
         }
         if draws {
             write(&effects.figure()?, args.html.clone(), None, &args.pictures)?;
         }
-        print(&format!("{effects}\n"))?;
+        if !files.into_iter().flatten().any(|path| is_output(path)) {
+            print(&format!("{effects}\n"))?;
+        }
     }
     Ok(())
 }

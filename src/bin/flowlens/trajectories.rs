@@ -1,10 +1,11 @@
 //! `flowlens trajectories`
 
 use flowlens::Site;
+use flowlens::files::prepare_folder;
 use flowlens::trajectory::{SimilarityMaps, Walk};
 
 use crate::args::TrajectoriesArgs;
-use crate::output::{Done, prepare_folder};
+use crate::output::{Done, wrote};
 
 pub fn arrays(args: TrajectoriesArgs) -> Done {
     let input = args.input.read()?;
@@ -15,6 +16,6 @@ pub fn arrays(args: TrajectoriesArgs) -> Done {
     let trace = model.watch(input).keep(sites).memory_limit_mb(args.model.memory_limit.unwrap_or(8_000)).run()?;
     prepare_folder(&args.data)?;
     trace.save_trajectories(&args.data)?;
-    eprintln!("wrote {} ({} tokens)", args.data.display(), trace.len());
+    wrote(&args.data, &format!(" ({} tokens)", trace.len()));
     Ok(())
 }

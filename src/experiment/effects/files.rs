@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::{Axis, CellAnswers, EffectKind, Effects, PairTokens};
 use crate::checkpoint::Checkpoint;
 use crate::experiment::Metric;
-use crate::files::write_whole;
+use crate::files::{read_within, write_whole};
 use crate::run::write;
 use crate::{Array, DType, Device, Error, Result};
 
 /// The key of a safetensors file's metadata under which stands what is no array.
 const ABOUT: &str = "effects";
+
+/// Bytes that effects may have as JSON; those of a `.safetensors` file are mapped and may have any number.
+const LARGEST_JSON: u64 = 1 << 30;
 
 /// All but the arrays.
 #[derive(Serialize, Deserialize)]
@@ -152,7 +155,7 @@ fn ending(path: &Path) -> String {
 }
 
 fn from_json(path: &Path) -> Result<Effects> {
-    let text = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+    let text = read_within(path, LARGEST_JSON)?;
     let whole: Json = serde_json::from_slice(&text)
         .map_err(|problem| Error::file(path, format!("holds no effects as .save(..) writes them: {problem}")))?;
     let numbers = |list: Vec<Option<f32>>| list.into_iter().map(|number| number.unwrap_or(f32::NAN)).collect();

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Answers, Pair, Pairs};
 use crate::checkpoint::Checkpoint;
 use crate::model::{Input, Model};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 const COLUMNS: &str = "clean, corrupted, right, wrong, source_clean, source_corrupted, position";
 
@@ -134,13 +134,13 @@ fn prompt(source: Option<Prompt>, text: Option<Prompt>) -> Option<Input> {
 }
 
 fn json(path: &Path) -> Result<Vec<Row>> {
-    let text = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+    let text = files::read_within(path, files::LARGEST_TEXT)?;
     serde_json::from_slice(&text)
         .map_err(|problem| Error::file(path, format!("is not a JSON list of objects with {COLUMNS}: {problem}")))
 }
 
 fn table(path: &Path) -> Result<Vec<Row>> {
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+    let bytes = files::read_within(path, files::LARGEST_TEXT)?;
     let rows = csv::Reader::from_reader(bytes.as_slice()).into_deserialize();
     rows.map(|row: csv::Result<Texts>| {
         let row =

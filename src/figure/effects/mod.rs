@@ -19,7 +19,7 @@ use super::chart::{Colors, Kind};
 use super::save::{ending, unknown_ending};
 use super::{Figure, Gallery, escape};
 use crate::experiment::{self, EffectKind, Effects, LogitAttribution, Metric, PairTokens};
-use crate::{Array, Result};
+use crate::{Array, Result, files};
 
 /// Numbers of single pairs that a page carries.
 const MOST_OF_PAIRS: usize = 60_000;
@@ -78,7 +78,8 @@ impl Effects {
     /// Saves by the ending of the name. The figure: `.html` (a page, one file, works offline), `.svg`, `.pdf` or `.png` (a
     /// still picture of it as it opens). The numbers: `.json` (everything), `.csv` (one row for each cell and pair, with
     /// both baselines) or `.safetensors` (`values` (N,axes..), `clean` (N), `corrupted` (N), and the rest as JSON in the
-    /// metadata). A file of that name is replaced only by a whole one.
+    /// metadata). A file of that name is replaced only by a whole one. What has no ending and is no file of its own, such as
+    /// `/dev/stdout`, gets what `.json` does.
     ///
     /// # Errors
     /// When the ending is another, the parts do not fit each other, or the file cannot be written.
@@ -87,6 +88,7 @@ impl Effects {
         match ending(path).as_str() {
             "json" | "csv" | "safetensors" => self.save_numbers(path),
             "html" | "htm" | "svg" | "pdf" | "png" => self.figure()?.save(path),
+            "" if files::is_stream(path) => self.save_numbers(path),
             _ => Err(unknown_ending(path, ".html, .svg, .pdf, .png, .json, .csv and .safetensors")),
         }
     }

@@ -8,7 +8,10 @@ use serde_json::{Map, Value};
 use super::super::graph::Method;
 use super::super::style::Palette;
 use crate::colors::Color;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
+
+/// Bytes that a configuration may have; it is written by hand.
+const LARGEST: u64 = 1 << 20;
 
 /// VISIT's files by the names they were published under; found by these names from any working directory.
 pub(super) const SHIPPED: [(&str, &str); 9] = [
@@ -212,14 +215,13 @@ const MEANINGLESS: [(&str, &str); 4] = [
 impl Config {
     /// Reads a file; a shipped one is found by its name from any working directory.
     pub fn read(path: &Path) -> Result<Config> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) => {
+        let text = match files::read_text_within(path, LARGEST) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-                let shipped =
-                    SHIPPED.iter().find(|(file, _)| *file == name && error.kind() == std::io::ErrorKind::NotFound);
-                shipped.map(|(_, text)| (*text).to_owned()).ok_or_else(|| Error::io(path, error))?
+                let shipped = SHIPPED.iter().find(|(file, _)| *file == name);
+                shipped.map(|(_, text)| (*text).to_owned()).ok_or_else(|| Error::io(path, source))?
             }
+            text => text?,
         };
         Config::parse(&text).map_err(|problem| Error::file(path, problem))
     }

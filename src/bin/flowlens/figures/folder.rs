@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use flowlens::files::{LARGEST_TEXT, prepare_folder, read_within};
 use flowlens::text::slug;
 use flowlens::{Error, Figure, Model};
 
 use crate::args::{FiguresArgs, Format};
-use crate::output::{Done, prepare_folder, write_whole};
+use crate::output::{Done, write_file};
 
 /// The file in the folder that says which figure was made of what.
 const INDEX: &str = "figures.json";
@@ -37,7 +38,10 @@ impl<'a> Folder<'a> {
         let index = args.out.join(INDEX);
         prepare_folder(&index)?;
         // An index that cannot be read costs the work of making figures again, nothing else.
-        let made = std::fs::read(index).ok().and_then(|index| serde_json::from_slice(&index).ok()).unwrap_or_default();
+        let made = read_within(index, LARGEST_TEXT)
+            .ok()
+            .and_then(|index| serde_json::from_slice(&index).ok())
+            .unwrap_or_default();
         let (path, version) = (model.path(), env!("CARGO_PKG_VERSION"));
         let paper = if args.dark { "dark" } else { "light" };
         let model_stamp = format!("{version} {} {} {} {paper}", path.display(), changed(path), model.dtype());
@@ -68,7 +72,7 @@ impl<'a> Folder<'a> {
         }
         self.made.insert(wanted.file, wanted.stamp);
         let index = serde_json::to_string_pretty(&self.made).unwrap_or_default();
-        write_whole(&self.args.out.join(INDEX), index.as_bytes())?;
+        write_file(&self.args.out.join(INDEX), index.as_bytes())?;
         self.written += 1;
         eprintln!("wrote {}", path.display());
         Ok(())
