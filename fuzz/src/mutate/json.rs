@@ -50,13 +50,48 @@ fn node<'a>(value: &'a mut Value, number: &mut usize) -> Option<&'a mut Value> {
 
 fn hostile(rng: &mut Rng) -> Value {
     let numbers = [
-        json!(0), json!(-1), json!(1), json!(2), json!(3), json!(7), json!(255), json!(65536), json!(i32::MAX),
-        json!(1u64 << 32), json!(i64::MAX), json!(i64::MIN), json!(u64::MAX), json!(1u64 << 53), json!(0.5), json!(-0.0),
-        json!(1e308), json!(-1e308), json!(1e-308), json!(1e20),
+        json!(0),
+        json!(-1),
+        json!(1),
+        json!(2),
+        json!(3),
+        json!(7),
+        json!(255),
+        json!(65536),
+        json!(i32::MAX),
+        json!(1u64 << 32),
+        json!(i64::MAX),
+        json!(i64::MIN),
+        json!(u64::MAX),
+        json!(1u64 << 53),
+        json!(0.5),
+        json!(-0.0),
+        json!(1e308),
+        json!(-1e308),
+        json!(1e-308),
+        json!(1e20),
     ];
     let texts = [
-        "", " ", "\0", "a", "<script>alert(1)</script>", "\u{1b}[31m", "../../etc/passwd", "{}", "NaN", "\u{202e}x", "한",
-        "\u{d7ff}\u{10ffff}", "gelu", "relu", "float16", "linear", "dynamic", "(a*)*b", "[", "\u{fffd}",
+        "",
+        " ",
+        "\0",
+        "a",
+        "<script>alert(1)</script>",
+        "\u{1b}[31m",
+        "../../etc/passwd",
+        "{}",
+        "NaN",
+        "\u{202e}x",
+        "한",
+        "\u{d7ff}\u{10ffff}",
+        "gelu",
+        "relu",
+        "float16",
+        "linear",
+        "dynamic",
+        "(a*)*b",
+        "[",
+        "\u{fffd}",
     ];
     match rng.u8(0..16) {
         0 => Value::Null,
@@ -79,8 +114,12 @@ fn near(value: &Value, rng: &mut Rng) -> Value {
         Value::Number(number) => match number.as_i64() {
             Some(number) => {
                 let other = [
-                    number.wrapping_add(1), number.wrapping_sub(1), number.wrapping_mul(2), number / 2,
-                    number.wrapping_neg(), number.wrapping_mul(1000),
+                    number.wrapping_add(1),
+                    number.wrapping_sub(1),
+                    number.wrapping_mul(2),
+                    number / 2,
+                    number.wrapping_neg(),
+                    number.wrapping_mul(1000),
                 ];
                 json!(other[rng.usize(0..other.len())])
             }

@@ -9,7 +9,7 @@ use flowlens::{Input, Model, Seq2Seq};
 use serde_json::Value;
 
 use super::checkpoints::every_tensor;
-use super::texts::{encode_and_decode, TEXTS};
+use super::texts::{TEXTS, encode_and_decode};
 use super::{Seeds, fixtures, read};
 use crate::harness::{fixture, folder, write};
 
@@ -22,7 +22,8 @@ pub fn config_seeds() -> Seeds {
     let mut names: Vec<String> = names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     let seed = |name: String| {
-        let mut config: Value = serde_json::from_slice(&read(fixture("parity").join(&name).join("config.json"))).ok()?;
+        let mut config: Value =
+            serde_json::from_slice(&read(fixture("parity").join(&name).join("config.json"))).ok()?;
         config.as_object_mut()?.insert(WEIGHTS.to_owned(), name.as_str().into());
         Some((name, serde_json::to_vec(&config).ok()?))
     };

@@ -52,7 +52,9 @@ pub fn inputs(bytes: &[u8]) {
     let Ok(rows) = Input::rows_from_file(&path) else { return };
     for row in rows.into_iter().take(3) {
         for model in [&DECODER, &BOTH] {
-            let _ = model.with(|model| model.run(row.clone())).map(|trace| trace.next_tokens(1));
+            // A long input is no fault; what it may take is the limit's to say.
+            let run = model.with(|model| model.watch(row.clone()).memory_limit_mb(100).run());
+            let _ = run.map(|trace| trace.next_tokens(1));
         }
     }
 }

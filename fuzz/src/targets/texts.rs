@@ -24,7 +24,7 @@ pub fn encode_and_decode(tokenizer: &Tokenizer, text: &str) {
     let _ = tokenizer.encode_pair(text, "of");
     if let Ok(ids) = tokenizer.encode(text, true) {
         let _ = (tokenizer.decode(&ids, true), tokenizer.decode(&ids, false));
-        for &id in ids.iter().take(40) {
+        for &id in ids.iter().take(12) {
             let _ = (tokenizer.piece(id), tokenizer.is_special(id), tokenizer.is_mask(id));
             safe_to_show(&tokenizer.shown(id));
         }
@@ -56,7 +56,12 @@ fn place(name: &str) -> PathBuf {
 
 pub fn tokenizer_seeds() -> Seeds {
     // One of each kind: BPE of bytes, BPE with bytes to fall back on, WordPiece, Unigram.
-    fixtures(&["parity/gpt2/tokenizer.json", "parity/llama_gqa/tokenizer.json", "parity/bert/tokenizer.json", "parity/t5_gated/tokenizer.json"])
+    fixtures(&[
+        "parity/gpt2/tokenizer.json",
+        "parity/llama_gqa/tokenizer.json",
+        "parity/bert/tokenizer.json",
+        "parity/t5_gated/tokenizer.json",
+    ])
 }
 
 pub fn tokenizer(bytes: &[u8]) {
@@ -75,7 +80,8 @@ pub fn vocabulary_seeds() -> Seeds {
     });
     let merges = merges.collect::<Vec<_>>().join("\n");
     let files = json!({"vocab": whole["model"]["vocab"], "merges": merges, "settings": {"add_prefix_space": false}});
-    let small = json!({"vocab": {"a": 0, "b": 1, "ab": 2, "<|endoftext|>": 3}, "merges": "#version: 0.2\na b", "settings": {}});
+    let small =
+        json!({"vocab": {"a": 0, "b": 1, "ab": 2, "<|endoftext|>": 3}, "merges": "#version: 0.2\na b", "settings": {}});
     vec![("gpt2".to_owned(), files.to_string().into()), ("small".to_owned(), small.to_string().into())]
 }
 
@@ -100,12 +106,11 @@ pub fn text(bytes: &[u8]) {
             .map(|name| model(name).tokenizer().expect("a tokenizer").clone())
             .into();
     }
-    let text = String::from_utf8_lossy(bytes);
-    TOKENIZERS.with(|tokenizers| {
-        for tokenizer in tokenizers {
-            encode_and_decode(tokenizer, &text);
-        }
-    });
+    // What goes wrong with a long text goes wrong with a short one, sooner.
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(400)]);
+    // One of them each time, by chance.
+    let sum: usize = bytes.iter().map(|&byte| usize::from(byte)).sum();
+    TOKENIZERS.with(|tokenizers| encode_and_decode(&tokenizers[sum % tokenizers.len()], &text));
     safe_to_show(&visible(&text));
     let name = slug(&text);
     assert!(!name.contains(['/', '\\', '\0']) && name != ".." && name != ".", "{name:?} is no file name");

@@ -1,7 +1,7 @@
 //! What views and flow graphs are made of when it comes from files.
 
-use flowlens::attention::Attention;
 use flowlens::Trace;
+use flowlens::attention::Attention;
 use serde_json::json;
 
 use super::{Seeds, model, read, tensors};
@@ -15,7 +15,8 @@ fn rows(heads: usize, tokens: usize) -> Vec<f32> {
 
 /// Tokens, a zero byte, weights.
 pub fn attention_seeds() -> Seeds {
-    let plain = tensors(&[("attentions.0", &[1, 2, 3, 3], rows(2, 3)), ("attentions.1", &[1, 2, 3, 3], rows(2, 3))], &[]);
+    let plain =
+        tensors(&[("attentions.0", &[1, 2, 3, 3], rows(2, 3)), ("attentions.1", &[1, 2, 3, 3], rows(2, 3))], &[]);
     let both = tensors(
         &[
             ("encoder_attentions.0", &[1, 1, 2, 2], rows(1, 2)),
