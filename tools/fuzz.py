@@ -58,7 +58,9 @@ def build():
     environment = dict(os.environ, RUSTC_WRAPPER=str(Path(__file__).resolve()), FLOWLENS_FUZZ_WRAPPER="1")
     command = ["cargo", "build", "--quiet", "--locked", "--manifest-path", FUZZ / "Cargo.toml",
                "--target-dir", ROOT / "target"]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    if subprocess.run(command, cwd=ROOT, env=environment).returncode:
+        sys.exit("fuzz: the targets were not built. Where the crate's dependencies changed, theirs follow with\n"
+                 "    cargo update --workspace --manifest-path fuzz/Cargo.toml")
 
 
 def environment(target, folder):
