@@ -30,9 +30,13 @@ WORK = ROOT / "target" / "fuzz"
 PROGRAM = ROOT / "target" / "debug" / "flowlens-fuzz"
 # More than any seed has.
 LONGEST = 1 << 16
-# An input that is kept is smaller, and a target keeps no more than so many bytes.
-KEPT_INPUT, KEPT = 4 << 10, 24 << 10
-SECONDS_OF_A_CASE = 5
+# An input that is kept is smaller, and a target keeps no more than so many of so many bytes in all. Those that something
+# was found with begin with FOUND and stay.
+KEPT_INPUT, KEPT, MOST_KEPT = 4 << 10, 16 << 10, 40
+FOUND = "found-"
+# What takes longer never comes back. Cases that take 5 s of the processor are found by the program itself, so that a busy
+# machine finds nothing that is not there.
+SECONDS_OF_A_CASE = 60
 
 # libFuzzer's way to see which branches a case takes; all are flags of stable Rust. Only Flowlens and the targets get them
 # (`wrapper`), so that what they depend on is compiled once for tests and fuzzing.
@@ -124,7 +128,7 @@ def report(target, done, seconds):
         log = WORK / f"{target}.log"
         log.write_text(done.stdout)
         why = [text for text in done.stdout.splitlines() if text.startswith("==") or "panicked at" in text or "ERROR:" in text]
-        line += "".join(f"\n    {text[:300]}" for text in why[:4]) + f"\n    all it said: {log.relative_to(ROOT)}"
+        line += "".join(f"\n    {text[:300]}" for text in why[:4]) + f"\n    all it said: {os.path.relpath(log, ROOT)}"
         line += "".join(f"\n    again: python3 tools/fuzz.py --again {os.path.relpath(path, ROOT)}" for path in kept)
     return done.returncode, line
 
@@ -155,10 +159,13 @@ def keep(target):
         if done.returncode:
             sys.exit(f"fuzz: {target} cannot be merged:\n{done.stdout[-3000:]}")
         new = [path for path in merged.iterdir() if not (begin / path.name).exists()]
-        shutil.rmtree(kept, ignore_errors=True)
-        kept.mkdir(parents=True)
+        kept.mkdir(parents=True, exist_ok=True)
+        for old in kept.iterdir():
+            if not old.name.startswith(FOUND):
+                old.unlink()
+        # Their names are hashes: in their order they are a sample of all.
         room = KEPT
-        for path in sorted(new, key=lambda path: (path.stat().st_size, path.name)):
+        for path in sorted(new, key=lambda path: path.name)[:MOST_KEPT]:
             room -= path.stat().st_size
             if room < 0:
                 break
@@ -197,6 +204,7 @@ def main():
     sys.exit(bool(found))
 
 
-if os.environ.get("FLOWLENS_FUZZ_WRAPPER") and len(sys.argv) > 1 and "rustc" in Path(sys.argv[1]).name:
-    wrapper()
-main()
+if __name__ == "__main__":
+    if os.environ.get("FLOWLENS_FUZZ_WRAPPER"):
+        wrapper()
+    main()

@@ -41,7 +41,8 @@ impl Rounding {
         let each = if causal { t * (t + 1) / 2 } else { t * s };
         let levels = if heads * each / (pool * pool) <= most_exact { u16::MAX } else { 255 };
         let scale = match block.kind {
-            Quantity::Probability => 1.0,
+            // Half precision leaves a weight a little above 1.
+            Quantity::Probability => highest(block)?.max(1.0),
             Quantity::Weight | Quantity::Difference => largest(block)?,
         };
         Ok(Rounding { levels, scale, kind: block.kind, causal, pool })
@@ -139,6 +140,15 @@ pub(super) fn largest(block: &Block) -> Result<f32> {
         most = most.max(layer.weights.f_abs()?.f_max()?.f_double_value(&[])?);
     }
     Ok(if most > 0.0 { most as f32 } else { 1.0 })
+}
+
+/// The largest weight of a block that has none below 0.
+fn highest(block: &Block) -> Result<f32> {
+    let mut most = 0f64;
+    for layer in block.layers.iter().filter(|layer| !layer.heads.is_empty()) {
+        most = most.max(layer.weights.f_max()?.f_double_value(&[])?);
+    }
+    Ok(most as f32)
 }
 
 #[cfg(test)]
