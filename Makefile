@@ -3,9 +3,13 @@ PYTHON ?= python3
 SETUP := $(PYTHON) tools/setup
 NOTEBOOK := .venv/bin/python tools/run_notebooks.py
 BENCH_PYTHON ?= python3
+# Seconds for each target of make fuzz and where its chances begin; the cases of each in make test, the same every time.
+TIME ?= 60
+SEED ?= $(shell date +%s)
+FUZZ_CASES := 3000
 PROMPT := The capital of Japan is the city of
 
-.PHONY: help build demo page lesson test test-large real-models bench lab notebooks kernel kernel-program engine doctor gallery libtorch python venv browser clean distclean
+.PHONY: help build demo page lesson test test-large real-models bench fuzz deny lab notebooks kernel kernel-program engine doctor gallery libtorch python venv browser clean distclean
 
 help:
 	@echo 'make build      libtorch and target/release/flowlens'
@@ -14,6 +18,7 @@ help:
 	@echo 'make test       all tests; make test-large also fetches MPNet (400 MB) and tests its values'
 	@echo 'make bench      measurements against Python; BENCH_PYTHON=/environment/bin/python with torch, transformers and gguf;'
 	@echo '                with bertviz and playwright too, attention views against BertViz'
+	@echo 'make fuzz       hostile files and texts for every reader, TIME=60 seconds each; make deny checks what we depend on'
 	@echo 'make kernel     the Jupyter kernel; run it again after a change to rustc or src/'
 	@echo 'make doctor     says what the kernel lacks, and the command that mends it'
 	@echo 'make notebooks  executes the notebooks in place; make gallery draws the gallery'
@@ -98,6 +103,17 @@ test: kernel browser real-models
 	.venv/bin/python tools/run_originals.py
 	.venv/bin/python tools/check_scripts.py
 	.venv/bin/python tools/run_checks.py
+	.venv/bin/python tools/check_dependencies.py
+	.venv/bin/python tools/fuzz.py --runs $(FUZZ_CASES)
+
+# fuzz/README.md says how to read what it says.
+fuzz: libtorch
+	@.venv/bin/python tools/fuzz.py --time $(TIME) --seed $(SEED)
+
+# Licences, sources and known faults of the crates that we depend on, by deny.toml.
+deny: venv
+	@$(SETUP)/venv.py --tests
+	@.venv/bin/python tools/check_dependencies.py $(if $(ALL),--all)
 
 # Fetches 400 MB more.
 test-large: libtorch

@@ -63,7 +63,26 @@ pub(super) fn unpacked(text: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_bytes_come_back(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            prop_assert_eq!(unpacked(&deflated(&bytes)), bytes);
+        }
+
+        #[test]
+        fn letters_are_those_that_a_page_may_hold(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let text = base64(&bytes);
+            let plain = text.trim_end_matches('=');
+            prop_assert!(plain.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/'), "{text}");
+            prop_assert_eq!((text.len(), plain.len()), (bytes.len().div_ceil(3) * 4, (bytes.len() * 4).div_ceil(3)));
+        }
+    }
 
     #[test]
     fn floats_come_back_bit_by_bit() {

@@ -102,7 +102,53 @@ pub(super) fn color(css: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Texts of any characters, and of those that end elements, attributes, strings and lines.
+    fn hostile() -> impl Strategy<Value = String> {
+        let letter = prop_oneof![any::<char>(), prop::sample::select(Vec::from_iter(HOSTILE.chars()))];
+        prop::collection::vec(letter, 0..40).prop_map(String::from_iter)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_leaves_its_element(text in hostile()) {
+            let escaped = html(&text);
+            prop_assert!(!escaped.contains(['<', '>', '"', '\'']) && !escaped.contains(not_in_xml), "{escaped:?}");
+            // A browser reads what was written, but for what XML cannot hold.
+            let back = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")]
+                .into_iter()
+                .fold(escaped, |text, (from, to)| text.replace(from, to));
+            prop_assert_eq!(back, text.replace(not_in_xml, "\u{fffd}"));
+        }
+
+        #[test]
+        fn no_json_leaves_its_script(text in hostile(), key in hostile()) {
+            let json = serde_json::json!({ key: [text] });
+            let written = script(&json);
+            prop_assert!(!written.contains(['<', '>', '&', '\n', '\u{2028}', '\u{2029}']), "{written:?}");
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&written).unwrap(), json);
+        }
+
+        #[test]
+        fn lines_are_bounded_and_show_everything(text in hostile(), limit in 2usize..30) {
+            for shown in [line(&text, limit), short(&text, limit), label(&text, limit)] {
+                prop_assert!(!shown.contains(char::is_control), "{shown:?}");
+            }
+            prop_assert!(label(&text, limit).chars().count() <= limit);
+        }
+
+        #[test]
+        fn colours_hold_nothing_that_ends_them(text in hostile()) {
+            let css = color(&text);
+            let ends = |c| matches!(c, '<' | '>' | '"' | '\'' | ';' | '{' | '}' | ':' | '\\' | '&');
+            prop_assert!(!css.contains(ends), "{css:?}");
+        }
+    }
 
     const HOSTILE: &str = "</script><img src=x onerror=alert(1)>\"'&\u{2028}\u{202e}\u{0}";
 

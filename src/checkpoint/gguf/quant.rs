@@ -215,3 +215,68 @@ fn q6_k(block: &[u8; 210], to: &mut [f32; 256]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Every format with where its scales lie, and how many steps of the scale and of the minimum a number may be.
+    const FORMATS: [(Quant, usize, Option<usize>, f32, f32); 8] = [
+        (Quant::Q4_0, 0, None, 8.0, 0.0),
+        (Quant::Q4_1, 0, Some(2), 15.0, 1.0),
+        (Quant::Q5_0, 0, None, 16.0, 0.0),
+        (Quant::Q5_1, 0, Some(2), 31.0, 1.0),
+        (Quant::Q8_0, 0, None, 128.0, 0.0),
+        (Quant::Q4_K, 0, Some(2), 63.0 * 15.0, 63.0),
+        (Quant::Q5_K, 0, Some(2), 63.0 * 31.0, 63.0),
+        (Quant::Q6_K, 208, None, 128.0 * 32.0, 0.0),
+    ];
+
+    fn finite() -> impl Strategy<Value = f16> {
+        any::<u16>().prop_map(f16::from_bits).prop_filter("finite", |scale| scale.is_finite())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn blocks_of_finite_scales_decode_within_them(
+            bytes in prop::collection::vec(any::<u8>(), 2 * 210),
+            scale in finite(),
+            minimum in finite(),
+        ) {
+            for (quant, at, minimum_at, steps, minima) in FORMATS {
+                let (numbers, size) = quant.block();
+                let mut blocks = bytes[..2 * size].to_vec();
+                for block in blocks.chunks_mut(size) {
+                    block[at..at + 2].copy_from_slice(&scale.to_le_bytes());
+                    if let Some(at) = minimum_at {
+                        block[at..at + 2].copy_from_slice(&minimum.to_le_bytes());
+                    }
+                }
+                let mut decoded = vec![f32::NAN; 2 * numbers];
+                quant.unpack(&blocks, &mut decoded);
+                let most = scale.to_f32().abs() * steps + minimum.to_f32().abs() * minima;
+                for number in decoded {
+                    prop_assert!(number.is_finite() && number.abs() <= most * 1.000_001, "{quant}: {number} of {most}");
+                }
+            }
+        }
+
+        /// A block by itself gives the numbers that it gives among others.
+        #[test]
+        fn blocks_do_not_see_each_other(bytes in prop::collection::vec(any::<u8>(), 3 * 210)) {
+            for (quant, ..) in FORMATS {
+                let (numbers, size) = quant.block();
+                let mut all = vec![0.0; 3 * numbers];
+                quant.unpack(&bytes[..3 * size], &mut all);
+                let mut second = vec![0.0; numbers];
+                quant.unpack(&bytes[size..2 * size], &mut second);
+                let bits = |list: &[f32]| list.iter().map(|number| number.to_bits()).collect::<Vec<u32>>();
+                prop_assert_eq!(bits(&all[numbers..2 * numbers]), bits(&second), "{}", quant);
+            }
+        }
+    }
+}

@@ -41,7 +41,8 @@ impl Rounding {
         let each = if causal { t * (t + 1) / 2 } else { t * s };
         let levels = if heads * each / (pool * pool) <= most_exact { u16::MAX } else { 255 };
         let scale = match block.kind {
-            Quantity::Probability => 1.0,
+            // Half precision leaves a weight a little above 1.
+            Quantity::Probability => highest(block)?.max(1.0),
             Quantity::Weight | Quantity::Difference => largest(block)?,
         };
         Ok(Rounding { levels, scale, kind: block.kind, causal, pool })
@@ -141,9 +142,21 @@ pub(super) fn largest(block: &Block) -> Result<f32> {
     Ok(if most > 0.0 { most as f32 } else { 1.0 })
 }
 
+/// The largest weight of a block that has none below 0.
+fn highest(block: &Block) -> Result<f32> {
+    let mut most = 0f64;
+    for layer in block.layers.iter().filter(|layer| !layer.heads.is_empty()) {
+        most = most.max(layer.weights.f_max()?.f_double_value(&[])?);
+    }
+    Ok(most as f32)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::attention::{Attention, Matrices};
     use crate::figure::chunks::unpacked;
 
     fn block(rows: &[&[f32]]) -> Block {
@@ -151,6 +164,77 @@ mod tests {
         let weights = ndarray::Array3::from_shape_vec((1, t, t), rows.concat()).unwrap();
         let tokens = (0..t).map(|it| it.to_string());
         crate::attention::Attention::new(tokens, weights).unwrap().blocks()[0].clone()
+    }
+
+    /// The weights that a page's scripts read, (heads,T,T).
+    fn read_back(rounding: &Rounding, text: &str, heads: usize, t: usize) -> Vec<f32> {
+        let (said, bytes) = (rounding.describe(), unpacked(text));
+        let count = bytes.len() / if said.levels == 255 { 1 } else { 2 };
+        let integer = |at: usize| match said.levels {
+            255 => u16::from(bytes[at]),
+            _ => u16::from_be_bytes([bytes[at], bytes[count + at]]),
+        };
+        let mut next = (0..count).map(integer);
+        let mut weights = Vec::new();
+        for (query, key) in (0..heads).flat_map(|_| (0..t).flat_map(move |query| (0..t).map(move |key| (query, key)))) {
+            let part =
+                if said.causal && key > query { 0.0 } else { f32::from(next.next().unwrap()) / f32::from(said.levels) };
+            weights.push(if said.kind == "difference" { (2.0 * part - 1.0) * said.scale } else { part * said.scale });
+        }
+        assert_eq!(next.next(), None);
+        weights
+    }
+
+    /// Weights of up to three heads over up to six tokens, masked or not.
+    fn weights() -> impl Strategy<Value = (usize, usize, Vec<f32>)> {
+        (1usize..4, 1usize..7, any::<bool>()).prop_flat_map(|(heads, t, causal)| {
+            prop::collection::vec(0.0f32..1.0, heads * t * t).prop_map(move |mut weights| {
+                for (at, weight) in weights.iter_mut().enumerate() {
+                    if causal && at % t > at / t % t {
+                        *weight = 0.0;
+                    }
+                }
+                (heads, t, weights)
+            })
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// What a page shows is as near to the weights as its caption says: probabilities, whose rows may be as far from 1
+        /// as half precision leaves them, and weights of any size.
+        #[test]
+        fn weights_come_back_within_the_error_that_is_said(
+            (heads, t, weights) in weights(),
+            off in 0.985f32..1.015,
+            size in prop_oneof![1e-6f32..1e-3, 0.5f32..2.0, 1e3f32..1e9],
+            levels in prop::sample::select(vec![255, u16::MAX]),
+        ) {
+            let rows = |weights: &[f32]| -> Vec<f32> {
+                let row = |row: &[f32]| row.iter().map(|it| it / row.iter().sum::<f32>().max(1e-30) * off).collect::<Vec<_>>();
+                weights.chunks(t).flat_map(row).collect()
+            };
+            let array = |numbers: Vec<f32>| Matrices::from(ndarray::Array3::from_shape_vec((heads, t, t), numbers).unwrap());
+            let tokens = || (0..t).map(|it| it.to_string());
+            let probabilities = rows(&weights);
+            let any_size: Vec<f32> = weights.iter().map(|weight| weight * size).collect();
+            for (attention, expected) in [
+                (Attention::new(tokens(), array(probabilities.clone())).unwrap(), probabilities),
+                (Attention::weighted(tokens(), array(any_size.clone())).unwrap(), any_size),
+            ] {
+                let block = &attention.blocks()[0];
+                let rounding = Rounding { levels, ..Rounding::of(block, 1).unwrap() };
+                let mut chunks = Chunks::default();
+                layers(block, &rounding, &mut chunks).unwrap();
+                let back = read_back(&rounding, &chunks.0[0], heads, t);
+                // Beside it only what float32 itself rounds.
+                let most = rounding.error() + 4.0 * f32::EPSILON * rounding.describe().scale;
+                for (got, expected) in back.iter().zip(&expected) {
+                    prop_assert!((got - expected).abs() <= most, "{expected} became {got}, at most {most} is said");
+                }
+            }
+        }
     }
 
     #[test]
