@@ -74,7 +74,8 @@ fn every_view_has_all_the_texts_and_none_as_markup() {
 fn what_a_terminal_prints_holds_nothing_that_moves_it() {
     for (name, figure) in FIGURES.iter() {
         let text = figure.to_string();
-        let moves = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let moves =
+            |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         assert!(!text.contains(moves), "{name}: {text:?}");
         assert!(text.chars().count() < 6_000, "{name}: {}", text.chars().count());
     }

@@ -29,7 +29,10 @@ fn check(svg: &str, name: &str) {
                     let own = value.starts_with("data:image/png;base64,") || value.starts_with('#');
                     assert!(!key.ends_with("href") || own, "{name}: {key}={value}");
                     let label = key == "aria-label" || key.starts_with("data-");
-                    assert!(label || !value.contains("javascript:") && !value.contains("//host"), "{name}: {key}={value}");
+                    assert!(
+                        label || !value.contains("javascript:") && !value.contains("//host"),
+                        "{name}: {key}={value}"
+                    );
                 }
             }
             Event::GeneralRef(entity) => {
@@ -75,7 +78,17 @@ fn a_pdf_does_nothing_and_a_png_is_a_picture() {
         document.trailer.iter().for_each(|(key, _)| found.push(String::from_utf8_lossy(key).into_owned()));
         assert!(found.iter().any(|key| key == "MediaBox"), "{name}");
         let acts = [
-            "JS", "JavaScript", "Launch", "URI", "AA", "OpenAction", "Annots", "GoToR", "SubmitForm", "EmbeddedFiles", "AcroForm",
+            "JS",
+            "JavaScript",
+            "Launch",
+            "URI",
+            "AA",
+            "OpenAction",
+            "Annots",
+            "GoToR",
+            "SubmitForm",
+            "EmbeddedFiles",
+            "AcroForm",
         ];
         assert_eq!(found.iter().find(|key| acts.contains(&key.as_str())), None, "{name}");
         let png = figure.export().scale(0.5).png().unwrap();
