@@ -108,10 +108,11 @@ pub(super) fn page(figures: &[Figure]) -> String {
     )
 }
 
-/// One figure: the static picture, and beside it what the scripts need to take it over.
+/// One figure: the static picture, and beside it what the scripts need to take it over. Hosts with MathJax (2 and later) are
+/// told by its own names that `$x$` in a token is no formula.
 fn view(figure: &Figure, script: Option<&Script>, picture: fn(&Panel) -> String) -> String {
     let mut html = format!(
-        "<div class=\"flowlens-view\" data-view=\"{}\" data-script=\"{}\" data-state=\"static\"><p class=\"fl-title\">{}</p>\
+        "<div class=\"flowlens-view tex2jax_ignore mathjax_ignore\" data-view=\"{}\" data-script=\"{}\" data-state=\"static\"><p class=\"fl-title\">{}</p>\
          <div class=\"fl-choosers\"></div>",
         figure.view,
         script.map_or("", |script| &script.hash),

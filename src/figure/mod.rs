@@ -169,7 +169,11 @@ impl Figure {
             ("text/html", document::output(std::slice::from_ref(self), with_library)),
             ("image/svg+xml", self.svg()),
         ];
-        forms.extend(self.plotly.as_ref().map(|plotly| ("application/vnd.plotly.v1+json", plotly.to_string())));
+        forms.extend(self.plotly.clone().map(|mut plotly| {
+            // A host that has MathJax would read `$x$` in a token as a formula.
+            plotly["config"]["typesetMath"] = false.into();
+            ("application/vnd.plotly.v1+json", plotly.to_string())
+        }));
         forms
     }
 

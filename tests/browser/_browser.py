@@ -57,11 +57,17 @@ class BrowserTest(unittest.TestCase):
     def setUp(self):
         self.complaints, self.requests = [], []
 
-    def open(self, page, wait=True, width=1300, height=900, **options):
-        """Opens a file of the pages' folder, or any address; waits until its figures are drawn."""
+    def open(self, page, wait=True, width=1300, height=900, before=None, **options):
+        """Opens a file of the pages' folder, or any address; waits until its figures are drawn. The script `before` runs
+        before anything of the page does.
+        """
         context = self.browser.new_context(viewport={"width": width, "height": height}, **options)
         self.addCleanup(context.close)
+        if before:
+            context.add_init_script(before)
         tab = context.new_page()
+        tab.on("dialog", self.dismiss)
+        tab.on("popup", lambda popup: self.complaints.append(f"popup: {popup.url}"))
         tab.on("console", lambda said: self.complaints.append(f"{said.type}: {said.text} ({said.location['url']})"))
         tab.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         address = page if "://" in str(page) else (PAGES / page).as_uri()
@@ -71,6 +77,10 @@ class BrowserTest(unittest.TestCase):
             waiting = tab.locator(".flowlens-view:not([data-state=drawn])")
             self.until(lambda: waiting.count() == 0, "all figures are drawn", 30)
         return tab
+
+    def dismiss(self, dialog):
+        self.complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def until(self, holds, what, seconds=10):
         """Waits for a state of the page, however fast the machine is, and fails when it does not come."""

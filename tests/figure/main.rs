@@ -6,6 +6,7 @@ mod effects;
 #[cfg(feature = "export")]
 mod export;
 mod families;
+mod hostile;
 mod model_pages;
 mod rollout;
 mod sample;
@@ -40,7 +41,7 @@ fn writes_pages_for_the_browser() {
     two.save(folder.join("two.html")).unwrap();
     lens("␣").save(folder.join("lens.html")).unwrap();
     lens(sample::HOSTILE).save(folder.join("lens_hostile.html")).unwrap();
-    let cells = kernel_blocks().into_iter().filter(|(mime, _)| mime == "text/html");
+    let cells = kernel_blocks("prints_for_the_kernel").into_iter().filter(|(mime, _)| mime == "text/html");
     let cells: Vec<String> = cells.map(|(_, html)| html).collect();
     fs::write(folder.join("outputs.json"), serde_json::to_string(&cells).unwrap()).unwrap();
     let page: String = cells.iter().map(|html| format!("<section>{html}</section>")).collect();
@@ -61,9 +62,9 @@ fn prints_for_the_kernel() {
     }
 }
 
-/// The blocks that a kernel would read, as MIME type and content.
-fn kernel_blocks() -> Vec<(String, String)> {
-    let arguments = ["--exact", "prints_for_the_kernel", "--ignored", "--nocapture", "--test-threads=1"];
+/// The blocks that a kernel would read of what a test prints, as MIME type and content.
+fn kernel_blocks(printing: &str) -> Vec<(String, String)> {
+    let arguments = ["--exact", printing, "--ignored", "--nocapture", "--test-threads=1"];
     let output = std::process::Command::new(std::env::current_exe().unwrap()).args(arguments).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let blocks = text.split("EVCXR_BEGIN_CONTENT ").skip(1);
@@ -77,7 +78,7 @@ fn kernel_blocks() -> Vec<(String, String)> {
 
 #[test]
 fn cells_show_every_form_and_carry_plotly_once() {
-    let blocks = kernel_blocks();
+    let blocks = kernel_blocks("prints_for_the_kernel");
     let types: Vec<&str> = blocks.iter().map(|(mime, _)| mime.as_str()).collect();
     let all = ["text/plain", "text/html", "image/svg+xml", "application/vnd.plotly.v1+json"];
     assert_eq!(types, [&all[..], &all[..2], &all[..3], &all[..], &all[..]].concat());

@@ -19,7 +19,11 @@ use super::chart::{Colors, Kind};
 use super::save::{ending, unknown_ending};
 use super::{Figure, Gallery, escape};
 use crate::experiment::{self, EffectKind, Effects, LogitAttribution, Metric, PairTokens};
+use crate::text::visible;
 use crate::{Array, Result, files};
+
+/// Letters of an axis's name.
+const NAME_LETTERS: usize = 60;
 
 /// Numbers of single pairs that a page carries.
 const MOST_OF_PAIRS: usize = 60_000;
@@ -126,24 +130,26 @@ impl Effects {
     /// `0: Paris / London`, by its answers, or by its text where it has none.
     fn pair_name(&self, number: usize) -> String {
         let Some(PairTokens { right, wrong, clean, .. }) = self.pairs.get(number) else { return number.to_string() };
-        let first = |list: &[String]| list.first().map(|token| escape::clipped(token, 24));
+        let first = |list: &[String]| list.first().map(|token| escape::clipped(&visible(token), 24));
         let told = match (first(right), first(wrong)) {
             (Some(right), Some(wrong)) => format!("{right} / {wrong}"),
             (Some(right), None) => right,
-            _ => escape::clipped(&clean.concat(), 32),
+            _ => escape::clipped(&visible(&clean.concat()), 32),
         };
         format!("{number}: {}", told.replace('␣', " ").replace("  ", " ").trim())
     }
 
     /// An axis with a pair's tokens, or with those of all pairs.
     fn axis(&self, axis: &experiment::Axis, pair: Option<usize>) -> Axis {
+        let name = escape::short(&axis.name, NAME_LETTERS);
         if !axis.name.ends_with("position") {
-            return Axis { name: axis.name.clone(), labels: axis.labels.clone(), tokens: None, corrupted: None };
+            let labels = axis.labels.iter().map(|label| shown(label)).collect();
+            return Axis { name, labels, tokens: None, corrupted: None };
         }
         let labelled = pair.map_or_else(|| axis.clone(), |pair| self.axis_of(axis, pair));
         let parts = labelled.labels.iter().map(|label| match label.split_once(' ') {
             Some((place, token)) => (place.to_owned(), Some(shown(token))),
-            None => (label.clone(), None),
+            None => (shown(label), None),
         });
         let (labels, mut tokens): (Vec<String>, Vec<Option<String>>) = parts.unzip();
         if pair.is_none() {
@@ -166,7 +172,7 @@ impl Effects {
             };
             labels.iter().map(other).collect()
         });
-        Axis { name: axis.name.clone(), labels, tokens: Some(tokens), corrupted }
+        Axis { name, labels, tokens: Some(tokens), corrupted }
     }
 
     /// Scales that serve all single pairs.

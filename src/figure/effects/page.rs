@@ -11,6 +11,7 @@ use crate::figure::chart::{Colors, Kind, token};
 use crate::figure::chunks::{Chunks, deflated};
 use crate::figure::trajectory::pack;
 use crate::figure::{Figure, escape};
+use crate::text::visible;
 
 /// Lists of answers that a page carries.
 const MOST_ANSWERS: usize = 8_000;
@@ -194,16 +195,16 @@ fn packed(answers: &CellAnswers, chunks: &mut Chunks) -> payload::Answers {
     }
 }
 
-/// A token that is visible already, of bounded length.
+/// A token of bounded length. It comes visible from a run; a file may hold anything.
 pub(super) fn shown(token: &str) -> String {
-    escape::clipped(token, TOKEN_LETTERS)
+    escape::clipped(&visible(token), TOKEN_LETTERS)
 }
 
 /// What a place on an axis is called beside it: its number and token, and the corrupted prompt's where that is another.
 pub(super) fn label(axis: &Axis, place: usize) -> String {
     let of =
         |tokens: &Option<Vec<Option<String>>>| tokens.as_ref().and_then(|tokens| tokens.get(place).cloned().flatten());
-    let mut text = axis.labels.get(place).map_or_else(String::new, |label| escape::clipped(label, TOKEN_LETTERS));
+    let mut text = axis.labels.get(place).map_or_else(String::new, |label| shown(label));
     if let Some(own) = of(&axis.tokens) {
         text = format!("{text} {}", token(&own));
     }

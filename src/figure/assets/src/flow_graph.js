@@ -2,7 +2,7 @@
 // The flow graph. The static picture answers at once; when plotly.js is there, its Sankey takes the picture's place,
 // in the same places, and answers in the same way.
 import { keys } from "./keys.js";
-import { chooser, element, hideTip, library as plotly, picture, register, showTip, takeTitle, WITHOUT_LIBRARY } from "./page.js";
+import { chooser, element, hideTip, library as plotly, picture, PLOTLY, register, showTip, takeTitle, WITHOUT_LIBRARY } from "./page.js";
 
 const HINT = "Point at a node or a ribbon for its numbers. Click a node to trace where it comes from and where it " +
   "goes. Keys: arrows move along the strongest ribbons, Enter traces, Escape shows everything.";
@@ -228,7 +228,7 @@ class Picture {
     };
     const file = this.place.dataset.name.replace(/\W+/g, "_");
     const config = {
-      displaylogo: false, responsive: false, modeBarButtons: [["toImage"]], showTips: false,
+      ...PLOTLY, modeBarButtons: [["toImage"]],
       toImageButtonOptions: { format: "svg", filename: `flow_graph_${file}` },
     };
     const fresh = !this.plot;

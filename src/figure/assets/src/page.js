@@ -49,6 +49,9 @@ function page() {
   return made;
 }
 
+/** Of every drawing with Plotly: a token such as `$x$` is no formula, also where the page has MathJax. */
+export const PLOTLY = { displaylogo: false, responsive: false, showTips: false, typesetMath: false };
+
 /** What a figure says that no output has brought plotly.js to. */
 export const WITHOUT_LIBRARY = "Plotly came with another cell's output, which is not here. Run this cell again to have it drawn; " +
   "if that is not enough, restart the kernel first.";

@@ -13,6 +13,8 @@ import { Drawing } from "./drawing.js";
 const HEAD = 26;
 const STRIP = 60;
 const LETTER = 5.8;
+/** Letters of a place's name beside an axis. */
+const NAMED = 40;
 /** Cells in the list. */
 const LISTED = 10;
 /** Width of the list. */
@@ -37,7 +39,7 @@ export class Effects extends View {
     this.others = upTo(data.axes.length).filter((axis) => axis !== data.rows && axis !== data.columns);
     this.otherChoosers = this.others.map((axis) => {
       const { name, labels } = data.axes[axis];
-      return this.chooser(name[0].toUpperCase() + name.slice(1), labels, (at) => this.select({ [name]: at }));
+      return this.chooser(name.charAt(0).toUpperCase() + name.slice(1), labels, (at) => this.select({ [name]: at }));
     });
     this.list = element("div", { class: "fl-list" });
     this.below = element("div", { class: "fl-answers", "aria-live": "polite" });
@@ -103,7 +105,7 @@ export class Effects extends View {
   /** What a place is called beside its axis. */
   tick(at, place) {
     const { labels, tokens, corrupted } = this.axis(at);
-    const parts = [labels[place], tokens?.[place] && short(tokens[place]), corrupted?.[place] && `/ ${short(corrupted[place])}`];
+    const parts = [short(labels[place], NAMED), tokens?.[place] && short(tokens[place]), corrupted?.[place] && `/ ${short(corrupted[place])}`];
     return parts.filter(Boolean).join(" ");
   }
 
@@ -165,8 +167,10 @@ export class Effects extends View {
       }
     };
     for (const axis of this.others) {
-      const place = wish[data.axes[axis].name];
-      if (place === undefined) continue;
+      // An axis may be called what every object has.
+      const { name } = data.axes[axis];
+      if (!Object.hasOwn(wish, name) || wish[name] === undefined) continue;
+      const place = wish[name];
       allowed(axis, place);
       next.at[axis] = place;
     }

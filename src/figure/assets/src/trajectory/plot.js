@@ -1,7 +1,7 @@
 // @ts-check
 // A chart of several panels that Plotly draws, and where things are in it: pointer and keys ask here, not Plotly.
 import { cividis, signed } from "../colors.js";
-import { element } from "../page.js";
+import { element, PLOTLY } from "../page.js";
 import { theme } from "../theme.js";
 import { counted, number, shareOf, thinned, ticks, valueAt } from "./numbers.js";
 
@@ -142,7 +142,7 @@ export class Plot {
     [this.width, this.height] = [width, height];
     this.box.style.height = `${height}px`;
     const config = {
-      displaylogo: false, responsive: false, showTips: false, doubleClick: false, scrollZoom: false,
+      ...PLOTLY, doubleClick: false, scrollZoom: false,
       modeBarButtons: [["toImage", "zoom2d", "pan2d"]], toImageButtonOptions: { format: "svg", filename: this.root.dataset.view.replaceAll("-", "_") },
     };
     const traces = panels.flatMap((panel, at) => panel.traces.map((trace) => ({

@@ -3,7 +3,7 @@
 import { button, group } from "../controls.js";
 import { unknown } from "../data.js";
 import { clamp } from "../numbers.js";
-import { element, hideTip, showTip } from "../page.js";
+import { element, hideTip, PLOTLY, showTip } from "../page.js";
 import { named } from "../text.js";
 import { rounding, told } from "./numbers.js";
 import { DEPTH, Paths, depths } from "./paths.js";
@@ -211,7 +211,7 @@ export class Walk extends Paths {
     try {
       if (!document.createElement("canvas").getContext("webgl")) throw new Error("this browser has no WebGL");
       await library.react(this.space, this.spaceTraces(this.colors), this.spaceLayout(this.colors, this.spaceSize), {
-        displaylogo: false, responsive: false, showTips: false, modeBarButtons: [["toImage", "resetCameraDefault3d"]],
+        ...PLOTLY, modeBarButtons: [["toImage", "resetCameraDefault3d"]],
       });
       if (fresh) this.hear();
     } catch (error) {
