@@ -182,7 +182,9 @@ fn a_hyphen_is_standard_output() {
         }
     }
     // What has no ending gets what .json does.
-    worked(&flowlens(&[&["sweep"], &pair[..], &["--out", "/dev/null"]].concat()));
+    if let Some(null) = device(&folder, "null", "3") {
+        worked(&flowlens(&[&["sweep"], &pair[..], &["--out", &null.display().to_string()]].concat()));
+    }
     // A file behind it is gone on with, by each of its names.
     let log = folder.join("log");
     for name in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
