@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,19 +19,24 @@ type Log = Arc<Mutex<Vec<String>>>;
 
 /// A Hub with one model, tiny and slow.
 fn hub() -> (String, Log) {
+    hub_that_waits(Arc::default())
+}
+
+/// The same that sends no more than the first half of a file as long as `waits` is set.
+fn hub_that_waits(waits: Arc<AtomicBool>) -> (String, Log) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, log) = (format!("http://{}", listener.local_addr().unwrap()), Log::default());
     let copy = log.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let log = copy.clone();
-            std::thread::spawn(move || answer(stream, &log));
+            let (log, waits) = (copy.clone(), waits.clone());
+            std::thread::spawn(move || answer(stream, &log, &waits));
         }
     });
     (address, log)
 }
 
-fn answer(mut stream: TcpStream, log: &Log) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, log: &Log, waits: &AtomicBool) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let asked = lines.next().unwrap_or(Ok(String::new()))?;
     let header: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
@@ -53,7 +59,10 @@ fn answer(mut stream: TcpStream, log: &Log) -> std::io::Result<()> {
         "HTTP/1.1 {status}\r\nConnection: close\r\nETag: \"{hash}\"\r\nContent-Length: {length}\r\n{range}\r\n\r\n"
     )?;
     if asked.starts_with("GET ") {
-        for piece in bytes[start..].chunks(10_000) {
+        for (number, piece) in bytes[start..].chunks(10_000).enumerate() {
+            while number * 20_000 > length && waits.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             stream.write_all(piece)?;
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -86,7 +95,8 @@ fn whole(cache: &Path) {
 
 #[test]
 fn a_download_that_is_killed_is_gone_on_with() {
-    let (hub, log) = hub();
+    let waits = Arc::new(AtomicBool::new(false));
+    let (hub, log) = hub_that_waits(waits.clone());
     let cache = folder("download");
     let mut numbers = fastrand::Rng::with_seed(14);
     for signal in ["KILL", "INT", "TERM"].into_iter().cycle().take(9) {
@@ -103,6 +113,23 @@ fn a_download_that_is_killed_is_gone_on_with() {
         let parts = below(&cache).into_iter().filter(|path| path.to_string_lossy().ends_with(PART));
         assert!(parts.into_iter().all(|path| path.to_string_lossy().ends_with(".flowlens.part")));
     }
+    worked(&wants(&[], &hub, &cache).output().unwrap());
+    whole(&cache);
+    // One that is surely met in the middle of a file.
+    fs::remove_dir_all(&cache).unwrap();
+    waits.store(true, Ordering::Relaxed);
+    let mut child = wants(&[], &hub, &cache).spawn().unwrap();
+    let is_half = |path: &PathBuf| {
+        path.to_string_lossy().ends_with(PART) && fs::metadata(path).is_ok_and(|about| about.len() > 10_000)
+    };
+    while !below(&cache).iter().any(is_half) {
+        assert!(child.try_wait().unwrap().is_none(), "the download did not wait");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    waits.store(false, Ordering::Relaxed);
+    log.lock().unwrap().clear();
     worked(&wants(&[], &hub, &cache).output().unwrap());
     whole(&cache);
     let log = log.lock().unwrap();

@@ -99,7 +99,11 @@ fn signals_leave_no_part() {
     let mut numbers = fastrand::Rng::with_seed(14);
     for (name, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
         let mut met = 0;
-        for _ in 0..4 {
+        // As often as it takes on a machine that is too quick, or too busy, for most of them.
+        for _ in 0..60 {
+            if met == 3 {
+                break;
+            }
             let mut command = through(&[], &["trace", "--model", &model, "--ids", &ids, "--out", &file]);
             let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             if wait_for_part(&out, &mut child) {
