@@ -132,22 +132,19 @@
 
   /** Points at, clicks and presses what answers, in every view. */
   window.explore = async (hostile) => {
-    const T = (window.T = {});
-    const t = async (n, f) => { const s = performance.now(); await f(); T[n] = (T[n] || 0) + performance.now() - s; };
     for (const root of document.querySelectorAll(".flowlens-view")) {
-      await t("choose", () => choose(root));
-      await t("search", () => search(root, hostile));
-      await t("type", () => type(root));
+      await choose(root);
+      await search(root, hostile);
+      await type(root);
       for (const area of all(root, "canvas, .fl-plot, .fl-picture > svg")) {
-        await t("hover", () => over(area, 19, hover));
-        await t("click", () => over(area, 57, click));
+        await over(area, 19, hover);
+        await over(area, 57, click);
       }
       // A click may have opened more.
-      for (const area of all(root, "canvas")) await t("hover", () => over(area, 19, hover));
-      await t("type", () => type(root));
+      for (const area of all(root, "canvas")) await over(area, 19, hover);
+      await type(root);
       for (const summary of all(root, "summary")) summary.click();
       await frame();
-      await t("parts", async () => {
       for (const selector of PARTS) {
         for (const part of some(all(root, selector), 120)) {
           if (!shown(part)) continue;
@@ -158,31 +155,39 @@
       }
       hear();
       await frame();
-      });
     }
   };
 
-  const ELEMENTS = new Set(("html head meta title style body section div p span b i u img script svg g path rect text tspan circle line " +
-    "button select option label input output details summary table thead tbody tr th td ol ul li canvas a defs clippath clipPath " +
-    "lineargradient linearGradient stop image h1 h2").split(" "));
+  const ELEMENTS = new Set(("div p span b i img script style svg g path rect text tspan title circle line image defs clipPath " +
+    "linearGradient stop button select option label input output details summary table thead tbody tr th td ol li canvas a").split(" "));
+  const VIEW = ".flowlens-view, .fl-tip";
   const OWN = /^(application\/json|text\/plain|image\/svg\+xml)$/;
+  // Attributes that are read, not followed; and pictures within pictures.
+  const TOLD = ["aria-label", "aria-valuetext", "aria-description", "title", "alt", "value", "placeholder", "data-name", "data-unformatted"];
+  const DRAWN = /^(background-image: url\("|)data:image\/svg\+xml[;,]/;
   const ADDRESS = /^(data:image\/(png|svg\+xml)[;,]|blob:|#)/;
 
-  /** What in a document is not ours, beneath an element. */
-  window.foreign = (place = document.documentElement) => [...place.querySelectorAll("*")].flatMap((element) => {
+  /** What in the views is not ours, and what stands in the page that no view should bring there. */
+  function foreign() {
     const found = [];
-    const { localName: name, type: kind, textContent: text } = element;
-    if (!ELEMENTS.has(name)) found.push(`<${name}>`);
-    if (["b", "i", "a"].includes(name) && ["bold", "go", "x"].includes(text)) found.push(`<${name}>${text}`);
-    if (name === "script" && !OWN.test(kind) && text.includes("__pwned")) found.push(`a script: ${text.slice(0, 60)}`);
-    for (const { name: key, value } of element.attributes) {
-      if (/^on/i.test(key) || ["action", "formaction", "srcdoc"].includes(key)) found.push(`<${name} ${key}=${value}>`);
-      if (/^(xlink:)?href$|^src$/.test(key) && !ADDRESS.test(value)) found.push(`<${name} ${key}=${value}>`);
-      if (key === "style" && /url\((?!"?(#|data:image\/svg\+xml,))/.test(value)) found.push(`<${name} ${key}=${value}>`);
-      if (!["class", "id", "style"].includes(key) && element.hasAttribute("__pwned()")) found.push(`<${name} ${key}>`);
+    for (const element of document.querySelectorAll("*")) {
+      const { localName: name, type: kind, textContent: text } = element;
+      const attributes = [...element.attributes].filter(({ value }) => value.includes("__pwned") || value.includes("host.invalid"));
+      for (const { name: key, value } of attributes) {
+        if (!TOLD.includes(key) && !(key === "style" && DRAWN.test(value)) && !(key === "src" && DRAWN.test(value))) found.push(`<${name} ${key}=${value.slice(0, 99)}>`);
+      }
+      if (name === "script" && !OWN.test(kind) && text.includes("__pwned")) found.push(`a script: ${text.slice(0, 60)}`);
+      if (!element.closest(VIEW)) continue;
+      if (!ELEMENTS.has(name)) found.push(`<${name}>`);
+      if (name === "a" && !element.matches(".modebar-btn")) found.push(`<a>${text}`);
+      if (["b", "i"].includes(name) && ["bold", "x"].includes(text)) found.push(`<${name}>${text}`);
+      for (const { name: key, value } of element.attributes) {
+        if (/^on/i.test(key) || ["action", "formaction", "srcdoc"].includes(key)) found.push(`<${name} ${key}=${value}>`);
+        if (/^(xlink:)?href$|^src$/.test(key) && !ADDRESS.test(value)) found.push(`<${name} ${key}=${value}>`);
+      }
     }
     return found;
-  });
+  }
 
   /** All that has been run, all that is no part of ours, and all that has been said. */
   window.found = () => {
@@ -191,6 +196,6 @@
       for (const key of ["aria-label", "aria-valuetext", "title", "data-name", "alt"]) if (element.hasAttribute(key)) said.add(element.getAttribute(key));
       for (const node of element.childNodes) if (node.nodeType === Node.TEXT_NODE) said.add(node.data);
     }
-    return { ran, foreign: window.foreign(), said: [...said], wide: document.documentElement.scrollWidth };
+    return { ran, foreign: foreign(), said: [...said], wide: document.documentElement.scrollWidth };
   };
 })();

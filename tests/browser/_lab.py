@@ -118,8 +118,8 @@ class LabTest(BrowserTest):
     def sign(self, path):
         subprocess.run([PYTHON, "-m", "nbformat.sign", path], env=self.environment, check=True, stdout=subprocess.DEVNULL)
 
-    def open_notebook(self, path):
-        tab = self.open(f"{self.address}/lab/tree/{path.name}?token={self.token}&reset", wait=False)
+    def open_notebook(self, path, **options):
+        tab = self.open(f"{self.address}/lab/tree/{path.name}?token={self.token}&reset", wait=False, **options)
         tab.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60000)
         # Asked to run a cell before the kernel is there, JupyterLab asks which one to start.
         tab.get_by_text(re.compile(r"^Rust.* \| Idle$")).wait_for(timeout=60000)

@@ -6,8 +6,6 @@ use flowlens::Gallery;
 use flowlens::attention::{Attention, HeadView};
 use flowlens::ndarray::Array3;
 
-use super::sample::HOSTILE;
-
 const TEXT: &str = "The ▁capital ▁of ▁Japan ▁is ▁the ▁city ▁of ▁Tokyo , ▁antidisestablishment arian";
 
 /// Layers of softmax rows over numbers that a small generator draws.
@@ -75,11 +73,4 @@ fn writes_head_views() {
     let long = HeadView::new(words(512, &[]), random(6, 2, 12, 512, 512, true)).unwrap();
     long.save(page("head_long")).unwrap();
     HeadView::new(words(64, &[]), random(7, 2, 12, 64, 64, true)).unwrap().save(folder.join("head_64.svg")).unwrap();
-
-    let nasty =
-        ["</script>", "<img src=x onerror=alert(1)>", "\u{202e}turned", "\u{2028}", "👩‍👩‍👧", "<0xE2>", "العربية", "\u{0}"];
-    let mut tokens: Vec<String> = nasty.iter().map(|&token| token.to_owned()).collect();
-    tokens.extend([HOSTILE.to_owned(), "x".repeat(10_000)]);
-    let hostile = HeadView::new(tokens, random(8, 2, 4, 10, 10, false)).unwrap();
-    hostile.save(page("head_hostile")).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use flowlens::attention::{HeadScore, HeadScores, Measure};
 use flowlens::experiment::{Axis, Candidate, CellAnswers, EffectKind, Effects, Metric, PairTokens};
-use flowlens::{Array, Figure, Gallery, Model};
+use flowlens::{Array, Figure, Model};
 
 fn axis(name: &str, labels: impl IntoIterator<Item = String>) -> Axis {
     Axis { name: name.to_owned(), labels: labels.into_iter().collect() }
@@ -144,40 +144,6 @@ pub fn neurons() -> Effects {
     })
 }
 
-fn hostile() -> Effects {
-    let odd = [
-        "</script>",
-        "<img src=x onerror=console.error(1)>",
-        "\u{202e}turned",
-        "%{x}<b>bold</b>",
-        crate::sample::HOSTILE,
-    ];
-    let tokens: Vec<String> = odd.iter().map(|text| flowlens_shown(text)).collect();
-    let candidates = vec![Candidate { token: tokens[0].clone(), prob: 0.5 }];
-    Effects {
-        name: "patch.<b>resid_pre</b>".to_owned(),
-        model: "<img src=x>".to_owned(),
-        pairs: vec![PairTokens {
-            clean: tokens.clone(),
-            corrupted: words("a b c d e"),
-            right: tokens.clone(),
-            ..Default::default()
-        }],
-        answers: vec![CellAnswers {
-            pair: 0,
-            clean: candidates.clone(),
-            cells: vec![candidates; 15],
-            ..Default::default()
-        }],
-        ..other("", EffectKind::Patched, vec![numbers("layer", 3), positions(&tokens)], |at| at as f32)
-    }
-}
-
-/// Tokens come visible, as the tokenizer shows them.
-fn flowlens_shown(text: &str) -> String {
-    text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'")
-}
-
 fn scores() -> HeadScores {
     let head =
         |at: usize| HeadScore { block: String::new(), layer: at / 9, head: at % 9, value: (at % 10) as f32 / 10.0 };
@@ -197,10 +163,6 @@ pub fn all() -> Vec<(&'static str, Figure)> {
     ]
 }
 
-pub fn hostile_figure() -> Figure {
-    hostile().figure().unwrap()
-}
-
 #[test]
 fn writes_effects() {
     let folder = super::folder("figures");
@@ -208,7 +170,6 @@ fn writes_effects() {
         figure.save(folder.join(format!("{name}.html"))).unwrap();
         figure.save(folder.join(format!("{name}.svg"))).unwrap();
     }
-    Gallery::new([hostile_figure()]).save(folder.join("effects_hostile.html")).unwrap();
 }
 
 #[test]
@@ -296,18 +257,4 @@ fn a_runs_parts_and_its_heads_are_drawn() {
     );
     let scores = model.induction_scores(4, 1, 0).unwrap().figure();
     assert!(scores.svg().contains(">Induction, %<"), "{}", scores.svg());
-}
-
-#[test]
-fn hostile_tokens_stay_text_in_effects() {
-    let figure = hostile_figure();
-    for text in [figure.html(), figure.svg()] {
-        for piece in ["<img src=x", "<b>", "\u{2028}", "\u{202e}", "<a href"] {
-            assert!(!text.contains(piece), "{piece:?}");
-        }
-    }
-    assert_eq!(
-        figure.html().matches("</script>").count(),
-        heads().figure().unwrap().html().matches("</script>").count() + 1
-    );
 }

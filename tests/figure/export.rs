@@ -8,7 +8,8 @@ use lopdf::{Dictionary, Document, Object};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::sample::{HOSTILE, graph, hostile, lens};
+use super::hostile::FIGURES;
+use super::sample::{graph, lens};
 
 /// A figure of each kind, by what its file would be called.
 fn figures() -> Vec<Figure> {
@@ -27,23 +28,6 @@ fn figures() -> Vec<Figure> {
     ];
     figures.extend(super::trajectory::all().into_iter().map(|(_, figure)| figure));
     figures.extend(super::effects::all().into_iter().map(|(_, figure)| figure));
-    figures
-}
-
-/// Figures with hostile text wherever text can stand.
-fn hostile_figures() -> Vec<Figure> {
-    let long = "x".repeat(10_000);
-    let tokens = ["<script>window.ran=1</script>", "]]>&&amp;", "var(--fl-ink)", "\u{202e}\u{200f}\u{0}\u{7}", &long];
-    let attention = Attention::new(tokens, super::attention::random(3, 2, 2, 5, 5, true)).unwrap();
-    let mut figures = vec![
-        hostile().figure(),
-        lens(HOSTILE).figure(),
-        attention.head_view().build().unwrap(),
-        attention.model_view().build().unwrap(),
-        attention.rollout_view().build().unwrap(),
-    ];
-    figures.extend(super::trajectory::all_hostile());
-    figures.push(super::effects::hostile_figure());
     figures
 }
 
@@ -94,14 +78,11 @@ fn writes_exports_for_the_browser() {
         figure.export().scale(1.0).save(file("light.png")).unwrap();
         figure.export().scale(1.0).dark().save(file("dark.png")).unwrap();
     }
-    for figure in hostile_figures() {
-        figure.save(folder.join(format!("{}-hostile.pdf", figure.file_name()))).unwrap();
-    }
 }
 
 #[test]
 fn settled_pictures_leave_nothing_to_their_reader() {
-    for figure in figures().iter().chain(&hostile_figures()) {
+    for figure in figures().iter().chain(FIGURES.iter().map(|(_, figure)| figure)) {
         let [light, dark] = schemes(figure).map(|(export, paper)| {
             let svg = export.svg().unwrap();
             let (elements, attributes) = read(&svg);
@@ -214,22 +195,6 @@ fn pngs_have_the_size_asked_for_and_the_paper_of_the_scheme() {
 }
 
 #[test]
-fn hostile_text_does_nothing_in_any_of_them() {
-    for figure in hostile_figures() {
-        let [(light, _), (dark, _)] = schemes(&figure);
-        decoded(&dark.scale(0.5).png().unwrap());
-        let document = Document::load_mem(&light.pdf().unwrap()).unwrap();
-        for object in document.objects.values() {
-            let dictionary = object.as_stream().map(|stream| &stream.dict).or(object.as_dict());
-            for (key, _) in dictionary.into_iter().flatten() {
-                let acts = [&b"JS"[..], b"JavaScript", b"URI", b"AA", b"OpenAction", b"Annots", b"Launch"];
-                assert!(!acts.contains(&key.as_slice()), "{}: {}", figure.title(), String::from_utf8_lossy(key));
-            }
-        }
-    }
-}
-
-#[test]
 fn letters_that_our_fonts_lack_are_drawn_all_the_same() {
     let tokens = ["東京", "مرحبا", "\u{10ffff}", "🙂", "שלום"];
     let attention = Attention::new(tokens, super::attention::random(3, 1, 2, 5, 5, true)).unwrap();
@@ -316,5 +281,8 @@ fn files_are_named_by_model_view_and_place() {
             "induction-by-layer-and-head",
         ]
     );
-    assert!(hostile().figure().file_name().chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-'));
+    for (_, figure) in FIGURES.iter() {
+        let name = figure.file_name();
+        assert!(name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-'), "{name}");
+    }
 }

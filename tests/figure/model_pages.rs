@@ -5,7 +5,6 @@ use flowlens::prelude::ModelView;
 use flowlens::{Array, Gallery};
 
 use super::folder;
-use super::sample::HOSTILE;
 
 /// The layer and head that look at the previous token.
 const PREVIOUS: (usize, usize) = (4, 2);
@@ -55,23 +54,6 @@ fn writes_pages_of_model_views() {
 
     let tokens: Vec<String> = (0..512).map(|at| format!("Ġw{at}")).collect();
     ModelView::new(tokens, weights(3, 12, 512, 512, false)).unwrap().save(folder.join("model_long.html")).unwrap();
-
-    let long = "x".repeat(10_000);
-    let hostile = [
-        "</script>",
-        "<img src=x onerror=alert(1)>",
-        "\"quotes'",
-        "\u{2028}",
-        "\u{202e}right-to-left\u{202c}",
-        &long,
-        "👩\u{200d}👩\u{200d}👧",
-        HOSTILE,
-        "\n",
-        "",
-        "\u{e2}",
-        "العربية",
-    ];
-    ModelView::new(hostile, weights(2, 2, 12, 12, false)).unwrap().save(folder.join("model_hostile.html")).unwrap();
 }
 
 /// What the browser opens at 12 x 12 heads must stay small.

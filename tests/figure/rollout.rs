@@ -40,8 +40,4 @@ fn writes_rollout_views() {
     Gallery::new([both.rollout_view().build().unwrap(), both.model_view().build().unwrap()])
         .save(page("rollout_linked"))
         .unwrap();
-    let hostile =
-        ["</script>", "<img src=x onerror=console.error(1)>", "\u{202e}turned", "\u{2028}", super::sample::HOSTILE];
-    let weights = layers(3, hostile.len(), false);
-    Attention::new(hostile, weights).unwrap().rollout_view().save(page("rollout_hostile")).unwrap();
 }

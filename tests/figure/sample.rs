@@ -7,8 +7,6 @@ use flowlens::flow::{
 use flowlens::lens::{LensCell, LensRow, LogitLens, TargetScore, TokenScore};
 use serde_json::Value;
 
-pub const HOSTILE: &str = "</script><img src=x onerror=\"window.ran=1\">'\"&amp;\u{2028}\u{202e}\u{0}<b>%{x}";
-
 pub fn graph(name: &str) -> FlowGraph {
     let path = format!("{}/tests/fixtures/figure/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let data: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
@@ -52,32 +50,6 @@ pub fn graph(name: &str) -> FlowGraph {
         },
         graphs: list(&data["graphs"]).iter().map(one).collect(),
     }
-}
-
-/// The same graph with hostile text wherever text can stand.
-pub fn hostile() -> FlowGraph {
-    let mut graph = graph("layers");
-    let long = "x<".repeat(5_000);
-    let legend = graph.meta.published.as_mut().unwrap();
-    legend.rank_colors[0] = ("red\"/><script>window.ran=1</script>".to_owned(), HOSTILE.to_owned());
-    for texts in [&mut graph.meta.model, &mut graph.meta.line, &mut legend.width_means] {
-        texts.push_str(HOSTILE);
-    }
-    graph.meta.tokens[7] = HOSTILE.to_owned();
-    graph.meta.targets[0].text = HOSTILE.to_owned();
-    for node in graph.graphs.iter_mut().flat_map(|graph| &mut graph.nodes) {
-        node.published = Some(Published {
-            label: HOSTILE.to_owned(),
-            color: "url(\"javascript:window.ran=1\")".to_owned(),
-            hover: vec![HOSTILE.to_owned(), "\nEVCXR_END_CONTENT\n".to_owned(), "%{label}".to_owned()],
-        });
-    }
-    for link in graph.graphs.iter_mut().flat_map(|graph| &mut graph.links) {
-        link.published.as_mut().unwrap().hover = vec![HOSTILE.to_owned()];
-    }
-    let first = graph.graphs[0].nodes[0].published.as_mut().unwrap();
-    (first.label, first.hover) = (long.clone(), vec![long]);
-    graph
 }
 
 /// Readings of four layers at eight positions; `word` stands in every third cell.

@@ -65,6 +65,11 @@ fn every_view_has_all_the_texts_and_none_as_markup() {
         }
     }
     for (name, figure) in FIGURES.iter() {
+        for text in [figure.html(), figure.svg()] {
+            for piece in ["<img src=x", "<script>__pwned", "<b>bold", "<a href", "\u{2028}", "\u{202e}", "\u{0}"] {
+                assert!(!text.contains(piece), "{name}: {piece:?}");
+            }
+        }
         let numbers: Value = serde_json::from_str(&figure.json()).unwrap();
         assert!(numbers.to_string().contains("__pwned"), "{name}: no hostile text came here");
     }

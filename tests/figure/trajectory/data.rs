@@ -11,13 +11,6 @@ pub fn words(count: usize) -> Vec<String> {
     (0..count).map(|place| format!(" {}", text[place % text.len()])).collect()
 }
 
-pub fn hostile() -> Vec<String> {
-    let odd = ["</script>", "<img src=x onerror=console.error(1)>", "\u{202e}turned", "\u{2028}", "%{x}<b>bold</b>"];
-    let odd =
-        odd.into_iter().chain([crate::sample::HOSTILE, "<a href=\"javascript:console.error(2)\">link</a>", "&amp;"]);
-    odd.map(str::to_owned).collect()
-}
-
 /// A number between -1 and 1 that looks like chance and is the same everywhere.
 fn noise(seed: usize) -> f32 {
     let mixed = (seed as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23).wrapping_mul(0xd6e8_feb8_6659_fd93);

@@ -112,7 +112,7 @@ export class Effects extends View {
   /** What a place is called in a sentence. */
   named(at, place) {
     const { name, labels, tokens, corrupted } = this.axis(at);
-    const parts = [name, labels[place], tokens?.[place] && isolated(short(tokens[place], 40)), corrupted?.[place] && `/ ${isolated(short(corrupted[place], 40))}`];
+    const parts = [name, short(labels[place], NAMED), tokens?.[place] && isolated(short(tokens[place], 40)), corrupted?.[place] && `/ ${isolated(short(corrupted[place], 40))}`];
     return parts.filter(Boolean).join(" ");
   }
 
