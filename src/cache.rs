@@ -141,7 +141,7 @@ impl Key {
         if bytes.len() as u64 > limit || fs::create_dir_all(folder).is_err() {
             return;
         }
-        if files::write_whole(&self.path(folder), &bytes).is_ok() {
+        if files::write_whole(self.path(folder), &bytes).is_ok() {
             keep_within(folder, limit);
         }
     }
