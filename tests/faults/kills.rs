@@ -104,7 +104,9 @@ fn signals_leave_no_part() {
             if met == 3 {
                 break;
             }
-            let mut command = through(&[], &["trace", "--model", &model, "--ids", &ids, "--out", &file]);
+            // Who runs these tests in the background may have them ignore signals, and so all that they start.
+            let heeding = ["env", "--default-signal=INT,TERM,HUP"];
+            let mut command = through(&heeding, &["trace", "--model", &model, "--ids", &ids, "--out", &file]);
             let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             if wait_for_part(&out, &mut child) {
                 std::thread::sleep(drawn(&mut numbers, 20));
