@@ -14,8 +14,8 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "target" / "figures"
 SHOTS = PAGES / "screenshots"
-# What a machine without a graphics card says of WebGL.
-DRIVER = re.compile(r"GL Driver Message|Multiple readback operations|software WebGL|GPU stall")
+# What a machine without a graphics card says of WebGL, and Plotly of its own button for the camera.
+DRIVER = re.compile(r"GL Driver Message|Multiple readback operations|software WebGL|GPU stall|unrecognized GUI edit: scene\.aspect")
 NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
 
 
