@@ -15,7 +15,7 @@ pub fn changed(text: &[u8], rng: &mut Rng) -> Option<Vec<u8>> {
 /// Changes one value, wherever it is.
 pub fn change(value: &mut Value, rng: &mut Rng) {
     let count = count(value);
-    let other = node(value, &mut rng.usize(0..count)).map(|other| other.clone()).unwrap_or_default();
+    let other = node(value, &mut rng.usize(0..count)).cloned().unwrap_or_default();
     let Some(place) = node(value, &mut rng.usize(0..count)) else { return };
     match rng.u8(0..8) {
         0 | 1 => *place = hostile(rng),
