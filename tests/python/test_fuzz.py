@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import tempfile
+import tomllib
 import unittest
 from pathlib import Path
 
@@ -49,6 +50,14 @@ class TestFuzz(unittest.TestCase):
         self.assertEqual(set(kept) - targets, set())
         for name, files in kept.items():
             self.assertLess(sum(file.stat().st_size for file in files), 40_000, name)
+
+    def test_the_targets_depend_on_what_the_crate_does(self):
+        # Other versions would be compiled a second time, and other code than the crate's would be fuzzed.
+        def packages(lock):
+            return {(package["name"], package["version"]) for package in tomllib.loads(lock.read_text())["package"]}
+
+        others = packages(ROOT / "fuzz" / "Cargo.lock") - packages(ROOT / "Cargo.lock")
+        self.assertLessEqual({name for name, _ in others}, {"flowlens-fuzz", "libfuzzer-sys"}, others)
 
 
 if __name__ == "__main__":
