@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::process::Stdio;
+use std::sync::LazyLock;
 
 use super::*;
 
@@ -11,10 +12,16 @@ fn page(runner: &[&str], kind: &str, file: &str) -> Output {
 }
 
 /// What the page has in it, wherever it goes.
-fn content() -> Vec<u8> {
-    let file = folder("content").join("page.html");
-    worked(&page(&[], "--html", &file.display().to_string()));
-    fs::read(file).unwrap()
+fn content() -> &'static [u8] {
+    static CONTENT: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let folder = folder("content");
+        let file = folder.join("page.html");
+        worked(&page(&[], "--html", &file.display().to_string()));
+        let content = fs::read(file).unwrap();
+        fs::remove_dir_all(folder).unwrap();
+        content
+    });
+    &CONTENT
 }
 
 fn mode(path: &Path) -> u32 {
@@ -192,7 +199,7 @@ fn a_hyphen_is_standard_output() {
         let append = fs::OpenOptions::new().append(true).open(&log).unwrap();
         let args = ["head-view", "--model", &model, "--text", "hello", "--html", name];
         worked(&through(&[], &args).stdout(append).output().unwrap());
-        assert!(fs::read(&log).unwrap() == [b"before\n", content().as_slice()].concat(), "{name}");
+        assert!(fs::read(&log).unwrap() == [b"before\n", content()].concat(), "{name}");
     }
     // Nobody who reads: no error, as for any other output.
     let args = ["trace", "--model", &model, "--text", "hello", "--out", "-"];
