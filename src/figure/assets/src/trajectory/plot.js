@@ -37,8 +37,11 @@ const LETTERS = 12;
 /** Text for Plotly, which reads a handful of tags, entities and templates. */
 export const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "%\u200b{");
 
-/** Text for Plotly's charts in space, which read a few tags and no entities. */
-export const plainInSpace = (text) => text.replaceAll("<", "<\u200b");
+/**
+ * Text for Plotly's charts in space, which read a few tags and no entities, and look a text's letters up in an object: one
+ * that is called like what every object has (`constructor`) would be found there.
+ */
+export const plainInSpace = (text) => (text in {} ? `${text}\u200b` : text.replaceAll("<", "<\u200b"));
 
 /** A token beside an axis. */
 export function short(token, most = LETTERS) {
