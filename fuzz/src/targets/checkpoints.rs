@@ -83,12 +83,9 @@ pub fn bin(bytes: &[u8]) {
 pub fn pickle_seeds() -> Seeds {
     let pickle = |name: &str| {
         let mut archive = zip::ZipArchive::new(Cursor::new(read(fixture(name)))).expect("an archive");
-        let record = (0..archive.len()).find_map(|index| {
-            let name = archive.by_index(index).expect("a record").name().to_owned();
-            name.ends_with("/data.pkl").then_some(index)
-        });
+        let record = archive.file_names().find(|name| name.ends_with("/data.pkl")).expect("a pickle").to_owned();
         let mut bytes = Vec::new();
-        let mut record = archive.by_index(record.expect("a pickle")).expect("a record");
+        let mut record = archive.by_name(&record).expect("a record");
         std::io::copy(&mut record, &mut bytes).expect("a whole record");
         (name.replace('/', "-"), bytes)
     };

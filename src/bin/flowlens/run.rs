@@ -151,7 +151,7 @@ pub fn info(args: InfoArgs) -> Done {
     let mut text = format!("{model}\n  from {}\n", model.path().display());
     if let Some(prompt) = &args.text {
         let estimate = model.estimate(prompt)?;
-        text.push_str(&format!("\na run of this text that keeps everything takes\n{estimate}"));
+        text.push_str(&format!("\na run of this text that keeps everything:\n{estimate}"));
     }
     print(&text)
 }
