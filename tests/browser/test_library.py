@@ -57,7 +57,7 @@ class Library(BrowserTest):
 
     def plotted(self, place, count):
         views = place.locator(PLOTTED)
-        self.until(lambda: views.count() == count, f"Plotly has drawn {count} figures", 20)
+        self.until(lambda: views.count() == count, f"Plotly has drawn {count} figures", 60)
         self.assertEqual(place.locator(".fl-note").count(), 0)
 
     def assert_still(self, place, told):

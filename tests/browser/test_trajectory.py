@@ -306,13 +306,6 @@ class Trajectory(BrowserTest):
         tab.keyboard.press("End")
         self.assertEqual(self.state(tab)["token"], 13)
 
-    def test_labels_in_space_have_no_tags(self):
-        tab = self.open("hostile/walk.html")
-        # In space Plotly reads tags and no entities.
-        labels = " ".join(tab.evaluate("document.querySelector('.fl-space').data.at(-1).text"))
-        self.assertIn("<\u200b/script>", labels)
-        self.assertNotRegex(labels, "<b>|&lt;")
-
     def test_charts_follow_light_and_dark(self):
         for name in KINDS:
             with self.subTest(name):

@@ -3,6 +3,7 @@ import test from "node:test";
 import {
   constant, counted, edges, floats, number, open, rounding, shareOf, symlog, symlogTicks, thinned, ticks, told, unsymlog, valueAt,
 } from "../../src/figure/assets/src/trajectory/numbers.js";
+import { plainInSpace } from "../../src/figure/assets/src/trajectory/plot.js";
 import { pack, packFloats, packWide, rootOf } from "./fake_page.mjs";
 
 const numbers = (levels, shape, low = 0, high = 0, chunk = 0) => ({ chunk, shape, levels, low, high });
@@ -15,6 +16,15 @@ test("integers come back between their ends, and 0 is blank", () => {
   assert.deepEqual(book.json(2), [["a", 1]]);
   assert.throws(() => book.array(numbers(0, [3], 0, 0, 1)), /has 2 numbers, not 3/);
   assert.throws(() => book.array(numbers(0, [1], 0, 0, 7)), /chunk 7 of this page is missing/);
+});
+
+test("labels in space have no tags, and are not called like what every object has", () => {
+  assert.equal(plainInSpace("<b>&lt;</script>"), "<\u200bb>&lt;<\u200b/script>");
+  for (const name of ["constructor", "__proto__", "toString"]) {
+    assert.equal(plainInSpace(name), `${name}\u200b`);
+    assert.ok(!(plainInSpace(name) in {}));
+  }
+  assert.equal(plainInSpace(" Tokyo"), " Tokyo");
 });
 
 test("says how far numbers are rounded", () => {
