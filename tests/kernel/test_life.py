@@ -76,7 +76,7 @@ class Life(unittest.TestCase):
                 self.assertGreater(len(processes), 1)
                 start = time.monotonic()
                 end(kernel)
-                self.assertTrue(until(lambda: not any(map(exists, processes))))
+                self.assertTrue(until(lambda: not any(map(exists, processes)), 60))
                 if name not in ["restart", ":quit"]:
                     self.assertLess(time.monotonic() - start, 2)
                 self.assertTrue(until(lambda: not folder.exists(), 1))
