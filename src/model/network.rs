@@ -108,9 +108,11 @@ impl Network {
         let why = |changed: bool| if changed { BY_CHANGE.to_owned() } else { self.why_not_finite() };
         run(&mut FirstNotFinite { watcher, why })?;
         // Only what no watcher sees is left: the logits of some positions.
-        ends.logits.map_or(Ok(()), |logits| finite(Site::Logits, &logits, || self.why_not_finite()))?;
+        if let Some(logits) = &ends.logits {
+            finite(Site::Logits, logits, || self.why_not_finite())?;
+        }
         finite(Site::FinalNorm, &ends.read, || self.why_not_finite())?;
-        Ok(Ends { logits: None, ..ends })
+        Ok(ends)
     }
 
     /// Where numbers that are none come from, and what to do.
