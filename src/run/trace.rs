@@ -168,7 +168,10 @@ impl Trace {
 
     /// The [`tensor`](Trace::tensor) of a site, if the run kept one.
     pub(crate) fn tensor_if_kept(&self, site: Site) -> Result<Option<Tensor>> {
-        if self.holds(site) { self.tensor(site).map(Some) } else { Ok(None) }
+        match self.tensor(site) {
+            Err(Error::Site { .. }) => Ok(None),
+            tensor => tensor.map(Some),
+        }
     }
 
     /// The tensor of a site, in the type and on the device of the run.
